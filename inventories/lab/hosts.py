@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""The container lab as an Ansible inventory.
+
+The lab is described by environment variables, so that one description serves the demo,
+every molecule scenario and the benchmarks:
+
+LAB_NAME    name of the lab, prefix of its containers        (default: lab)
+LAB_NODES   how many nodes it has, 1 to 30                   (default: those it is up with, or 3)
+LAB_HOSTS   names of its hosts, where they are not node1...  (groups then come from a file beside)
+LAB_SUBNET  first three octets of its network                (default: 192.168.213)
+LAB_SUITE   Debian release: bullseye, bookworm or trixie     (default: bookworm)
+
+`lab_up` makes a container of every host of this inventory. They are reached as servers are:
+OpenSSH, an unprivileged account, sudo.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+RECIPE = CHECKOUT / "molecule" / "shared" / "image"
+
+
+def host_names(recorded: dict[str, Any]) -> list[str]:
+    """Names of the hosts of this lab, in the order of their addresses."""
+    if os.environ.get("LAB_HOSTS"):
+        return os.environ["LAB_HOSTS"].split()
+    nodes = int(os.environ.get("LAB_NODES") or recorded.get("nodes", 3))
+    if not 1 <= nodes <= 30:
+        sys.exit(f"LAB_NODES: {nodes}: a lab has 1 to 30 nodes")
+    return [f"node{number}" for number in range(1, nodes + 1)]
+
+
+def image(suite: str) -> str:
+    """Name of the lab image: it changes with its recipe, so a changed recipe is built anew."""
+    recipe = b"".join((RECIPE / part).read_bytes() for part in ("build", "configure"))
+    return f"binary-cluster-lab:{suite}-{hashlib.sha256(recipe).hexdigest()[:12]}"
+
+
+def inventory() -> dict[str, Any]:
+    """The inventory in the form of ``ansible-inventory --list``."""
+    name = os.environ.get("LAB_NAME") or "lab"
+    directory = CHECKOUT / ".lab" / name
+    record = directory / "lab.json"
+    recorded = json.loads(record.read_text()) if record.exists() else {}
+    subnet = os.environ.get("LAB_SUBNET") or recorded.get("subnet", "192.168.213")
+    suite = os.environ.get("LAB_SUITE") or recorded.get("suite", "bookworm")
+    names = host_names(recorded)
+    known_hosts = directory / "known_hosts"
+    groups: dict[str, Any] = {
+        "_meta": {
+            "hostvars": {
+                host: {"ansible_host": f"{subnet}.{10 + number}"}
+                for number, host in enumerate(names, start=1)
+            }
+        },
+        # Not `all`: its variables would reach localhost too.
+        "lab": {
+            "hosts": names,
+            "vars": {
+                "lab_name": name,
+                "lab_directory": str(directory),
+                "lab_subnet": subnet,
+                "lab_suite": suite,
+                "lab_image": image(suite),
+                "ansible_user": "ops",
+                "ansible_become": True,
+                "ansible_ssh_private_key_file": str(directory / "id_ed25519"),
+                "ansible_ssh_common_args": (
+                    f"-o UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=accept-new"
+                ),
+            },
+        },
+    }
+    if not os.environ.get("LAB_HOSTS"):
+        groups["nodes"] = {"hosts": names}
+        groups["etcd"] = {"hosts": names[:3] if len(names) >= 3 else names[:1]}
+    return groups
+
+
+if __name__ == "__main__":
+    json.dump({} if "--host" in sys.argv else inventory(), sys.stdout, indent=2)
