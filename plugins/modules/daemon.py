@@ -1,0 +1,412 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: daemon
+short_description: A systemd daemon with its account, directories, files and unit, in one call
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Brings all that makes a daemon to the wanted state in one pass over the host, where separate
+    tasks for account, directories, each file, unit and service would cost a round trip each.
+  - The unit carries the digest of its configuration, so a restart that is due is found by comparing
+    it with the digest the running process was started with. A run that was interrupted before the
+    restart is completed by the next one.
+  - All of it is noted in a ledger on the host. O(state=absent) needs only the name, and gives back
+    what stood there before. Files of an earlier configuration that are no longer wanted go too.
+  - If the daemon does not come up, files, unit and service are put back as they were, and the
+    message has the daemon's last log lines.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+attributes:
+  action:
+    description: Has an action plugin of the same name, which reads O(files[].src) on the controller.
+    support: full
+options:
+  name:
+    description: Name of the unit, without V(.service), and of the ledger.
+    type: str
+    required: true
+  state:
+    description:
+      - V(started) means installed, enabled and running with exactly this configuration.
+      - V(installed) does not start or restart; RV(restart_required) says whether that is due.
+      - V(absent) takes away all that was put here under this name.
+    type: str
+    choices: [started, installed, absent]
+    default: started
+  account:
+    description: System account (and group of the same name) that the daemon runs as. Unset means root.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the account.
+        type: str
+        required: true
+      home:
+        description: Home directory. It is not created.
+        type: path
+        default: /nonexistent
+  directories:
+    description: Directories of the daemon.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path.
+        type: path
+        required: true
+      mode:
+        description: Permissions, as an octal string.
+        type: str
+        default: "0755"
+      owner:
+        description: Owning account.
+        type: str
+        default: root
+      group:
+        description: Owning group.
+        type: str
+        default: root
+      purge:
+        description:
+          - Whether O(state=absent) removes the directory with all in it, such as the data of a database.
+            Only if it was made by this module.
+        type: bool
+        default: false
+  files:
+    description: Files of the daemon. A change in one of them is a reason to restart.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path.
+        type: path
+        required: true
+      content:
+        description: What the file holds. Shown by C(--diff).
+        type: str
+      src:
+        description:
+          - File on the controller to take the content from. It is treated as a secret. In check mode it
+            may not exist yet.
+        type: path
+      mode:
+        description: Permissions, as an octal string.
+        type: str
+        default: "0644"
+      owner:
+        description: Owning account.
+        type: str
+        default: root
+      group:
+        description: Owning group.
+        type: str
+        default: root
+      validate:
+        description: Command that must accept the new content before it replaces the old. C(%s) is the file.
+        type: str
+  secrets:
+    description: Content of the files that have O(files[].src), by path, in base64. The action plugin sets it.
+    type: dict
+    default: {}
+  unit:
+    description: Content of the unit file. Required unless O(state=absent).
+    type: str
+  restart_on:
+    description:
+      - Further paths whose change is a reason to restart, such as the link to the daemon's binary.
+    type: list
+    elements: path
+    default: []
+"""
+
+EXAMPLES = r"""
+---
+- name: etcd is installed, and says whether a restart is due
+  binary_cluster.networking.daemon:
+    name: etcd
+    state: installed
+    account:
+      name: etcd
+      home: /var/lib/etcd
+    directories:
+      - path: /var/lib/etcd
+        mode: "0700"
+        owner: etcd
+        group: etcd
+        purge: true
+    files:
+      - path: /etc/etcd/etcd.env
+        content: "{{ lookup('ansible.builtin.template', 'etcd.env.j2') }}"
+    unit: "{{ lookup('ansible.builtin.template', 'etcd.service.j2') }}"
+    restart_on:
+      - /usr/local/bin/etcd
+
+- name: etcd is gone with its data, and the host as it was before
+  binary_cluster.networking.daemon:
+    name: etcd
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, a sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["file /etc/etcd/etcd.env", "restart etcd"]
+restart_required:
+  description: Whether the running process is not the one this configuration describes.
+  returned: O(state=installed)
+  type: bool
+populated:
+  description: Directories that held something before.
+  returned: O(state=installed)
+  type: list
+  elements: str
+"""
+
+import base64
+import pwd
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Change, Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+ACCOUNTS = "accounts"
+UNIT_DIRECTORY = "/etc/systemd/system"
+
+
+@dataclass
+class Plan:
+    """All that differs between the host and the wanted daemon."""
+
+    account: str = ""
+    files: list[Change] = field(default_factory=list)
+    enable: bool = False
+    operation: str = ""
+    restart_required: bool = False
+
+    def actions(self, name: str, verb: str = "") -> list[str]:
+        """The plan as sentences."""
+        said = [f"account {self.account}"] if self.account else []
+        for change in self.files:
+            kind = (change.after or change.before or Entry(change.path)).kind
+            said.append(f"{'' if change.after else 'remove '}{kind} {change.path}")
+        if self.enable:
+            said.append(f"enable {name}")
+        if self.operation:
+            said.append(f"{self.operation} {name}")
+        return said
+
+
+def entries(params: dict[str, Any], check_mode: bool) -> list[Entry]:
+    """The wanted paths, without the unit itself."""
+    wanted = [
+        Entry(
+            path=item["path"],
+            kind="directory",
+            mode=int(item["mode"], 8),
+            owner=item["owner"],
+            group=item["group"],
+            purge=item["purge"],
+        )
+        for item in params["directories"]
+    ]
+    for item in params["files"]:
+        secret = item["content"] is None
+        if secret and item["path"] in params["secrets"]:
+            data = base64.b64decode(params["secrets"][item["path"]])
+        elif secret:
+            # Only check mode comes here: the controller has yet to make it.
+            present = _files.look(item["path"])
+            data = present.data if present else b""
+        else:
+            data = item["content"].encode()
+        wanted.append(
+            Entry(
+                path=item["path"],
+                data=data,
+                mode=int(item["mode"], 8),
+                owner=item["owner"],
+                group=item["group"],
+                secret=secret,
+                validate=tuple(shlex.split(item["validate"] or "")),
+            )
+        )
+    return wanted
+
+
+def plan(
+    params: dict[str, Any],
+    wanted: list[Entry],
+    seen: dict[str, Entry | None],
+    ledger: Ledger,
+    unit: _systemd.Unit,
+    running: str | None,
+) -> Plan:
+    """Compare the wanted daemon with what the host has."""
+    name, state = params["name"], params["state"]
+    if state == "absent":
+        return Plan(
+            account=next(iter(ledger.names(ACCOUNTS)), ""),
+            files=_files.plan([], seen, ledger),
+            operation="stop" if ledger.entries and unit.loaded else "",
+        )
+    parts = [entry.data for entry in wanted] + [params["unit"].encode()]
+    parts += [_systemd.resolved(path) for path in params["restart_on"]]
+    value = _systemd.digest(parts)
+    text = _systemd.with_digest(params["unit"], value)
+    unit_file = Entry(f"{UNIT_DIRECTORY}/{name}.service", data=text.encode())
+    made = Plan(
+        account=params["account"]["name"] if params["account"] and not _has_account(params) else "",
+        files=_files.plan([*wanted, unit_file], seen, ledger),
+        enable=not unit.enabled,
+    )
+    made.restart_required = not unit.active or running != value
+    if made.restart_required and state == "started":
+        made.operation = "restart" if unit.active else "start"
+    return made
+
+
+def _has_account(params: dict[str, Any]) -> bool:
+    try:
+        pwd.getpwnam(params["account"]["name"])
+    except KeyError:
+        return False
+    return True
+
+
+def install(module: AnsibleModule, made: Plan, ledger: Ledger, unit: _systemd.Unit) -> None:
+    """Carry out a plan that installs; undo it where the daemon does not come up."""
+    run, name = module.run_command, module.params["name"]
+    if made.account:
+        account = module.params["account"]
+        ledger.record(ACCOUNTS, account["name"], {})
+        module.run_command(
+            [
+                "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", account["home"],
+                "--shell", "/usr/sbin/nologin", account["name"],
+            ],
+            check_rc=True,
+        )  # fmt: skip
+    _files.apply(made.files, ledger, run)
+    try:
+        if made.files or unit.needs_reload:
+            _systemd.command(run, "daemon-reload")
+        if made.enable:
+            _systemd.command(run, "enable", "--quiet", name)
+        if made.operation:
+            _systemd.command(run, made.operation, name)
+    except _systemd.ServiceError:
+        _files.undo(made.files, ledger)
+        run(["systemctl", "daemon-reload"])
+        run(["systemctl", *(["restart"] if unit.active else ["stop"]), name])
+        raise
+
+
+def remove(module: AnsibleModule, made: Plan, ledger: Ledger) -> None:
+    """Carry out a plan that removes."""
+    run, name = module.run_command, module.params["name"]
+    if made.operation:
+        _systemd.command(run, "disable", "--quiet", "--now", name)
+    _files.apply(made.files, ledger, run)
+    run(["systemctl", "daemon-reload"])
+    run(["systemctl", "reset-failed", name])
+    if made.account:
+        module.run_command(["userdel", made.account], check_rc=True)
+        ledger.forget(ACCOUNTS, made.account)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {
+                "type": "str",
+                "choices": ["started", "installed", "absent"],
+                "default": "started",
+            },
+            "account": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "home": {"type": "path", "default": "/nonexistent"},
+                },
+            },
+            "directories": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "mode": {"type": "str", "default": "0755"},
+                    "owner": {"type": "str", "default": "root"},
+                    "group": {"type": "str", "default": "root"},
+                    "purge": {"type": "bool", "default": False},
+                },
+            },
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "content": {"type": "str"},
+                    "src": {"type": "path"},
+                    "mode": {"type": "str", "default": "0644"},
+                    "owner": {"type": "str", "default": "root"},
+                    "group": {"type": "str", "default": "root"},
+                    "validate": {"type": "str"},
+                },
+                "mutually_exclusive": [("content", "src")],
+                "required_one_of": [("content", "src")],
+            },
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "unit": {"type": "str"},
+            "restart_on": {"type": "list", "elements": "path", "default": []},
+        },
+        required_if=[("state", "started", ["unit"]), ("state", "installed", ["unit"])],
+        supports_check_mode=True,
+    )
+    params = module.params
+    ledger = Ledger(params["name"])
+    unit = _systemd.show(module.run_command, params["name"])
+    wanted = [] if params["state"] == "absent" else entries(params, module.check_mode)
+    unit_path = Entry(f"{UNIT_DIRECTORY}/{params['name']}.service")
+    seen = _files.observe([*wanted, unit_path], ledger)
+    populated = [
+        entry.path for entry in wanted if entry.kind == "directory" and _files.holds_something(entry.path)
+    ]
+    running = _systemd.running_digest(unit.main_pid) if unit.active else None
+    try:
+        made = plan(params, wanted, seen, ledger, unit, running)
+        actions = made.actions(params["name"])
+        if actions and not module.check_mode:
+            if params["state"] == "absent":
+                remove(module, made, ledger)
+            else:
+                install(module, made, ledger, unit)
+    except (_files.FileError, _systemd.ServiceError) as error:
+        module.fail_json(msg=f"{params['name']}: {error}")
+    result: dict[str, Any] = {"changed": bool(actions), "actions": actions}
+    if params["state"] == "installed":
+        result["restart_required"] = made.restart_required
+        result["populated"] = populated
+    module.exit_json(diff=[change.diff() for change in made.files], **result)
+
+
+if __name__ == "__main__":
+    main()
