@@ -1,0 +1,109 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fill the controller's cache of artifacts, with progress."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _artifacts
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """The whole of M(binary_cluster.networking.binary_cache)."""
+
+    _requires_connection = False
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        text = {"type": "str", "default": ""}
+        names = {"type": "list", "elements": "str", "required": True}
+        _spec, arguments = self.validate_argument_spec(
+            {
+                "names": names,
+                "architectures": names,
+                "manifest": {"type": "dict", "required": True},
+                "source": {
+                    "type": "str",
+                    "choices": ["auto", "directory", "release", "go"],
+                    "default": "auto",
+                },
+                "directory": {"type": "path", "default": ""},
+                "mirror": text,
+                "versions": {"type": "dict", "default": {}},
+                "sha256": {"type": "dict", "default": {}},
+                "go_modules": {"type": "path", "required": True},
+                "cache": {"type": "path", "required": True},
+                "bundle": {"type": "path", "default": ""},
+            }
+        )
+        cache = self._cache(arguments)
+        wanted, faults = [], []
+        for name in arguments["names"]:
+            for arch in arguments["architectures"]:
+                try:
+                    wanted.append(
+                        _artifacts.describe(name, arch, arguments["manifest"], arguments)
+                    )
+                except _artifacts.ArtifactError as error:
+                    faults.append(str(error))
+        if faults:
+            raise AnsibleActionFail("\n".join(faults))
+        try:
+            stored = _artifacts.ensure(cache, wanted, lambda line: display.display(f"binaries: {line}"))
+        except _artifacts.ArtifactError as error:
+            raise AnsibleActionFail(str(error)) from None
+        result["artifacts"] = {arch: [] for arch in arguments["architectures"]}
+        for one in stored:
+            entry = arguments["manifest"][one.artifact.name]
+            result["artifacts"][one.artifact.arch].append(
+                {
+                    "name": one.artifact.name,
+                    "version": one.artifact.version,
+                    "source": one.source,
+                    "directory": entry["directory"],
+                    "links": entry["links"],
+                    "sha256": one.sha256,
+                    "cached": str(one.directory),
+                }
+            )
+        if arguments["bundle"]:
+            result["changed"] = bundle(Path(arguments["bundle"]), stored)
+        return result
+
+    @staticmethod
+    def _cache(arguments: dict[str, Any]) -> _artifacts.Cache:
+        root = Path(arguments["cache"]).expanduser()
+        sources = [
+            _artifacts.Directory(arguments["directory"]),
+            _artifacts.Release(),
+            _artifacts.Go(arguments["go_modules"], root),
+        ]
+        if arguments["source"] != "auto":
+            sources = [source for source in sources if source.name == arguments["source"]]
+        return _artifacts.Cache(str(root), sources)
+
+
+def bundle(root: Path, stored: list[_artifacts.Stored]) -> bool:
+    """Copy artifacts to a bundle; return whether it changed."""
+    changed = False
+    for one in stored:
+        artifact = one.artifact
+        target = root / f"{artifact.name}-{artifact.version}-{artifact.arch}"
+        record = target / _artifacts.RECORD
+        if record.exists() and json.loads(record.read_text())["sha256"] == one.sha256:
+            continue
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(one.directory, target)
+        changed = True
+    return changed

