@@ -1,0 +1,213 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""An authority and the certificates it issues, as files on the controller.
+
+Keys are ECDSA on P-256. A certificate is kept until its subject, names, usages, authority or
+remaining lifetime ask for another one; then it gets a new key too.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+USAGES = {
+    "server": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client": ExtendedKeyUsageOID.CLIENT_AUTH,
+}
+# Clocks of a cluster differ a little: a new certificate is valid at once everywhere.
+BACKDATED = datetime.timedelta(hours=1)
+
+
+class CertificateError(Exception):
+    """A certificate cannot be made or used; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A certificate that is wanted: for whom, with which names and usages."""
+
+    host: str
+    name: str
+    common_name: str
+    organization: str = ""
+    names: tuple[str, ...] = ()
+    usages: tuple[str, ...] = ("client",)
+
+    @property
+    def path(self) -> str:
+        """Path of the certificate below the authority's directory, without its suffix."""
+        return os.path.join(self.host, self.name)
+
+
+class Authority:
+    """A certificate authority in a directory of the controller."""
+
+    def __init__(self, directory: str, renew_before: int, now: datetime.datetime | None = None) -> None:
+        self.directory = Path(directory).expanduser()
+        self.now = now or datetime.datetime.now(datetime.timezone.utc)
+        self.renew_before = datetime.timedelta(days=renew_before)
+        self.certificate: x509.Certificate | None = None
+        path = self.directory / "ca.crt"
+        if path.exists():
+            self.certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            left = self.certificate.not_valid_after_utc - self.now
+            if left < self.renew_before:
+                raise CertificateError(
+                    f"{path}: the authority ends in {left.days} days. Every certificate must be replaced "
+                    "with it: put a new authority beside it, or remove the directory while the cluster is "
+                    "down and run again."
+                )
+
+    def ensure(self, common_name: str, days: int) -> bool:
+        """Make the authority where there is none; return whether it was made."""
+        if self.certificate is not None:
+            return False
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        builder = (
+            self._builder(subject, subject, key, days)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(authority=True), critical=True)
+        )
+        self.certificate = builder.sign(key, hashes.SHA256())
+        self.directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+        _write(self.directory / "ca", key, self.certificate)
+        return True
+
+    def reason(self, request: Request) -> str:
+        """Why a certificate must be made; empty where the one there is still right."""
+        path = self.directory / f"{request.path}.crt"
+        if not path.exists() or not path.with_suffix(".key").exists():
+            return "there is none"
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        if self.certificate is None or not _signed_by(certificate, self.certificate):
+            return "another authority signed it"
+        if certificate.not_valid_after_utc - self.now < self.renew_before:
+            left = (certificate.not_valid_after_utc - self.now).days
+            return f"it ends in {left} days"
+        if certificate.subject != _subject(request):
+            return "its subject differs"
+        extensions = certificate.extensions
+        names = _extension(extensions, x509.SubjectAlternativeName)
+        if set(names or ()) != set(_general_names(request)):
+            return "its names differ"
+        usages = _extension(extensions, x509.ExtendedKeyUsage)
+        if set(usages or ()) != {USAGES[usage] for usage in request.usages}:
+            return "its usages differ"
+        return ""
+
+    def issue(self, request: Request, days: int) -> None:
+        """Make a key and a certificate."""
+        assert self.certificate is not None
+        signer = serialization.load_pem_private_key((self.directory / "ca.key").read_bytes(), None)
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)
+        key = ec.generate_private_key(ec.SECP256R1())
+        left = (self.certificate.not_valid_after_utc - self.now).days
+        builder = (
+            self._builder(_subject(request), self.certificate.subject, key, min(days, left))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([USAGES[usage] for usage in request.usages]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+            )
+        )
+        names = _general_names(request)
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        path = self.directory / request.path
+        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        _write(path, key, builder.sign(signer, hashes.SHA256()))
+
+    def _builder(
+        self, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(self.now - BACKDATED)
+            .not_valid_after(self.now + datetime.timedelta(days=days))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        )
+
+
+def _subject(request: Request) -> x509.Name:
+    parts = [x509.NameAttribute(NameOID.COMMON_NAME, request.common_name)]
+    if request.organization:
+        parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, request.organization))
+    return x509.Name(parts)
+
+
+def _general_names(request: Request) -> list[x509.GeneralName]:
+    found: list[x509.GeneralName] = []
+    for name in request.names:
+        try:
+            found.append(x509.IPAddress(ipaddress.ip_address(name)))
+        except ValueError:
+            found.append(x509.DNSName(name))
+    return found
+
+
+def _key_usage(authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _extension(
+    extensions: x509.Extensions, kind: type[x509.SubjectAlternativeName | x509.ExtendedKeyUsage]
+) -> Sequence[object] | None:
+    try:
+        return list(extensions.get_extension_for_class(kind).value)
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
+def _write(path: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    """Write a key, then its certificate: one without the other counts as none."""
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    public = certificate.public_bytes(serialization.Encoding.PEM)
+    for suffix, data, mode in ((".key", private, 0o600), (".crt", public, 0o644)):
+        partial = path.with_name(f"{path.name}{suffix}.new")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+        os.replace(partial, path.with_name(f"{path.name}{suffix}"))
