@@ -1,0 +1,70 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: node_addresses
+short_description: Addresses of hosts on the underlay, by name
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - The address at which the other hosts reach a host is C(cluster_node_address) where that is set,
+    else C(ansible_host) or the name itself where they are addresses.
+positional: hostvars
+options:
+  _input:
+    description: Names of hosts, such as a group.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The variable C(hostvars).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+---
+- name: The addresses of the members of etcd are known
+  ansible.builtin.debug:
+    msg: "{{ groups['etcd'] | binary_cluster.networking.node_addresses(hostvars) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Address by name, in the order of the names.
+  type: dict
+"""
+
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+
+def node_address(name: str, variables: Mapping[str, Any]) -> str:
+    """Address of one host on the underlay. Raises AnsibleFilterError where none can be told."""
+    for value in (variables.get("cluster_node_address"), variables.get("ansible_host"), name):
+        try:
+            return str(ipaddress.ip_address(str(value)))
+        except ValueError:
+            continue
+    raise AnsibleFilterError(
+        f"cluster_node_address: not set for {name}, and neither ansible_host nor its name is an address: "
+        "set it to the address at which the other hosts reach it"
+    )
+
+
+def node_addresses(names: Sequence[str], hostvars: Mapping[str, Any]) -> dict[str, str]:
+    """Addresses of hosts on the underlay, by name."""
+    return {name: node_address(name, hostvars[name]) for name in names}
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"node_addresses": node_addresses}

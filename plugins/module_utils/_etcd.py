@@ -1,0 +1,252 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""A client of etcd's JSON gateway, with nothing but Python's standard library.
+
+The gateway (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/) is the gRPC API as JSON:
+keys and values travel in base64, 64-bit numbers as strings.
+"""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import http.client
+import json
+import os
+import ssl
+import urllib.parse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+ARGUMENTS: dict[str, Any] = {
+    "endpoints": {"type": "list", "elements": "str", "default": ["https://127.0.0.1:2379"]},
+    "ca_cert": {"type": "path"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path", "no_log": False},
+    "timeout": {"type": "int", "default": 5},
+}
+
+
+class EtcdError(Exception):
+    """etcd cannot be asked, or refuses; the message says which endpoint and why."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member as the cluster lists it. ``name`` is empty until it has started once."""
+
+    id: str
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...]
+    learner: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """What one member says of itself. Sizes in bytes."""
+
+    member_id: str
+    version: str
+    leader: str
+    raft_index: int
+    raft_applied_index: int
+    raft_term: int
+    db_size: int
+    db_size_in_use: int
+    learner: bool
+    errors: tuple[str, ...]
+
+
+class Client:
+    """Asks the endpoints in turn until one answers."""
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        ca_cert: str | None = None,
+        client_cert: str | None = None,
+        client_key: str | None = None,
+        timeout: float = 5,
+    ) -> None:
+        self.endpoints = [endpoint.rstrip("/") for endpoint in endpoints]
+        self.timeout = timeout
+        self._context: ssl.SSLContext | None = None
+        if any(endpoint.startswith("https") for endpoint in self.endpoints):
+            for path in filter(None, (ca_cert, client_cert, client_key)):
+                if not os.path.exists(path):
+                    raise EtcdError(f"{path}: there is no such file")
+            try:
+                self._context = ssl.create_default_context(cafile=ca_cert)
+                if client_cert:
+                    self._context.load_cert_chain(client_cert, client_key)
+            except (OSError, ssl.SSLError) as error:
+                raise EtcdError(f"{client_cert or ca_cert}: {error}") from error
+
+    @classmethod
+    def of(cls, params: dict[str, Any]) -> Client:
+        """The client that a module's connection options describe."""
+        return cls(
+            params["endpoints"],
+            params["ca_cert"],
+            params["client_cert"],
+            params["client_key"],
+            params["timeout"],
+        )
+
+    def ask(self, endpoint: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """One request to one endpoint; a body of None makes it a GET."""
+        url = urllib.parse.urlsplit(endpoint)
+        connection: http.client.HTTPConnection
+        if url.scheme == "https":
+            connection = http.client.HTTPSConnection(
+                url.hostname or "", url.port, timeout=self.timeout, context=self._context
+            )
+        else:
+            connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=self.timeout)
+        try:
+            if body is None:
+                connection.request("GET", path)
+            else:
+                connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            said = answer.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            raise EtcdError(f"{endpoint}: {error or type(error).__name__}") from error
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            raise EtcdError(f"{endpoint}{path}: {_message(said)}")
+        return dict(json.loads(said))
+
+    def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One request to the first endpoint that answers."""
+        failures = []
+        for endpoint in self.endpoints:
+            try:
+                return self.ask(endpoint, path, body)
+            except EtcdError as error:
+                failures.append(str(error))
+        raise EtcdError("; ".join(failures))
+
+    def each(self, ask: Callable[[str], T]) -> dict[str, T | EtcdError]:
+        """Ask every endpoint at once; a failure is the result for its endpoint."""
+
+        def guarded(endpoint: str) -> T | EtcdError:
+            try:
+                return ask(endpoint)
+            except EtcdError as error:
+                return error
+
+        with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(self.endpoints))) as pool:
+            return dict(zip(self.endpoints, pool.map(guarded, self.endpoints)))
+
+    def health(self, endpoint: str) -> bool:
+        """Whether a member is healthy: it answers after a read that needed the quorum.
+
+        Raises EtcdError, with the member's reason, where it is not.
+        """
+        answer = self.ask(endpoint, "/health", None)
+        if answer.get("health") != "true":
+            raise EtcdError(f"{endpoint}: {answer.get('reason') or 'not healthy'}")
+        return True
+
+    def status(self, endpoint: str) -> Status:
+        """What a member says of itself."""
+        answer = self.ask(endpoint, "/v3/maintenance/status", {})
+        return Status(
+            member_id=_hex(answer["header"]["member_id"]),
+            version=answer["version"],
+            leader=_hex(answer.get("leader", "0")),
+            raft_index=int(answer.get("raftIndex", 0)),
+            raft_applied_index=int(answer.get("raftAppliedIndex", 0)),
+            raft_term=int(answer.get("raftTerm", 0)),
+            db_size=int(answer.get("dbSize", 0)),
+            db_size_in_use=int(answer.get("dbSizeInUse", 0)),
+            learner=bool(answer.get("isLearner", False)),
+            errors=tuple(answer.get("errors", ())),
+        )
+
+    def members(self, linearizable: bool = True) -> list[Member]:
+        """The members of the cluster, as the quorum, or else the member asked, knows them."""
+        answer = self.call("/v3/cluster/member/list", {"linearizable": linearizable})
+        return [_member(entry) for entry in answer["members"]]
+
+    def add_member(self, peer_url: str) -> list[Member]:
+        """Add a voting member; return all members."""
+        answer = self.call("/v3/cluster/member/add", {"peerURLs": [peer_url]})
+        return [_member(entry) for entry in answer["members"]]
+
+    def remove_member(self, member_id: str) -> None:
+        """Remove a member by its hexadecimal id."""
+        self.call("/v3/cluster/member/remove", {"ID": str(int(member_id, 16))})
+
+    def alarms(self) -> list[dict[str, str]]:
+        """Raised alarms, as ``{"member", "alarm"}``."""
+        answer = self.call("/v3/maintenance/alarm", {"action": "GET"})
+        return [
+            {"member": _hex(alarm["memberID"]), "alarm": alarm["alarm"]}
+            for alarm in answer.get("alarms", ())
+        ]
+
+    def get(self, key: str) -> str | None:
+        """Value of a key; None where there is none."""
+        found = self.call("/v3/kv/range", {"key": _encode(key)}).get("kvs", ())
+        return base64.b64decode(found[0].get("value", "")).decode() if found else None
+
+    def under(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """Values under a prefix, as ``{key: {"value", "lease"}}``; a lease of 0 is none."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        answer = self.call("/v3/kv/range", {"key": _encode(prefix), "range_end": _encode(end)})
+        return {
+            base64.b64decode(entry["key"]).decode(): {
+                "value": base64.b64decode(entry.get("value", "")).decode(),
+                "lease": int(entry.get("lease", 0)),
+            }
+            for entry in answer.get("kvs", ())
+        }
+
+    def put(self, key: str, value: str) -> None:
+        """Set a key."""
+        self.call("/v3/kv/put", {"key": _encode(key), "value": _encode(value)})
+
+    def delete(self, key: str) -> None:
+        """Remove a key."""
+        self.call("/v3/kv/deleterange", {"key": _encode(key)})
+
+    def lease_ttl(self, lease: int) -> int:
+        """Seconds a lease still has; -1 for one that is over."""
+        return int(self.call("/v3/lease/timetolive", {"ID": str(lease)}).get("TTL", -1))
+
+
+def _encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _hex(number: str) -> str:
+    return f"{int(number):x}"
+
+
+def _member(entry: dict[str, Any]) -> Member:
+    return Member(
+        id=_hex(entry["ID"]),
+        name=entry.get("name", ""),
+        peer_urls=tuple(entry.get("peerURLs", ())),
+        client_urls=tuple(entry.get("clientURLs", ())),
+        learner=bool(entry.get("isLearner", False)),
+    )
+
+
+def _message(said: str) -> str:
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        return said.strip()[:200]
+    return str(answer.get("message") or answer.get("reason") or answer.get("error") or said)[:200]

@@ -1,0 +1,138 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: etcd_key
+short_description: Keys of etcd
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Sets or removes keys through etcd's v3 API, over TLS with a client certificate.
+  - In check mode, an etcd that is not there yet, or not yet installed, counts as one without keys.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+  - binary_cluster.networking._etcd
+options:
+  keys:
+    description: The keys.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      key:
+        description: Name of the key.
+        type: str
+        required: true
+      value:
+        description: Value of the key. Required for O(state=present).
+        type: str
+  state:
+    description: Whether the keys are there.
+    type: str
+    choices: [present, absent]
+    default: present
+"""
+
+EXAMPLES = r"""
+---
+- name: The network configuration is in etcd
+  binary_cluster.networking.etcd_key:
+    endpoints: [https://192.0.2.11:2379]
+    ca_cert: /etc/etcd/pki/ca.crt
+    client_cert: /etc/etcd/pki/client.crt
+    client_key: /etc/etcd/pki/client.key
+    keys:
+      - key: /coreos.com/network/config
+        value: '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}'
+
+- name: A lease is gone
+  binary_cluster.networking.etcd_key:
+    keys:
+      - key: /coreos.com/network/subnets/10.244.7.0-24
+    state: absent
+"""
+
+RETURN = r"""
+keys:
+  description: Names of the keys that were changed.
+  returned: always
+  type: list
+  elements: str
+  sample: [/coreos.com/network/config]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
+
+
+def plan(
+    wanted: dict[str, str | None], found: dict[str, str | None]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Keys that differ, as ``{key: (before, after)}``; None stands for no such key."""
+    return {key: (found[key], value) for key, value in wanted.items() if found[key] != value}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **_etcd.ARGUMENTS,
+            "keys": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "no_log": False,
+                "options": {
+                    "key": {"type": "str", "required": True, "no_log": False},
+                    "value": {"type": "str"},
+                },
+            },
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    present = module.params["state"] == "present"
+    wanted: dict[str, str | None] = {}
+    for number, entry in enumerate(module.params["keys"]):
+        if present and entry["value"] is None:
+            module.fail_json(msg=f"keys[{number}].value: required for a key that is to be present")
+        wanted[entry["key"]] = entry["value"] if present else None
+    client = None
+    try:
+        client = _etcd.Client.of(module.params)
+        found = {key: client.get(key) for key in wanted}
+    except _etcd.EtcdError as error:
+        if not module.check_mode:
+            module.fail_json(msg=str(error))
+        found = dict.fromkeys(wanted)
+    changes = plan(wanted, found)
+    if client and not module.check_mode:
+        try:
+            for key, (_before, after) in changes.items():
+                if after is None:
+                    client.delete(key)
+                else:
+                    client.put(key, after)
+        except _etcd.EtcdError as error:
+            module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=bool(changes),
+        keys=list(changes),
+        diff=[
+            {
+                "before_header": key,
+                "after_header": key,
+                "before": f"{before}\n" if before is not None else "",
+                "after": f"{after}\n" if after is not None else "",
+            }
+            for key, (before, after) in changes.items()
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
