@@ -1,0 +1,171 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_facts
+short_description: All that preflight and the roles need to know of a host, in one call
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Architecture, init system, clock, interfaces, routes, listening ports and which of the other hosts
+    answer. A fraction of what gathering all facts costs.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes.INFO
+attributes:
+  facts:
+    description: Action returns an C(ansible_facts) dictionary that will update existing host facts.
+    support: full
+options:
+  reach:
+    description: Addresses that this host should reach; each is sent ICMP echo requests.
+    type: list
+    elements: str
+    default: []
+  controller_time:
+    description: The controller's clock when the task was sent, in seconds since the epoch.
+    type: float
+"""
+
+EXAMPLES = r"""
+---
+- name: The hosts are known
+  binary_cluster.networking.host_facts:
+    reach: [192.0.2.11, 192.0.2.12]
+    controller_time: "{{ now().timestamp() }}"
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts.
+  returned: always
+  type: dict
+  contains:
+    cluster_host:
+      description: All of them under one name.
+      type: dict
+      contains:
+        architecture:
+          description: V(amd64), V(arm64), or the kernel's own word.
+          type: str
+        python:
+          description: Version of Python that runs the modules.
+          type: str
+        systemd:
+          description: Whether systemd runs the host.
+          type: bool
+        clock_skew:
+          description: Seconds this clock is ahead of the controller's; the time a task takes is in it.
+          type: float
+        interfaces:
+          description: By name, MTU, state, MAC and addresses with their prefix length.
+          type: dict
+        default_interface:
+          description: Interface of the default route; empty without one.
+          type: str
+        listeners:
+          description: Listening sockets, with protocol, address, port and process.
+          type: list
+          elements: dict
+        unreachable:
+          description: Addresses of O(reach) that did not answer.
+          type: list
+          elements: str
+"""
+
+import json
+import os
+import platform
+import re
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def interfaces(addresses: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Interfaces by name, from the output of ``ip -json address``."""
+    return {
+        link["ifname"]: {
+            "mtu": link["mtu"],
+            "state": link.get("operstate", "UNKNOWN"),
+            "mac": link.get("address", ""),
+            "addresses": [
+                f"{address['local']}/{address['prefixlen']}"
+                for address in link.get("addr_info", ())
+                if "local" in address
+            ],
+        }
+        for link in addresses
+        if link
+    }
+
+
+def listeners(lines: str) -> list[dict[str, Any]]:
+    """Listening sockets, from the output of ``ss -H -lntup``."""
+    found = []
+    for line in lines.splitlines():
+        words = line.split(None, 6)
+        if len(words) < 5:
+            continue
+        address, _colon, port = words[4].rpartition(":")
+        process = re.search(r'\(\("([^"]+)"', words[6] if len(words) > 6 else "")
+        found.append(
+            {
+                "protocol": words[0],
+                "address": address.strip("[]").partition("%")[0],
+                "port": int(port) if port.isdigit() else 0,
+                "process": process.group(1) if process else "",
+            }
+        )
+    return found
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "reach": {"type": "list", "elements": "str", "default": []},
+            "controller_time": {"type": "float"},
+        },
+        supports_check_mode=True,
+    )
+    now = time.time()
+
+    def run(*command: str) -> str:
+        code, out, err = module.run_command(list(command))
+        if code != 0:
+            module.fail_json(msg=f"{' '.join(command)}: {err.strip()}")
+        return str(out)
+
+    routes = json.loads(run("ip", "-json", "route", "show", "default") or "[]")
+    unreachable = []
+    try:
+        unreachable = _icmp.silent(module.params["reach"])
+    except PermissionError as error:
+        module.fail_json(msg=f"ICMP: {error}: this module needs root")
+    machine = platform.machine()
+    module.exit_json(
+        ansible_facts={
+            "cluster_host": {
+                "architecture": ARCHITECTURES.get(machine, machine),
+                "python": platform.python_version(),
+                "systemd": os.path.isdir("/run/systemd/system"),
+                "clock_skew": now - (module.params["controller_time"] or now),
+                "interfaces": interfaces(json.loads(run("ip", "-json", "address", "show"))),
+                "default_interface": routes[0].get("dev", "") if routes else "",
+                "listeners": listeners(run("ss", "-H", "-lntup")),
+                "unreachable": unreachable,
+            }
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_kernel
+short_description: Kernel modules and sysctls of a node, set, persisted and given back
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Loads modules and sets sysctls, all in one call, now and for every boot.
+  - A module that is built into the kernel counts as loaded when the path it provides is there.
+  - The first value found of each sysctl is noted. O(state=absent) writes it back, unless somebody has
+    changed the value since.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+options:
+  name:
+    description: Name of the files in C(/etc/sysctl.d) and C(/etc/modules-load.d), and of the ledger.
+    type: str
+    required: true
+  modules:
+    description: Kernel modules, with a path under C(/proc) or C(/sys) that exists once it is there.
+    type: dict
+    default: {}
+  sysctls:
+    description: Values by name.
+    type: dict
+    default: {}
+  state:
+    description: Whether the settings are there.
+    type: str
+    choices: [present, absent]
+    default: present
+"""
+
+EXAMPLES = r"""
+---
+- name: The node forwards
+  binary_cluster.networking.node_kernel:
+    name: binary-cluster-node
+    modules:
+      br_netfilter: /proc/sys/net/bridge
+    sysctls:
+      net.ipv4.ip_forward: 1
+      net.bridge.bridge-nf-call-iptables: 1
+
+- name: The kernel's settings are as they were
+  binary_cluster.networking.node_kernel:
+    name: binary-cluster-node
+    state: absent
+"""
+
+RETURN = r"""
+sysctls:
+  description: Sysctls that were changed, with the value before and after.
+  returned: always
+  type: dict
+  sample:
+    net.ipv4.ip_forward: ["0", "1"]
+modules:
+  description: Modules that were loaded.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+SYSCTLS = "sysctls"
+
+
+class KernelError(Exception):
+    """The kernel does not have or take a setting; the message says which."""
+
+
+def path_of(name: str) -> str:
+    """Path of a sysctl. A dot inside an interface's name is written as a slash, as sysctl(8) does."""
+    return "/proc/sys/" + name.replace(".", "\0").replace("/", ".").replace("\0", "/")
+
+
+def read(name: str) -> str:
+    """Current value of a sysctl."""
+    try:
+        with open(path_of(name), encoding="ascii") as stream:
+            return " ".join(stream.read().split())
+    except OSError as error:
+        raise KernelError(f"sysctl {name}: {error.strerror}: {path_of(name)}") from error
+
+
+def write(name: str, value: str) -> None:
+    """Set a sysctl."""
+    try:
+        with open(path_of(name), "w", encoding="ascii") as stream:
+            stream.write(value)
+    except OSError as error:
+        raise KernelError(
+            f"sysctl {name}: the kernel refuses {value}: {error.strerror}. In a container, /proc/sys "
+            "must be writable."
+        ) from error
+
+
+def load(module: AnsibleModule, name: str, provides: str) -> None:
+    """Load a kernel module."""
+    code, out, err = module.run_command(["modprobe", name])
+    if code != 0 or not os.path.exists(provides):
+        raise KernelError(
+            f"kernel module {name}: it is not built in, and cannot be loaded: {(err or out).strip()}"
+        )
+
+
+def entries(name: str, modules: dict[str, str], sysctls: dict[str, str]) -> list[_files.Entry]:
+    """The files that make the settings last."""
+    wanted = []
+    if modules:
+        lines = "".join(f"{module}\n" for module in modules)
+        wanted.append(_files.Entry(f"/etc/modules-load.d/{name}.conf", data=lines.encode()))
+    if sysctls:
+        lines = "".join(f"{key} = {value}\n" for key, value in sysctls.items())
+        wanted.append(_files.Entry(f"/etc/sysctl.d/90-{name}.conf", data=lines.encode()))
+    return wanted
+
+
+def plan(
+    wanted: dict[str, str], current: dict[str, str], noted: dict[str, list[str]]
+) -> dict[str, tuple[str, str]]:
+    """Sysctls to write, as ``{name: (before, after)}``.
+
+    ``noted`` holds ``[first value found, value we set]`` of those set earlier: those no longer
+    wanted get their first value back, unless somebody else has changed them since.
+    """
+    changes = {
+        name: (current[name], value) for name, value in wanted.items() if current[name] != value
+    }
+    for name, (first, ours) in noted.items():
+        if name not in wanted and current[name] == ours != first:
+            changes[name] = (ours, first)
+    return changes
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "modules": {"type": "dict", "default": {}},
+            "sysctls": {"type": "dict", "default": {}},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    name, present = module.params["name"], module.params["state"] == "present"
+    modules = module.params["modules"] if present else {}
+    wanted = {key: str(value) for key, value in module.params["sysctls"].items()} if present else {}
+    ledger = Ledger(name)
+    noted = {key: ledger.before(SYSCTLS, key) for key in ledger.names(SYSCTLS)}
+    files = entries(name, modules, wanted)
+    changed_files = _files.plan(files, _files.observe(files, ledger), ledger)
+    missing = {key: provides for key, provides in modules.items() if not os.path.exists(provides)}
+    try:
+        current = {}
+        for key in [*wanted, *noted]:
+            # In check mode the sysctls of a module yet to be loaded are not there.
+            absent = missing and module.check_mode and not os.path.exists(path_of(key))
+            current[key] = "" if absent else read(key) if not missing else ""
+        if missing and not module.check_mode:
+            for key, provides in missing.items():
+                load(module, key, provides)
+            current = {key: read(key) for key in [*wanted, *noted]}
+        changes = plan(wanted, current, noted)
+        if not module.check_mode:
+            for key, (before, after) in changes.items():
+                if key in wanted:
+                    first = noted[key][0] if key in noted else before
+                    ledger.forget(SYSCTLS, key)
+                    ledger.record(SYSCTLS, key, [first, after])
+                write(key, after)
+            _files.apply(changed_files, ledger, module.run_command)
+            for key in noted:
+                if key not in wanted:
+                    ledger.forget(SYSCTLS, key)
+    except (KernelError, _files.FileError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=bool(changes or missing or changed_files),
+        sysctls={key: list(values) for key, values in changes.items()},
+        modules=list(missing),
+        diff=[
+            {"before_header": key, "after_header": key, "before": f"{before}\n", "after": f"{after}\n"}
+            for key, (before, after) in changes.items()
+        ]
+        + [change.diff() for change in changed_files],
+    )
+
+
+if __name__ == "__main__":
+    main()
