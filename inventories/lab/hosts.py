@@ -56,8 +56,7 @@ def inventory() -> dict[str, Any]:
     groups: dict[str, Any] = {
         "_meta": {
             "hostvars": {
-                host: {"ansible_host": f"{subnet}.{10 + number}"}
-                for number, host in enumerate(names, start=1)
+                host: {"ansible_host": f"{subnet}.{10 + number}"} for number, host in enumerate(names, start=1)
             }
         },
         # Not `all`: its variables would reach localhost too.
@@ -72,9 +71,7 @@ def inventory() -> dict[str, Any]:
                 "ansible_user": "ops",
                 "ansible_become": True,
                 "ansible_ssh_private_key_file": str(directory / "id_ed25519"),
-                "ansible_ssh_common_args": (
-                    f"-o UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=accept-new"
-                ),
+                "ansible_ssh_common_args": (f"-o UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=accept-new"),
             },
         },
     }

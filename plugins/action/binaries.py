@@ -28,9 +28,7 @@ class ActionModule(ActionBase):
                 target = self._connection._shell.join_path(self._make_tmp_path(), "binaries.tar")
                 self._transfer_file(archive.name, target)
             try:
-                found = self._execute_module(
-                    module_args={**arguments, "archive": target}, task_vars=task_vars
-                )
+                found = self._execute_module(module_args={**arguments, "archive": target}, task_vars=task_vars)
             finally:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
         result.update(found)

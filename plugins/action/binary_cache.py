@@ -52,9 +52,7 @@ class ActionModule(ActionBase):
         for name in arguments["names"]:
             for arch in arguments["architectures"]:
                 try:
-                    wanted.append(
-                        _artifacts.describe(name, arch, arguments["manifest"], arguments)
-                    )
+                    wanted.append(_artifacts.describe(name, arch, arguments["manifest"], arguments))
                 except _artifacts.ArtifactError as error:
                     faults.append(str(error))
         if faults:
@@ -84,7 +82,7 @@ class ActionModule(ActionBase):
     @staticmethod
     def _cache(arguments: dict[str, Any]) -> _artifacts.Cache:
         root = Path(arguments["cache"]).expanduser()
-        sources = [
+        sources: list[_artifacts.Directory | _artifacts.Release | _artifacts.Go] = [
             _artifacts.Directory(arguments["directory"]),
             _artifacts.Release(),
             _artifacts.Go(arguments["go_modules"], root),

@@ -49,9 +49,7 @@ class ActionModule(ActionBase):
             }
         )
         requests = [
-            _certificates.Request(
-                **{**request, "names": tuple(request["names"]), "usages": tuple(request["usages"])}
-            )
+            _certificates.Request(**{**request, "names": tuple(request["names"]), "usages": tuple(request["usages"])})
             for request in arguments["requests"]
         ]
         try:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import base64
-import os
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -26,14 +26,11 @@ class ActionModule(ActionBase):
             if not source:
                 continue
             try:
-                with open(os.path.expanduser(source), "rb") as stream:
-                    secret = stream.read()
+                secret = Path(source).expanduser().read_bytes()
             except FileNotFoundError:
                 if self._task.check_mode:
                     continue  # the run would make it first
-                raise AnsibleActionFail(
-                    f"{item['path']}: there is no {source} on the controller"
-                ) from None
+                raise AnsibleActionFail(f"{item['path']}: there is no {source} on the controller") from None
             arguments["secrets"][item["path"]] = base64.b64encode(secret).decode()
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         return result

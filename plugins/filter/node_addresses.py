@@ -23,6 +23,10 @@ options:
     description: The variable C(hostvars).
     type: dict
     required: true
+  strict:
+    description: Whether a host without an address is an error. Otherwise it is left out.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -58,9 +62,16 @@ def node_address(name: str, variables: Mapping[str, Any]) -> str:
     )
 
 
-def node_addresses(names: Sequence[str], hostvars: Mapping[str, Any]) -> dict[str, str]:
+def node_addresses(names: Sequence[str], hostvars: Mapping[str, Any], strict: bool = True) -> dict[str, str]:
     """Addresses of hosts on the underlay, by name."""
-    return {name: node_address(name, hostvars[name]) for name in names}
+    found = {}
+    for name in names:
+        try:
+            found[name] = node_address(name, hostvars[name])
+        except AnsibleFilterError:
+            if strict:
+                raise
+    return found
 
 
 class FilterModule:

@@ -191,10 +191,7 @@ class Client:
     def alarms(self) -> list[dict[str, str]]:
         """Raised alarms, as ``{"member", "alarm"}``."""
         answer = self.call("/v3/maintenance/alarm", {"action": "GET"})
-        return [
-            {"member": _hex(alarm["memberID"]), "alarm": alarm["alarm"]}
-            for alarm in answer.get("alarms", ())
-        ]
+        return [{"member": _hex(alarm["memberID"]), "alarm": alarm["alarm"]} for alarm in answer.get("alarms", ())]
 
     def get(self, key: str) -> str | None:
         """Value of a key; None where there is none."""

@@ -116,19 +116,13 @@ def link(path: str, target: str) -> Entry:
     return Entry(path, "link", target.encode(), 0o777, "root", "root")
 
 
-def plan(
-    wanted: Iterable[Entry], seen: Mapping[str, Entry | None], ledger: Ledger
-) -> list[Change]:
+def plan(wanted: Iterable[Entry], seen: Mapping[str, Entry | None], ledger: Ledger) -> list[Change]:
     """Changes that lead from what is seen to what is wanted.
 
     What the ledger's owner put here earlier and no longer wants goes back to what it was.
     """
     by_path = {entry.path: entry for entry in wanted}
-    changes = [
-        Change(path, seen.get(path), entry)
-        for path, entry in by_path.items()
-        if seen.get(path) != entry
-    ]
+    changes = [Change(path, seen.get(path), entry) for path, entry in by_path.items() if seen.get(path) != entry]
     for path in reversed(ledger.names(KIND)):
         if path not in by_path:
             former = _restore(path, ledger.before(KIND, path))

@@ -56,16 +56,14 @@ def raw_socket(family: int) -> socket.socket:
 def silent(addresses: Sequence[str], tries: int = 3, wait: float = 0.5) -> list[str]:
     """Those of the addresses that answer none of ``tries`` echo requests, ``wait`` seconds apart."""
     identifier = os.getpid() & 0xFFFF
-    numbered = {number: address for number, address in enumerate(addresses)}
+    numbered = dict(enumerate(addresses))
     families = {number: ipaddress.ip_address(address).version for number, address in numbered.items()}
     sockets = {family: raw_socket(family) for family in set(families.values())}
     try:
         for _try in range(tries):
             for number, address in numbered.items():
                 with contextlib.suppress(OSError):
-                    sockets[families[number]].sendto(
-                        packet(families[number], identifier, number), (address, 0)
-                    )
+                    sockets[families[number]].sendto(packet(families[number], identifier, number), (address, 0))
             until = time.monotonic() + wait
             while numbered and time.monotonic() < until:
                 ready, _w, _x = select.select(list(sockets.values()), [], [], max(0.0, until - time.monotonic()))

@@ -91,9 +91,7 @@ def command(run: Run, *words: str) -> None:
         return
     unit = words[-1]
     said = (err or out).strip()
-    _code, lines, _err = run(
-        ["journalctl", "--unit", unit, "--lines", "8", "--no-pager", "--output", "cat"]
-    )
+    _code, lines, _err = run(["journalctl", "--unit", unit, "--lines", "8", "--no-pager", "--output", "cat"])
     raise ServiceError(f"systemctl {' '.join(words)}: {said}\n{lines.strip()}")
 
 

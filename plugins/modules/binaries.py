@@ -90,7 +90,7 @@ import contextlib
 import hashlib
 import os
 import tarfile
-from typing import Any
+from typing import IO, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
@@ -128,9 +128,7 @@ def differs(path: str, sha256: str, ledger: Ledger) -> bool:
 def wanted_links(artifact: dict[str, Any]) -> list[_files.Entry]:
     """The links from the common directory to this version's files."""
     version = f"{artifact['directory']}/{artifact['version']}"
-    return [
-        _files.link(f"{artifact['links']}/{file}", f"{version}/{file}") for file in artifact["sha256"]
-    ]
+    return [_files.link(f"{artifact['links']}/{file}", f"{version}/{file}") for file in artifact["sha256"]]
 
 
 def outdated(artifact: dict[str, Any], ledger: Ledger) -> list[str]:
@@ -141,7 +139,7 @@ def outdated(artifact: dict[str, Any], ledger: Ledger) -> list[str]:
     return [path for path in others if os.path.dirname(path) != previous]
 
 
-def place(member: tarfile.ExFileObject, path: str, sha256: str, ledger: Ledger) -> None:
+def place(member: IO[bytes], path: str, sha256: str, ledger: Ledger) -> None:
     """Write one binary under a temporary name, verify it, and give it its name."""
     _files.make_parents(path, ledger)
     partial = f"{path}.new"
@@ -219,9 +217,7 @@ def uninstall(module: AnsibleModule) -> dict[str, Any]:
         ledger = Ledger(f"binary-{artifact['name']}")
         changes, paths = _files.release(ledger), ledger.names(KIND)
         diff += [change.diff() for change in changes]
-        diff += [
-            {"before_header": path, "after_header": path, "before": "present\n", "after": ""} for path in paths
-        ]
+        diff += [{"before_header": path, "after_header": path, "before": "present\n", "after": ""} for path in paths]
         if not module.check_mode:
             _files.apply(changes, ledger, module.run_command)
             remove(paths, ledger)

@@ -387,9 +387,7 @@ def main() -> None:
     wanted = [] if params["state"] == "absent" else entries(params, module.check_mode)
     unit_path = Entry(f"{UNIT_DIRECTORY}/{params['name']}.service")
     seen = _files.observe([*wanted, unit_path], ledger)
-    populated = [
-        entry.path for entry in wanted if entry.kind == "directory" and _files.holds_something(entry.path)
-    ]
+    populated = [entry.path for entry in wanted if entry.kind == "directory" and _files.holds_something(entry.path)]
     running = _systemd.running_digest(unit.main_pid) if unit.active else None
     try:
         made = plan(params, wanted, seen, ledger, unit, running)

@@ -70,9 +70,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
 
 
-def plan(
-    wanted: dict[str, str | None], found: dict[str, str | None]
-) -> dict[str, tuple[str | None, str | None]]:
+def plan(wanted: dict[str, str | None], found: dict[str, str | None]) -> dict[str, tuple[str | None, str | None]]:
     """Keys that differ, as ``{key: (before, after)}``; None stands for no such key."""
     return {key: (found[key], value) for key, value in wanted.items() if found[key] != value}
 

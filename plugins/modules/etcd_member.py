@@ -222,11 +222,7 @@ def require_others(here: Here) -> None:
         return
     client = here.client(here.others)
     names = {member["client_url"]: member["name"] for member in here.others}
-    sick = {
-        names[endpoint]: str(state)
-        for endpoint, state in client.each(client.health).items()
-        if state is not True
-    }
+    sick = {names[endpoint]: str(state) for endpoint, state in client.each(client.health).items() if state is not True}
     if sick:
         told = "; ".join(f"{name} is not healthy ({why})" for name, why in sick.items())
         raise MemberError(
@@ -261,11 +257,7 @@ def start(here: Here, cluster: dict[str, str] | None, state: str) -> None:
 def initial_cluster(here: Here, members: list[_etcd.Member]) -> dict[str, str]:
     """Peer URL by name of the members of a cluster that exists."""
     names = {member["peer_url"]: member["name"] for member in here.params["members"]}
-    return {
-        one.name or names.get(one.peer_urls[0], one.id): one.peer_urls[0]
-        for one in members
-        if one.peer_urls
-    }
+    return {one.name or names.get(one.peer_urls[0], one.id): one.peer_urls[0] for one in members if one.peer_urls}
 
 
 def begin(here: Here, action: str) -> None:

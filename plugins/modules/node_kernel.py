@@ -103,8 +103,7 @@ def write(name: str, value: str) -> None:
             stream.write(value)
     except OSError as error:
         raise KernelError(
-            f"sysctl {name}: the kernel refuses {value}: {error.strerror}. In a container, /proc/sys "
-            "must be writable."
+            f"sysctl {name}: the kernel refuses {value}: {error.strerror}. In a container, /proc/sys must be writable."
         ) from error
 
 
@@ -112,9 +111,7 @@ def load(module: AnsibleModule, name: str, provides: str) -> None:
     """Load a kernel module."""
     code, out, err = module.run_command(["modprobe", name])
     if code != 0 or not os.path.exists(provides):
-        raise KernelError(
-            f"kernel module {name}: it is not built in, and cannot be loaded: {(err or out).strip()}"
-        )
+        raise KernelError(f"kernel module {name}: it is not built in, and cannot be loaded: {(err or out).strip()}")
 
 
 def entries(name: str, modules: dict[str, str], sysctls: dict[str, str]) -> list[_files.Entry]:
@@ -129,17 +126,13 @@ def entries(name: str, modules: dict[str, str], sysctls: dict[str, str]) -> list
     return wanted
 
 
-def plan(
-    wanted: dict[str, str], current: dict[str, str], noted: dict[str, list[str]]
-) -> dict[str, tuple[str, str]]:
+def plan(wanted: dict[str, str], current: dict[str, str], noted: dict[str, list[str]]) -> dict[str, tuple[str, str]]:
     """Sysctls to write, as ``{name: (before, after)}``.
 
     ``noted`` holds ``[first value found, value we set]`` of those set earlier: those no longer
     wanted get their first value back, unless somebody else has changed them since.
     """
-    changes = {
-        name: (current[name], value) for name, value in wanted.items() if current[name] != value
-    }
+    changes = {name: (current[name], value) for name, value in wanted.items() if current[name] != value}
     for name, (first, ours) in noted.items():
         if name not in wanted and current[name] == ours != first:
             changes[name] = (ours, first)

@@ -105,8 +105,7 @@ def describe(name: str, arch: str, manifest: Mapping[str, Any], settings: Mappin
         )
     if arch not in entry["architectures"]:
         raise ArtifactError(
-            f"binaries: {name}: {arch}: not an architecture it is known for "
-            f"({', '.join(entry['architectures'])})"
+            f"binaries: {name}: {arch}: not an architecture it is known for ({', '.join(entry['architectures'])})"
         )
     served = None
     if release:
@@ -155,9 +154,7 @@ class Directory:
             shutil.copyfile(record.parent / file, into / file)
             found = sha256_of(into / file)
             if found != promised[file]:
-                raise ArtifactError(
-                    f"{artifact.label}: {record.parent / file}: sha256 {found}, not {promised[file]}"
-                )
+                raise ArtifactError(f"{artifact.label}: {record.parent / file}: sha256 {found}, not {promised[file]}")
 
 
 class Release:
@@ -216,7 +213,7 @@ class Release:
             return
         with tarfile.open(archive) as tar:
             for member in tar:
-                file = os.path.basename(member.name)
+                file = Path(member.name).name
                 content = tar.extractfile(member) if member.isfile() else None
                 # Of some releases only the architecture is in the name of the file.
                 file = artifact.files[0] if file == f"{artifact.files[0]}-{artifact.arch}" else file
@@ -374,10 +371,10 @@ class Cache:
         for file in artifact.files:
             # A file whose size and time are those of when it was hashed need not be hashed again.
             status = (directory / file).stat()
-            if [status.st_size, status.st_mtime_ns] != record["stamps"][file]:
-                if sha256_of(directory / file) != record["sha256"][file]:
-                    shutil.rmtree(directory)
-                    return None
+            touched = [status.st_size, status.st_mtime_ns] != record["stamps"][file]
+            if touched and sha256_of(directory / file) != record["sha256"][file]:
+                shutil.rmtree(directory)
+                return None
         return Stored(artifact, directory, record["source"], record["sha256"])
 
     def _make(self, artifact: Artifact, source: Directory | Release | Go, say: Say) -> Stored:

@@ -51,7 +51,7 @@ class Request:
     @property
     def path(self) -> str:
         """Path of the certificate below the authority's directory, without its suffix."""
-        return os.path.join(self.host, self.name)
+        return f"{self.host}/{self.name}"
 
 
 class Authority:
@@ -123,9 +123,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([USAGES[usage] for usage in request.usages]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         )
         names = _general_names(request)
         if names:
@@ -210,4 +208,4 @@ def _write(path: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certif
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
-        os.replace(partial, path.with_name(f"{path.name}{suffix}"))
+        partial.replace(path.with_name(f"{path.name}{suffix}"))

@@ -1,0 +1,97 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Judge the whole inventory before the first host changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible import __version__ as ansible_version
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+
+class ActionModule(ActionBase):
+    """The whole of M(binary_cluster.networking.preflight)."""
+
+    _requires_connection = False
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        names = {"type": "list", "elements": "str", "required": True}
+        _spec, arguments = self.validate_argument_spec({"roles": {"type": "dict", "required": True}, "networks": names})
+        assert task_vars is not None
+        inventory = self._inventory(task_vars, arguments["roles"], arguments["networks"])
+        faults = _preflight.check(inventory)
+        if faults:
+            told = "\n".join(f"- {fault}" for fault in faults)
+            raise AnsibleActionFail(
+                f"preflight: {len(faults)} fault{'s' if len(faults) > 1 else ''}; nothing was changed:\n{told}"
+            )
+        result["hosts"] = list(inventory.hosts)
+        return result
+
+    def _inventory(
+        self, task_vars: Mapping[str, Any], roles: Mapping[str, str], networks: list[str]
+    ) -> _preflight.Inventory:
+        """Variables and facts of every host that a role runs on."""
+        hostvars = task_vars["hostvars"]
+        groups = {group: list(task_vars["groups"].get(group, ())) for group in ("nodes", *roles.values())}
+        specs = {role: argument_spec(role) for role in roles}
+        faults: list[_preflight.Fault] = []
+        hosts = {}
+        for name in dict.fromkeys(host for members in groups.values() for host in members):
+            own = {role: specs[role] for role, group in roles.items() if name in groups[group]}
+            variables = self._variables(hostvars[name], [*own, "cluster"], name, faults)
+            for options in own.values():
+                faults += validate(options, variables, name)
+            hosts[name] = _preflight.Host(
+                name=name,
+                variables=variables,
+                facts=hostvars[name].get("ansible_facts", {}).get("cluster_host", {}),
+                address=node_addresses([name], hostvars, strict=False).get(name, ""),
+            )
+        return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults)
+
+    @staticmethod
+    def _variables(
+        variables: Mapping[str, Any], prefixes: list[str], host: str, faults: list[_preflight.Fault]
+    ) -> dict[str, Any]:
+        """The host's variables that begin like a role's; one that cannot be templated is a fault."""
+        found = {}
+        for name in variables:
+            if not name.startswith(tuple(f"{prefix}_" for prefix in prefixes)):
+                continue
+            try:
+                found[name] = variables[name]
+            except AnsibleError as error:
+                faults.append(_preflight.Fault(name, "a template", f"it cannot be rendered: {error}", (host,)))
+        return found
+
+
+def argument_spec(role: str) -> dict[str, Any]:
+    """What a role accepts, from its argument_specs."""
+    document = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
+    return dict(document["argument_specs"]["main"].get("options") or {})
+
+
+def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str) -> list[_preflight.Fault]:
+    """Types and choices of the variables a host sets for a role."""
+    faults = []
+    for name, option in options.items():
+        if name not in variables:
+            continue
+        outcome = ArgumentSpecValidator({name: option}).validate({name: variables[name]})
+        for message in outcome.error_messages:
+            faults.append(_preflight.Fault(name, variables[name], message, (host,)))
+    return faults

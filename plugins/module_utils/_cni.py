@@ -1,0 +1,293 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""A container runtime's part of the CNI: ADD, CHECK and DEL through a network configuration list.
+
+Follows the CNI specification 1.0.0 (https://www.cni.dev/docs/spec/): plugins run in the order of
+the list, each given the result of the one before it; DEL runs in reverse. Results are kept in the
+cache that libcni uses too, so cnitool and this module see each other's attachments.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+CONFIGURATIONS = "/etc/cni/net.d"
+PLUGINS = "/opt/cni/bin"
+CACHE = "/var/lib/cni/results"
+NAMESPACES = "/run/netns"
+# CHECK came with this version of the specification.
+CHECKED_SINCE = (0, 4, 0)
+
+
+class CniError(Exception):
+    """A plugin or a configuration failed; the message has the plugin's own code and words."""
+
+
+class Run(Protocol):
+    """AnsibleModule.run_command, or anything of the same form."""
+
+    def __call__(
+        self,
+        args: list[str],
+        *,
+        data: str | None = None,
+        environ_update: dict[str, str] | None = None,
+    ) -> tuple[int, str, str]: ...
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network configuration list."""
+
+    name: str
+    version: str
+    plugins: tuple[dict[str, Any], ...]
+    source: bytes
+    path: str
+    checks: bool = True
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """An interface of a namespace in a network."""
+
+    container_id: str
+    namespace: str
+    interface: str
+    arguments: dict[str, str] = field(default_factory=dict)
+    capabilities: dict[str, Any] = field(default_factory=dict)
+
+
+def parse(source: bytes, path: str) -> Network:
+    """A configuration list, or a single configuration as a list of one. Raises CniError."""
+    try:
+        document = json.loads(source)
+        plugins = document.get("plugins", [document])
+        return Network(
+            name=document["name"],
+            version=document.get("cniVersion", "0.2.0"),
+            plugins=tuple(plugins),
+            source=source,
+            path=path,
+            checks=not document.get("disableCheck", False),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CniError(f"{path}: not a network configuration: {error!r}") from error
+
+
+def configurations(directory: str = CONFIGURATIONS) -> list[str]:
+    """Files a runtime looks at, in its order: the first one is the node's network."""
+    with contextlib.suppress(FileNotFoundError):
+        names = sorted(os.listdir(directory))
+        return [os.path.join(directory, name) for name in names if name.endswith((".conf", ".conflist", ".json"))]
+    return []
+
+
+def load(path: str = "", directory: str = CONFIGURATIONS) -> Network:
+    """The configuration at a path, or the one a runtime would take."""
+    if not path:
+        found = configurations(directory)
+        if not found:
+            raise CniError(f"{directory}: there is no network configuration")
+        path = found[0]
+    try:
+        with open(path, "rb") as stream:
+            return parse(stream.read(), path)
+    except OSError as error:
+        raise CniError(f"{path}: {error.strerror}") from error
+
+
+def container_id(namespace: str) -> str:
+    """An id for a namespace that no other host uses too: IPAM of a whole cluster keys on it."""
+    name = f"{socket.gethostname()}/{namespace}"
+    return f"netns-{hashlib.sha256(name.encode()).hexdigest()[:20]}"
+
+
+def addresses(result: dict[str, Any]) -> list[str]:
+    """Addresses of a result, with their prefix length, in all forms the specification has had."""
+    if "ips" in result:
+        return [entry["address"] for entry in result["ips"]]
+    return [result[key]["ip"] for key in ("ip4", "ip6") if key in result]
+
+
+def gateways(result: dict[str, Any]) -> list[str]:
+    """Gateways of a result."""
+    if "ips" in result:
+        return [entry["gateway"] for entry in result["ips"] if entry.get("gateway")]
+    return [result[key]["gateway"] for key in ("ip4", "ip6") if result.get(key, {}).get("gateway")]
+
+
+class Runtime:
+    """Runs plugins and keeps their results."""
+
+    def __init__(self, run: Run, plugins: str = PLUGINS, cache: str = CACHE) -> None:
+        self.run = run
+        self.plugins = plugins
+        self.cache = cache
+
+    def cached(self, network: str, attachment: Attachment) -> dict[str, Any] | None:
+        """What the cache holds of an attachment; None where it holds nothing."""
+        try:
+            with open(self._cache_file(network, attachment), encoding="utf-8") as stream:
+                return dict(json.load(stream))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def attachments(self, network: str) -> list[Attachment]:
+        """Attachments of a network that the cache knows."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self.cache)):
+                if name.startswith(f"{network}-"):
+                    with open(os.path.join(self.cache, name), encoding="utf-8") as stream:
+                        kept = json.load(stream)
+                    found.append(_attachment(kept))
+        return found
+
+    def networks(self, attachment: Attachment) -> list[str]:
+        """Names of the networks that an attachment is in."""
+        suffix = f"-{attachment.container_id}-{attachment.interface}"
+        with contextlib.suppress(FileNotFoundError):
+            return [name[: -len(suffix)] for name in sorted(os.listdir(self.cache)) if name.endswith(suffix)]
+        return []
+
+    def add(self, network: Network, attachment: Attachment) -> dict[str, Any]:
+        """Attach; on a failure detach what was begun, and raise with the plugin's own words."""
+        result: dict[str, Any] = {}
+        try:
+            for plugin in network.plugins:
+                result = self._call("ADD", network, plugin, attachment, result or None)
+        except CniError:
+            with contextlib.suppress(CniError):
+                self._undo(network, attachment, None)
+            raise
+        self._keep(network, attachment, result)
+        return result
+
+    def check(self, network: Network, attachment: Attachment) -> None:
+        """Raise CniError unless the attachment is still as it was made."""
+        kept = self.cached(network.name, attachment)
+        if kept is None:
+            raise CniError("not attached")
+        if not network.checks or _numbers(network.version) < CHECKED_SINCE:
+            return
+        for plugin in network.plugins:
+            self._call("CHECK", network, plugin, attachment, kept["result"])
+
+    def delete(self, name: str, attachment: Attachment) -> None:
+        """Detach, through the configuration the attachment was made with."""
+        kept = self.cached(name, attachment)
+        if kept is None:
+            return
+        network = parse(base64.b64decode(kept["config"]), self._cache_file(name, attachment))
+        self._undo(network, _attachment(kept), kept["result"])
+        os.unlink(self._cache_file(name, attachment))
+
+    def _undo(self, network: Network, attachment: Attachment, result: dict[str, Any] | None) -> None:
+        for plugin in reversed(network.plugins):
+            self._call("DEL", network, plugin, attachment, result)
+
+    def _call(
+        self,
+        command: str,
+        network: Network,
+        plugin: dict[str, Any],
+        attachment: Attachment,
+        previous: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        program = os.path.join(self.plugins, plugin["type"])
+        if not os.access(program, os.X_OK):
+            raise CniError(f"{command} {plugin['type']}: there is no plugin {program}")
+        settings = {**plugin, "name": network.name, "cniVersion": network.version}
+        wanted = {name for name, wants in plugin.get("capabilities", {}).items() if wants}
+        given = {name: value for name, value in attachment.capabilities.items() if name in wanted}
+        if given:
+            settings["runtimeConfig"] = given
+        if previous is not None:
+            settings["prevResult"] = previous
+        code, out, err = self.run(
+            [program],
+            data=json.dumps(settings),
+            environ_update={
+                "CNI_COMMAND": command,
+                "CNI_CONTAINERID": attachment.container_id,
+                "CNI_NETNS": attachment.namespace,
+                "CNI_IFNAME": attachment.interface,
+                "CNI_PATH": self.plugins,
+                "CNI_ARGS": ";".join(f"{key}={value}" for key, value in attachment.arguments.items()),
+            },
+        )
+        if code != 0:
+            raise CniError(f"{command} {plugin['type']}: {_complaint(out, err)}")
+        return dict(json.loads(out)) if command == "ADD" else {}
+
+    def _cache_file(self, network: str, attachment: Attachment) -> str:
+        return os.path.join(self.cache, f"{network}-{attachment.container_id}-{attachment.interface}")
+
+    def _keep(self, network: Network, attachment: Attachment, result: dict[str, Any]) -> None:
+        """Write the result as libcni does (libcni/api.go, cachedInfo)."""
+        os.makedirs(self.cache, mode=0o700, exist_ok=True)
+        kept = {
+            "kind": "cniCacheV1",
+            "containerId": attachment.container_id,
+            "config": base64.b64encode(network.source).decode(),
+            "ifName": attachment.interface,
+            "networkName": network.name,
+            "netns": attachment.namespace,
+            "cniArgs": [[key, value] for key, value in attachment.arguments.items()],
+            "capabilityArgs": attachment.capabilities,
+            "result": result,
+        }
+        with open(self._cache_file(network.name, attachment), "w", encoding="utf-8") as stream:
+            json.dump(kept, stream)
+
+
+def make_namespace(run: Run, name: str) -> None:
+    """Make a named network namespace with its loopback up, as a runtime does."""
+    for command in (["ip", "netns", "add", name], ["ip", "-n", name, "link", "set", "lo", "up"]):
+        code, _out, err = run(command)
+        if code != 0:
+            raise CniError(f"{' '.join(command)}: {err.strip()}")
+
+
+def remove_namespace(run: Run, name: str) -> None:
+    """Remove a named network namespace."""
+    if os.path.exists(os.path.join(NAMESPACES, name)):
+        code, _out, err = run(["ip", "netns", "delete", name])
+        if code != 0:
+            raise CniError(f"ip netns delete {name}: {err.strip()}")
+
+
+def _attachment(kept: dict[str, Any]) -> Attachment:
+    return Attachment(
+        container_id=kept["containerId"],
+        namespace=kept.get("netns", ""),
+        interface=kept["ifName"],
+        arguments=dict(kept.get("cniArgs") or ()),
+        capabilities=kept.get("capabilityArgs") or {},
+    )
+
+
+def _complaint(out: str, err: str) -> str:
+    """A plugin's error as it reports it on its standard output (specification, section 5)."""
+    try:
+        said = json.loads(out)
+        details = f": {said['details']}" if said.get("details") else ""
+        return f"code {said['code']}: {said['msg']}{details}"
+    except (ValueError, KeyError, TypeError):
+        return (err or out).strip() or "it failed without a word"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -1,0 +1,104 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""Taking one daemon's firewall rules away and leaving everybody else's.
+
+Its nftables tables are told by their name, its iptables chains by their prefix. No table is
+flushed. Using iptables makes empty tables of its own in nftables; those that were not there
+before, and that nobody else has begun to use, go too.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+
+Run = Callable[..., "tuple[int, str, str]"]
+
+
+class FirewallError(Exception):
+    """A rule could not be removed; the message has the program's own words."""
+
+
+def tables(run: Run) -> list[str]:
+    """Tables of nftables, as ``family name``."""
+    if not shutil.which("nft"):
+        return []
+    _code, out, _err = run(["nft", "--json", "list", "tables"])
+    found = json.loads(out or "{}").get("nftables", ())
+    return [f"{entry['table']['family']} {entry['table']['name']}" for entry in found if "table" in entry]
+
+
+def removal(saved: str, prefix: str) -> str:
+    """Input for ``iptables-restore --noflush`` that removes the chains of a prefix.
+
+    ``saved`` is the output of ``iptables-save``. Jumps into the chains go first, then the chains.
+    """
+    script: list[str] = []
+    rules: list[str] = []
+    chains: list[str] = []
+    for line in saved.splitlines():
+        if line.startswith("*"):
+            table, rules, chains = line, [], []
+        elif line.startswith(f":{prefix}"):
+            chains.append(line.split()[0][1:])
+        elif line.startswith("-A ") and f" {prefix}" in line:
+            owner = line.split()[1]
+            if not owner.startswith(prefix):
+                rules.append(f"-D {line[3:]}")
+        elif line == "COMMIT" and chains:
+            # Naming a chain in the script empties it.
+            script += [table, *(f":{chain} - [0:0]" for chain in chains), *rules]
+            script += [*(f"-X {chain}" for chain in chains), "COMMIT"]
+    return "\n".join(script) + "\n" if script else ""
+
+
+def remove(run: Run, table_prefix: str, chain_prefix: str, before: Sequence[str], check_mode: bool) -> list[str]:
+    """Remove tables and chains of these prefixes; return what was done, a sentence each.
+
+    ``before`` are the tables that were there before any of it.
+    """
+    done = []
+    for table in tables(run):
+        if table.split()[1].startswith(f"{table_prefix}-"):
+            done.append(f"remove nftables table {table}")
+            if not check_mode:
+                _must(run(["nft", "delete", "table", *table.split()]), f"nft delete table {table}")
+    for program in ("iptables", "ip6tables"):
+        if not shutil.which(f"{program}-save"):
+            continue
+        _code, saved, _err = run([f"{program}-save"])
+        script = removal(saved, chain_prefix)
+        if script:
+            done.append(f"remove {program} chains {chain_prefix}*")
+            if not check_mode:
+                _must(run([f"{program}-restore", "--noflush"], data=script), f"{program}-restore")
+    if done and not check_mode:
+        _drop_empty(run, before)
+    return done
+
+
+def _drop_empty(run: Run, before: Sequence[str]) -> None:
+    """Drop the tables that iptables made for itself, where they hold no rule and no chain but its own."""
+    for table in tables(run):
+        family, name = table.split()
+        if table in before or family not in ("ip", "ip6") or name not in ("filter", "nat", "mangle", "raw"):
+            continue
+        _code, out, _err = run(["nft", "--json", "list", "table", family, name])
+        entries = json.loads(out).get("nftables", ())
+        used = any("rule" in entry for entry in entries) or any(
+            "chain" in entry and (not entry["chain"].get("hook") or entry["chain"].get("policy") != "accept")
+            for entry in entries
+        )
+        if not used:
+            _must(run(["nft", "delete", "table", family, name]), f"nft delete table {table}")
+
+
+def _must(result: tuple[int, str, str], what: str) -> None:
+    code, out, err = result
+    if code != 0:
+        raise FirewallError(f"{what}: {(err or out).strip()}")

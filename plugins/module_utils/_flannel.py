@@ -1,0 +1,172 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""What flannel's leases in etcd ask of a node's kernel, and where the two disagree.
+
+A lease is a key ``<prefix>/subnets/10.244.7.0-24`` whose value names the node's address, the
+backend, and for VXLAN the MAC of its VTEP (github.com/flannel-io/flannel, pkg/subnet/etcd).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LINK = re.compile(r"^flannel(0|\.\d+|-v6\.\d+)$")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Part of the pod network that a node holds."""
+
+    subnet: str
+    address: str
+    backend: str
+    vtep_mac: str
+    vni: int
+    lease_id: int
+
+
+def leases(keys: Mapping[str, Mapping[str, Any]], prefix: str) -> list[Lease]:
+    """Leases from the keys under ``<prefix>/subnets/``."""
+    found = []
+    for key, entry in sorted(keys.items()):
+        value = json.loads(entry["value"])
+        data = value.get("BackendData") or {}
+        found.append(
+            Lease(
+                subnet=key[len(f"{prefix}/subnets/") :].replace("-", "/"),
+                address=value["PublicIP"],
+                backend=value["BackendType"],
+                vtep_mac=data.get("VtepMAC", ""),
+                vni=int(data.get("VNI", 0)),
+                lease_id=int(entry["lease"]),
+            )
+        )
+    return found
+
+
+def lease_key(prefix: str, subnet: str) -> str:
+    """Key of the lease of a subnet."""
+    return f"{prefix}/subnets/{subnet.replace('/', '-')}"
+
+
+def device(network: Mapping[str, Any]) -> str:
+    """Name of the link a configuration makes; empty where it makes none."""
+    backend = network["Backend"]
+    if backend["Type"] == "vxlan":
+        return f"flannel.{backend.get('VNI', 1)}"
+    return "flannel0" if backend["Type"] == "udp" else ""
+
+
+def subnet_file(text: str) -> dict[str, str]:
+    """Settings of ``/run/flannel/subnet.env``."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def stale_links(links: Iterable[Mapping[str, Any]], network: Mapping[str, Any], bridge: str, subnet: str) -> list[str]:
+    """Links that an earlier configuration left: another VNI or backend, a bridge in another subnet."""
+    wanted = device(network)
+    stale = []
+    for link in links:
+        name = link["ifname"]
+        if LINK.match(name) and name != wanted:
+            stale.append(name)
+        elif name == bridge and subnet:
+            held = {f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"] if a["family"] == "inet"}
+            if held and subnet not in held:
+                stale.append(name)
+    return stale
+
+
+def stale_routes(
+    routes: Iterable[Mapping[str, Any]],
+    network: Mapping[str, Any],
+    held: Sequence[Lease],
+    nodes: Iterable[str],
+) -> list[Mapping[str, Any]]:
+    """Routes to pods of nodes that hold no such lease any more.
+
+    Only routes that flannel could have made count: through its link, or through a node.
+    """
+    pods = ipaddress.ip_network(network["Network"])
+    subnets = {lease.subnet for lease in held}
+    gateways = set(nodes) | {lease.address for lease in held}
+    stale = []
+    for route in routes:
+        try:
+            target = ipaddress.ip_network(route["dst"])
+        except ValueError:  # "default"
+            continue
+        ours = bool(LINK.match(route.get("dev", ""))) or route.get("gateway") in gateways
+        if ours and target != pods and _within(target, pods) and str(target) not in subnets:
+            stale.append(route)
+    return stale
+
+
+def _within(inner: Any, outer: Any) -> bool:
+    return bool(inner.version == outer.version and inner.subnet_of(outer))
+
+
+def missing_routes(
+    routes: Iterable[Mapping[str, Any]], network: Mapping[str, Any], held: Sequence[Lease], own: str
+) -> list[str]:
+    """Subnets of other nodes that have no route yet. The udp backend routes in its daemon."""
+    backend = network["Backend"]["Type"]
+    if backend == "udp":
+        return []
+    routed = {route["dst"] for route in routes}
+    return [
+        lease.subnet
+        for lease in held
+        if lease.address != own and lease.backend == backend and lease.subnet not in routed
+    ]
+
+
+def disagreements(
+    held: Sequence[Lease],
+    own: str,
+    network: Mapping[str, Any],
+    routes: Sequence[Mapping[str, Any]],
+    fdb: Sequence[Mapping[str, Any]],
+    neighbours: Sequence[Mapping[str, Any]],
+) -> list[dict[str, str]]:
+    """Where the kernel is not as the leases ask, as ``{"lease", "what", "wanted", "found"}``.
+
+    For VXLAN a lease asks for three things: a route through the link, a permanent neighbour that
+    resolves the subnet's first address to the VTEP's MAC, and an FDB entry that sends this MAC
+    to the node's address.
+    """
+    found = []
+    link = device(network)
+    by_target = {route["dst"]: route for route in routes}
+    macs = {entry["dst"]: entry.get("lladdr", "") for entry in neighbours}
+    places = {entry["mac"]: entry.get("dst", "") for entry in fdb if entry.get("dst")}
+
+    def compare(lease: Lease, what: str, wanted: str, seen: str) -> None:
+        if wanted != seen:
+            found.append({"lease": lease.subnet, "what": what, "wanted": wanted, "found": seen})
+
+    for lease in held:
+        if lease.address == own or lease.backend != network["Backend"]["Type"] or lease.backend == "udp":
+            continue
+        route = by_target.get(lease.subnet, {})
+        through = f"{route.get('gateway', 'none')} dev {route.get('dev', 'none')}" if route else "none"
+        direct = lease.backend == "host-gw" or (
+            network["Backend"].get("DirectRouting") and route.get("gateway") == lease.address
+        )
+        if direct:
+            compare(lease, "route", f"{lease.address} dev {route.get('dev', 'the underlay')}", through)
+            continue
+        vtep = str(ipaddress.ip_network(lease.subnet).network_address)
+        compare(lease, "route", f"{vtep} dev {link}", through)
+        compare(lease, "neighbour", lease.vtep_mac, macs.get(vtep, "none"))
+        compare(lease, "fdb", lease.address, places.get(lease.vtep_mac, "none"))
+    return found

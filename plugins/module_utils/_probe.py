@@ -1,0 +1,316 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""Probes from inside a network namespace to many targets at once.
+
+All targets and protocols are probed side by side, so a run takes as long as its slowest timeout
+and not as many as it has pairs. A probe is tried again, by rule, before it counts as failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import ipaddress
+import json
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp
+
+PROTOCOLS = ("icmp", "tcp", "udp", "http", "mtu")
+# Of IP and ICMP headers together, by IP version.
+HEADERS = {4: 28, 6: 48}
+SMALLEST = {4: 576, 6: 1280}
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER = 10, 23
+# Always with DF set, and without believing what the kernel thinks the path carries (ip(7)).
+PMTUDISC_PROBE = 3
+CLONE_NEWNET = 0x40000000
+
+
+@dataclass(frozen=True)
+class Target:
+    """A pod to probe."""
+
+    name: str
+    address: str
+    port: int
+
+
+@dataclass
+class Outcome:
+    """What one probe found. ``cause`` is None where it went well; times in milliseconds."""
+
+    target: str
+    protocol: str
+    ok: bool = False
+    rtt_ms: float | None = None
+    mtu: int | None = None
+    cause: str | None = None
+    tries: int = 1
+    source_seen: str | None = None
+
+
+class ProbeError(Exception):
+    """The namespace cannot be entered."""
+
+
+def enter(namespace: str) -> None:
+    """Move this thread into a network namespace (setns(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        descriptor = os.open(namespace, os.O_RDONLY)
+    except OSError as error:
+        raise ProbeError(f"{namespace}: {error.strerror}") from error
+    try:
+        if libc.setns(descriptor, CLONE_NEWNET) != 0:
+            code = ctypes.get_errno()
+            raise ProbeError(f"{namespace}: {os.strerror(code)}")
+    finally:
+        os.close(descriptor)
+
+
+def interface_mtu(interface: str) -> int:
+    """MTU of an interface of the namespace this thread is in (netdevice(7), SIOCGIFMTU)."""
+    import fcntl
+    import struct
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        answer = fcntl.ioctl(one, 0x8921, struct.pack("16si12x", interface.encode(), 0))
+    return int(struct.unpack("16si12x", answer)[1])
+
+
+def explain(error: BaseException) -> str:
+    """A failed probe in words."""
+    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+        return "no answer"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error) or type(error).__name__
+
+
+class Echoes:
+    """ICMP echo to many addresses through one raw socket a family."""
+
+    def __init__(self) -> None:
+        self.identifier = os.getpid() & 0xFFFF
+        self.sequence = 0
+        self.waiting: dict[tuple[int, int], asyncio.Future[float]] = {}
+        self.sockets: dict[int, socket.socket] = {}
+
+    def socket_of(self, family: int) -> socket.socket:
+        """The raw socket of a family, listened to from its first use."""
+        if family not in self.sockets:
+            made = _icmp.raw_socket(family)
+            level = socket.IPPROTO_IP if family == 4 else socket.IPPROTO_IPV6
+            option = IP_MTU_DISCOVER if family == 4 else IPV6_MTU_DISCOVER
+            made.setsockopt(level, option, PMTUDISC_PROBE)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            self.sockets[family] = made
+            asyncio.get_running_loop().add_reader(made, self._receive, family, made)
+        return self.sockets[family]
+
+    def _receive(self, family: int, one: socket.socket) -> None:
+        now = time.monotonic()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                answer = _icmp.reply(family, one.recv(65536))
+                if answer and answer[0] == self.identifier:
+                    future = self.waiting.pop((family, answer[1]), None)
+                    if future and not future.done():
+                        future.set_result(now)
+
+    async def echo(self, address: str, timeout: float, size: int) -> float:
+        """Seconds until the answer to an echo request with ``size`` bytes of data."""
+        family = ipaddress.ip_address(address).version
+        one = self.socket_of(family)
+        self.sequence = (self.sequence + 1) & 0xFFFF
+        key = (family, self.sequence)
+        future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.waiting[key] = future
+        sent = time.monotonic()
+        try:
+            one.sendto(_icmp.packet(family, self.identifier, key[1], size), (address, 0))
+            return await asyncio.wait_for(future, timeout) - sent
+        finally:
+            self.waiting.pop(key, None)
+
+    def close(self) -> None:
+        for one in self.sockets.values():
+            asyncio.get_running_loop().remove_reader(one)
+            one.close()
+
+
+async def largest(echoes: Echoes, address: str, mtu: int, timeout: float) -> int:
+    """Largest packet, headers included, that arrives unfragmented; 0 where none does.
+
+    Most paths carry the interface's MTU, which takes one packet to see. Where they do not, sixteen
+    sizes at once narrow the gap sixteenfold a round.
+    """
+    family = ipaddress.ip_address(address).version
+    overhead = HEADERS[family]
+
+    async def passes(size: int) -> bool:
+        for _try in range(2):
+            try:
+                await echoes.echo(address, timeout, size - overhead)
+                return True
+            except (OSError, asyncio.TimeoutError) as error:
+                if isinstance(error, OSError) and error.errno == errno.EMSGSIZE:
+                    return False
+        return False
+
+    if await passes(mtu):
+        return mtu
+    low, high = 0, mtu  # low passes, high does not
+    sizes = [SMALLEST[family], *range(SMALLEST[family], mtu, max(1, (mtu - SMALLEST[family]) // 15))]
+    while True:
+        results = await asyncio.gather(*(passes(size) for size in sizes))
+        for size, passed in zip(sizes, results):
+            if passed:
+                low = max(low, size)
+        high = min([high, *(size for size, passed in zip(sizes, results) if not passed and size > low)])
+        if low == 0 or high - low <= 1:
+            return low
+        sizes = list(range(low + 1, high, max(1, (high - low) // 16)))
+
+
+async def connect(target: Target, _echoes: Echoes) -> str | None:
+    """Open a TCP connection."""
+    _reader, writer = await asyncio.open_connection(target.address, target.port)
+    writer.close()
+    return None
+
+
+async def fetch(target: Target, _echoes: Echoes) -> str | None:
+    """Fetch over HTTP; return the address the pod saw. The answer must be that pod's own."""
+    reader, writer = await asyncio.open_connection(target.address, target.port)
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % target.address.encode())
+        await writer.drain()
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise ValueError(f"answered {head.splitlines()[0].decode()}")
+        return _source(target, await reader.read())
+    finally:
+        writer.close()
+
+
+class Datagram(asyncio.DatagramProtocol):
+    """Waits for one datagram."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, _addr: Any) -> None:
+        if not self.answer.done():
+            self.answer.set_result(data)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(exc)
+
+
+async def datagram(target: Target, _echoes: Echoes) -> str | None:
+    """Send a datagram; return the address the pod saw."""
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_datagram_endpoint(Datagram, remote_addr=(target.address, target.port))
+    try:
+        transport.sendto(b"probe\n")
+        data = await protocol.answer
+        return _source(target, data.partition(b"\n")[2])
+    finally:
+        transport.close()
+
+
+def _source(target: Target, said: bytes) -> str:
+    answer = json.loads(said)
+    if answer["pod"] != target.name:
+        raise ValueError(f"{answer['pod']} answered at the address of {target.name}")
+    return str(answer["source"])
+
+
+EXCHANGES: dict[str, Callable[[Target, Echoes], Awaitable[str | None]]] = {
+    "tcp": connect,
+    "udp": datagram,
+    "http": fetch,
+}
+
+
+async def exchange(target: Target, protocol: str, echoes: Echoes, timeout: float, tries: int) -> Outcome:
+    """One probe, tried again before it counts as failed."""
+    outcome = Outcome(target.name, protocol)
+    for attempt in range(1, tries + 1):
+        outcome.tries = attempt
+        began = time.monotonic()
+        try:
+            if protocol == "icmp":
+                elapsed = await echoes.echo(target.address, timeout, 56)
+            else:
+                asked = EXCHANGES[protocol](target, echoes)
+                outcome.source_seen = await asyncio.wait_for(asked, timeout)
+                elapsed = time.monotonic() - began
+        except (OSError, ValueError, asyncio.TimeoutError, asyncio.IncompleteReadError) as error:
+            outcome.cause = explain(error)
+        else:
+            return Outcome(
+                target.name,
+                protocol,
+                ok=True,
+                rtt_ms=round(elapsed * 1000, 3),
+                tries=attempt,
+                source_seen=outcome.source_seen,
+            )
+    return outcome
+
+
+async def path_mtu(target: Target, echoes: Echoes, mtu: int, timeout: float) -> Outcome:
+    """Whether packets as large as the interface allows arrive unfragmented."""
+    found = await largest(echoes, target.address, mtu, timeout)
+    if found >= mtu:
+        return Outcome(target.name, "mtu", ok=True, mtu=found)
+    cause = f"packets over {found} bytes do not arrive; the interface has MTU {mtu}" if found else "no answer"
+    return Outcome(target.name, "mtu", mtu=found or None, cause=cause)
+
+
+async def probe(
+    targets: Sequence[Target], protocols: Sequence[str], mtu: int, timeout: float, tries: int
+) -> list[Outcome]:
+    """Probe all targets with all protocols at once."""
+    echoes = Echoes()
+    try:
+        return list(
+            await asyncio.gather(
+                *(
+                    path_mtu(target, echoes, mtu, timeout)
+                    if protocol == "mtu"
+                    else exchange(target, protocol, echoes, timeout, tries)
+                    for target in targets
+                    for protocol in protocols
+                )
+            )
+        )
+    finally:
+        echoes.close()
+
+
+def probe_from(
+    namespace: str,
+    interface: str,
+    targets: Sequence[Target],
+    protocols: Sequence[str],
+    timeout: float,
+    tries: int,
+) -> list[Outcome]:
+    """Enter a namespace and probe from it. The calling thread stays there."""
+    enter(namespace)
+    return asyncio.run(probe(targets, protocols, interface_mtu(interface), timeout, tries))

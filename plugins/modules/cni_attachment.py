@@ -1,0 +1,182 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cni_attachment
+short_description: Attaches a network namespace to a pod network through CNI
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Does what a container runtime does for a pod, without one. Makes the network namespace where it does
+    not exist, runs CNI ADD through a configuration list installed on the host, and returns the addresses.
+  - An attachment that is there is proven by CNI CHECK. One that fails it, or was made through another
+    configuration, is made anew.
+  - A failed ADD is undone by DEL, and reported with the plugin's own code and message.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+options:
+  netns:
+    description: Name of the network namespace, as C(ip netns) shows it.
+    type: str
+    required: true
+  state:
+    description: Whether the namespace is attached. V(absent) also removes the namespace.
+    type: str
+    choices: [present, absent]
+    default: present
+  configuration:
+    description: Path of the configuration list. Unset takes the first in C(/etc/cni/net.d), as runtimes do.
+    type: path
+    default: ""
+  interface:
+    description: Name of the interface in the namespace.
+    type: str
+    default: eth0
+  container_id:
+    description: Id to attach under. Unset derives one that is unique in the cluster.
+    type: str
+    default: ""
+  arguments:
+    description: CNI_ARGS, by name.
+    type: dict
+    default: {}
+  capabilities:
+    description: Capability arguments for plugins that ask for them, such as C(portMappings).
+    type: dict
+    default: {}
+  plugins:
+    description: Directory of the plugins.
+    type: path
+    default: /opt/cni/bin
+"""
+
+EXAMPLES = r"""
+---
+- name: A namespace is part of the pod network
+  binary_cluster.networking.cni_attachment:
+    netns: demo
+  register: pod
+
+- name: It is not any more
+  binary_cluster.networking.cni_attachment:
+    netns: demo
+    state: absent
+"""
+
+RETURN = r"""
+addresses:
+  description: Addresses of the interface, with their prefix length.
+  returned: O(state=present), not in check mode
+  type: list
+  elements: str
+  sample: [10.244.7.2/24]
+gateways:
+  description: Gateways of the namespace.
+  returned: O(state=present), not in check mode
+  type: list
+  elements: str
+  sample: [10.244.7.1]
+network:
+  description: Name of the network.
+  returned: always, where a configuration is installed
+  type: str
+  sample: flannel
+result:
+  description: The last plugin's result, as CNI defines it.
+  returned: O(state=present), not in check mode
+  type: dict
+reason:
+  description: Why the namespace was attached anew.
+  returned: changed
+  type: str
+"""
+
+import base64
+import os
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _cni
+
+
+def attach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
+    """Bring the namespace into the network."""
+    network = _cni.load(module.params["configuration"])
+    kept = runtime.cached(network.name, attachment)
+    reason = ""
+    if not os.path.exists(attachment.namespace):
+        reason = "there is no such namespace"
+    elif kept is None:
+        reason = "not attached"
+    elif base64.b64decode(kept["config"]) != network.source:
+        reason = "attached through another configuration"
+    else:
+        try:
+            runtime.check(network, attachment)
+        except _cni.CniError as error:
+            reason = str(error)
+    if reason and not module.check_mode:
+        runtime.delete(network.name, attachment)
+        if not os.path.exists(attachment.namespace):
+            _cni.make_namespace(module.run_command, module.params["netns"])
+        runtime.add(network, attachment)
+    found = (runtime.cached(network.name, attachment) or {}).get("result")
+    told: dict[str, Any] = {"changed": bool(reason), "network": network.name}
+    if reason:
+        told["reason"] = reason
+    if found:
+        told.update(result=found, addresses=_cni.addresses(found), gateways=_cni.gateways(found))
+    return told
+
+
+def detach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
+    """Take the namespace out of every network it is in, and remove it."""
+    networks = runtime.networks(attachment)
+    there = os.path.exists(attachment.namespace)
+    if not module.check_mode:
+        for name in networks:
+            runtime.delete(name, attachment)
+        _cni.remove_namespace(module.run_command, module.params["netns"])
+    return {"changed": bool(networks) or there, **({"network": networks[0]} if networks else {})}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "netns": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "configuration": {"type": "path", "default": ""},
+            "interface": {"type": "str", "default": "eth0"},
+            "container_id": {"type": "str", "default": ""},
+            "arguments": {"type": "dict", "default": {}},
+            "capabilities": {"type": "dict", "default": {}},
+            "plugins": {"type": "path", "default": _cni.PLUGINS},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    attachment = _cni.Attachment(
+        container_id=params["container_id"] or _cni.container_id(params["netns"]),
+        namespace=os.path.join(_cni.NAMESPACES, params["netns"]),
+        interface=params["interface"],
+        arguments={key: str(value) for key, value in params["arguments"].items()},
+        capabilities=params["capabilities"],
+    )
+    runtime = _cni.Runtime(module.run_command, params["plugins"])
+    try:
+        told = (attach if params["state"] == "present" else detach)(module, runtime, attachment)
+    except _cni.CniError as error:
+        module.fail_json(msg=f"{params['netns']}: {error}")
+    state = {"before": "attached\n", "after": "\n"} if params["state"] == "absent" else {
+        "before": "\n", "after": "attached\n"
+    }  # fmt: skip
+    module.exit_json(diff=state if told["changed"] else {"before": "", "after": ""}, **told)
+
+
+if __name__ == "__main__":
+    main()

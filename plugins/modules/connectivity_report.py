@@ -1,0 +1,74 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: connectivity_report
+short_description: The matrix of a pod network, as text, JSON, JUnit and a page
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Gathers what M(binary_cluster.networking.pod_probe) found on every node, shows the matrix, writes
+    C(connectivity.json), C(connectivity.xml) and C(connectivity.html), and fails where a pair failed.
+  - A node whose probe pod could not be made counts as failed to and from every other node.
+  - An action plugin. It runs on the controller only.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes.CONTROLLER
+options:
+  backend:
+    description: Name of the network backend.
+    type: str
+    required: true
+  addresses:
+    description: Addresses of the nodes on the underlay, by name.
+    type: dict
+    required: true
+  ready:
+    description: Results of O(binary_cluster.networking.pod_probe#module:state=ready), by node.
+    type: dict
+    required: true
+  probed:
+    description: Results of O(binary_cluster.networking.pod_probe#module:state=probed), by node.
+    type: dict
+    required: true
+  protocols:
+    description: What was probed with.
+    type: list
+    elements: str
+    required: true
+  started:
+    description: When the verification began, in ISO 8601.
+    type: str
+    required: true
+  directory:
+    description: Directory of the reports, relative to where the playbook was called.
+    type: path
+    required: true
+  template:
+    description: The page without its data.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+---
+- name: The pod network is whole
+  binary_cluster.networking.connectivity_report:
+    backend: flannel
+    addresses: "{{ groups['nodes'] | binary_cluster.networking.node_addresses(hostvars) }}"
+    ready: "{{ pods }}"
+    probed: "{{ outcomes }}"
+    protocols: [icmp, tcp]
+    started: "{{ now().isoformat() }}"
+    directory: report
+    template: "{{ role_path }}/files/connectivity.html"
+"""
+
+RETURN = r"""
+report:
+  description: Verdict, backend, start and duration.
+  returned: success
+  type: dict
+"""

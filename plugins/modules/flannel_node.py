@@ -1,0 +1,337 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: flannel_node
+short_description: Makes a node part of a flannel network, or takes it out
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Starts or restarts flanneld where that is due, and waits for its lease and for the routes to all other nodes.
+  - Takes away what an earlier configuration left in the kernel, which flanneld itself does not. That is links of
+    another backend or VNI, a bridge in another subnet, routes to subnets that nobody holds.
+  - Writes the CNI configuration last, so that no pod is attached before the node can carry its packets.
+  - O(state=absent) detaches the pods it knows, stops flanneld, gives the lease back and removes links,
+    routes, rules and files.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+  - binary_cluster.networking._etcd
+options:
+  state:
+    description: Whether the node is part of the network.
+    type: str
+    choices: [present, absent]
+    default: present
+  network:
+    description: The network's configuration, as flanneld reads it from etcd. Required for O(state=present).
+    type: dict
+  prefix:
+    description: Key under which the network lives in etcd.
+    type: str
+    default: /coreos.com/network
+  address:
+    description: Address of this node on the underlay.
+    type: str
+    required: true
+  nodes:
+    description: Addresses of all nodes.
+    type: list
+    elements: str
+    default: []
+  bridge:
+    description: Bridge of the pods.
+    type: str
+    default: cni0
+  conflist:
+    description: The CNI configuration list. Required for O(state=present).
+    type: dict
+  restart_required:
+    description: Whether the running flanneld is not the one the configuration describes.
+    type: bool
+    default: false
+  wait:
+    description: Seconds to wait for the lease and the routes.
+    type: int
+    default: 60
+"""
+
+EXAMPLES = r"""
+---
+- name: The node is part of the network
+  binary_cluster.networking.flannel_node:
+    endpoints: [https://192.0.2.11:2379]
+    ca_cert: /etc/flannel/pki/ca.crt
+    client_cert: /etc/flannel/pki/client.crt
+    client_key: /etc/flannel/pki/client.key
+    address: 192.0.2.21
+    network:
+      Network: 10.244.0.0/16
+      Backend:
+        Type: vxlan
+        VNI: 1
+    conflist:
+      cniVersion: 0.4.0
+      name: flannel
+      plugins:
+        - type: flannel
+"""
+
+RETURN = r"""
+subnet:
+  description: Gateway of this node's pods, with the prefix length of their subnet.
+  returned: O(state=present), not in check mode on a new node
+  type: str
+  sample: 10.244.7.1/24
+mtu:
+  description: MTU of the pods' interfaces.
+  returned: O(state=present), not in check mode on a new node
+  type: int
+  sample: 1450
+actions:
+  description: What was done, or would be done in check mode, a sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["remove link flannel.1"]
+"""
+
+import contextlib
+import ipaddress
+import json
+import os
+import shutil
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _cni,
+    _etcd,
+    _files,
+    _firewall,
+    _flannel,
+    _iproute,
+    _systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+UNIT = "flanneld"
+SUBNET_FILE = "/run/flannel/subnet.env"
+CONFLIST = "/etc/cni/net.d/10-flannel.conflist"
+OWNER = "flannel-node"
+TABLES = "firewall-tables"
+
+
+class NodeError(Exception):
+    """The node did not become part of the network; the message says what it waits for."""
+
+
+class Node:
+    """This node: its kernel, its flanneld and the leases of all nodes."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.params = module.params
+        self.kernel = _iproute.IpRoute(module.run_command)
+        self.ledger = Ledger(OWNER)
+        self.actions: list[str] = []
+
+    def lease(self) -> dict[str, str]:
+        """Settings flanneld wrote; empty before it has."""
+        try:
+            with open(SUBNET_FILE, encoding="utf-8") as stream:
+                return _flannel.subnet_file(stream.read())
+        except FileNotFoundError:
+            return {}
+
+    def leases(self) -> list[_flannel.Lease]:
+        """Leases of all nodes."""
+        prefix = self.params["prefix"]
+        return _flannel.leases(_etcd.Client.of(self.params).under(f"{prefix}/subnets/"), prefix)
+
+    def remove_links(self, names: list[str]) -> None:
+        """Remove links, with the routes and FDB entries through them."""
+        self.actions += [f"remove link {name}" for name in names]
+        if not self.module.check_mode:
+            self.kernel.change([f"link delete dev {name}" for name in names])
+
+    def set_mtu(self, wanted: int) -> None:
+        """Give flannel's link the MTU of the lease: flanneld sets it when it makes the link, only."""
+        name = _flannel.device(self.params["network"])
+        for link in self.kernel.links():
+            if wanted and link["ifname"] == name and link["mtu"] != wanted:
+                self.actions.append(f"MTU of {name} from {link['mtu']} to {wanted}")
+                if not self.module.check_mode:
+                    self.kernel.change([f"link set dev {name} mtu {wanted}"])
+
+    def remove_routes(self, routes: list[Any]) -> None:
+        """Remove routes to subnets."""
+        self.actions += [f"remove route {route['dst']}" for route in routes]
+        if not self.module.check_mode:
+            self.kernel.change([f"route delete {route['dst']} dev {route['dev']}" for route in routes])
+
+
+def start(node: Node) -> None:
+    """Start or restart flanneld where that is due, and wait for its lease."""
+    run = node.module.run_command
+    unit = _systemd.show(run, UNIT)
+    due = ("restart" if node.params["restart_required"] else "") if unit.active else "start"
+    network = node.params["network"]
+    if due:
+        node.actions.append(f"{due} {UNIT}")
+        # Before the daemon starts: its links must not stand beside those of another backend.
+        node.remove_links(_flannel.stale_links(node.kernel.links(), network, node.params["bridge"], ""))
+    if node.module.check_mode:
+        return
+    node.ledger.record(TABLES, "before", _firewall.tables(run))
+    if due:
+        _systemd.command(run, due, "--no-block", UNIT)
+    until = time.monotonic() + node.params["wait"]
+    while True:
+        active = _systemd.show(run, UNIT).active
+        lease = node.lease()
+        if active and lease.get("FLANNEL_NETWORK") == network["Network"]:
+            return
+        if time.monotonic() > until:
+            _code, log, _err = run(["journalctl", "-u", UNIT, "-n", "8", "--no-pager", "-o", "cat"])
+            what = "has no lease" if active else "does not come up"
+            raise NodeError(f"{UNIT} {what} after {node.params['wait']} s; its last lines:\n{log.strip()}")
+        time.sleep(0.1)
+
+
+def settle(node: Node) -> None:
+    """Take away what is stale, and wait for the routes to all other nodes."""
+    params = node.params
+    subnet = node.lease().get("FLANNEL_SUBNET", "")
+    node.remove_links(_flannel.stale_links(node.kernel.links(), params["network"], params["bridge"], subnet))
+    node.set_mtu(int(node.lease().get("FLANNEL_MTU") or 0))
+    held = node.leases()
+    own = ipaddress.ip_interface(subnet).network if subnet else None
+    for lease in held:
+        # A lease of ours in another subnet is what an earlier network left.
+        if lease.address == params["address"] and lease.subnet != str(own):
+            node.actions.append(f"give back lease {lease.subnet}")
+            if not node.module.check_mode:
+                _etcd.Client.of(params).delete(_flannel.lease_key(params["prefix"], lease.subnet))
+    held = [lease for lease in held if lease.address != params["address"] or lease.subnet == str(own)]
+    node.remove_routes(_flannel.stale_routes(node.kernel.routes(), params["network"], held, params["nodes"]))
+    if node.module.check_mode:
+        return
+    until = time.monotonic() + params["wait"]
+    while True:
+        missing = _flannel.missing_routes(node.kernel.routes(), params["network"], node.leases(), params["address"])
+        if not missing:
+            return
+        if time.monotonic() > until:
+            raise NodeError(f"after {params['wait']} s there is no route to {', '.join(missing)}")
+        time.sleep(0.1)
+
+
+def present(node: Node) -> dict[str, Any]:
+    """Make the node part of the network."""
+    start(node)
+    if not node.module.check_mode or node.lease():
+        with contextlib.suppress(_etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
+            settle(node)
+    text = json.dumps(node.params["conflist"], indent=2) + "\n"
+    entry = _files.Entry(CONFLIST, data=text.encode())
+    changes = _files.plan([entry], _files.observe([entry], node.ledger), node.ledger)
+    node.actions += [f"file {change.path}" for change in changes]
+    if not node.module.check_mode:
+        _files.apply(changes, node.ledger, node.module.run_command)
+    lease = node.lease()
+    told: dict[str, Any] = {"diff": [change.diff() for change in changes]}
+    if lease.get("FLANNEL_SUBNET"):
+        told.update(subnet=lease["FLANNEL_SUBNET"], mtu=int(lease["FLANNEL_MTU"]))
+    return told
+
+
+def absent(node: Node) -> dict[str, Any]:
+    """Take the node out of the network."""
+    run, check_mode = node.module.run_command, node.module.check_mode
+    runtime = _cni.Runtime(run)
+    for attachment in runtime.attachments("flannel"):
+        node.actions.append(f"detach {attachment.namespace}")
+        if not check_mode:
+            runtime.delete("flannel", attachment)
+    if _systemd.show(run, UNIT).active:
+        node.actions.append(f"stop {UNIT}")
+        if not check_mode:
+            _systemd.command(run, "stop", UNIT)
+    try:
+        held = node.leases()
+    except _etcd.EtcdError as error:
+        held = []
+        if node.lease():
+            node.module.warn(f"the lease of {node.params['address']} stays in etcd until it ends: {error}")
+    for lease in held:
+        if lease.address == node.params["address"]:
+            node.actions.append(f"give back lease {lease.subnet}")
+            if not check_mode:
+                _etcd.Client.of(node.params).delete(_flannel.lease_key(node.params["prefix"], lease.subnet))
+    known = node.lease().get("FLANNEL_NETWORK")
+    if known:
+        node.remove_routes(_flannel.stale_routes(node.kernel.routes(), {"Network": known}, [], node.params["nodes"]))
+    bridge = node.params["bridge"]
+    node.remove_links(
+        [
+            link["ifname"]
+            for link in node.kernel.links()
+            if _flannel.LINK.match(link["ifname"]) or (known and link["ifname"] == bridge)
+        ]
+    )
+    node.actions += _firewall.remove(run, "flannel", "FLANNEL-", node.ledger.before(TABLES, "before") or [], check_mode)
+    changes = _files.release(node.ledger)
+    node.actions += [f"remove {change.path}" for change in changes]
+    leftovers = [
+        path
+        for path in ("/run/flannel", "/var/lib/cni/flannel", "/var/lib/cni/networks/flannel")
+        if os.path.exists(path)
+    ]
+    node.actions += [f"remove {path}" for path in leftovers]
+    if not check_mode:
+        _files.apply(changes, node.ledger, run)
+        node.ledger.forget(TABLES, "before")
+        for path in leftovers:
+            shutil.rmtree(path)
+        for path in ("/var/lib/cni/networks", "/var/lib/cni/results", "/var/lib/cni"):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+    return {"diff": [change.diff() for change in changes]}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **_etcd.ARGUMENTS,
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "network": {"type": "dict"},
+            "prefix": {"type": "str", "default": "/coreos.com/network"},
+            "address": {"type": "str", "required": True},
+            "nodes": {"type": "list", "elements": "str", "default": []},
+            "bridge": {"type": "str", "default": "cni0"},
+            "conflist": {"type": "dict"},
+            "restart_required": {"type": "bool", "default": False},
+            "wait": {"type": "int", "default": 60},
+        },
+        required_if=[("state", "present", ["network", "conflist"])],
+        supports_check_mode=True,
+    )
+    node = Node(module)
+    try:
+        told = present(node) if module.params["state"] == "present" else absent(node)
+    except (
+        NodeError, _etcd.EtcdError, _iproute.KernelError, _systemd.ServiceError, _files.FileError,
+        _cni.CniError, _firewall.FirewallError,
+    ) as error:  # fmt: skip
+        module.fail_json(msg=f"flannel on {module.params['address']}: {error}")
+    module.exit_json(changed=bool(node.actions), actions=node.actions, **told)
+
+
+if __name__ == "__main__":
+    main()

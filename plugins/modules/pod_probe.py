@@ -1,0 +1,307 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pod_probe
+short_description: Measures the pod network from inside a probe pod
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - A probe pod is a network namespace attached through the node's own CNI configuration, with a small
+    responder in it that answers HTTP, TCP and UDP. It needs no container runtime and no image.
+  - O(state=ready) makes the pod, O(state=probed) probes all targets from it at once, O(state=removed)
+    detaches it. The pod is scaffolding of the measurement and not part of the host's state, so none of
+    the three reports a change. What an interrupted run left is taken over by the next.
+  - The responder ends by itself after O(lifetime), whatever becomes of the run.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+    details:
+      - Does nothing in check mode, because there may be no network to measure yet.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in
+      diff mode.
+    support: N/A
+options:
+  state:
+    description: Step of the measurement.
+    type: str
+    choices: [ready, probed, removed]
+    required: true
+  name:
+    description: Name of the pod. It must be unique in the cluster.
+    type: str
+    required: true
+  port:
+    description: Port of the responder, TCP and UDP.
+    type: int
+    default: 18080
+  lifetime:
+    description: Seconds after which the responder ends by itself.
+    type: int
+    default: 600
+  targets:
+    description: Pods to probe, for O(state=probed).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the pod.
+        type: str
+        required: true
+      address:
+        description: Address of the pod.
+        type: str
+        required: true
+      port:
+        description: Port of its responder.
+        type: int
+        default: 18080
+  protocols:
+    description: What to probe with. V(mtu) looks for the largest packet that arrives unfragmented.
+    type: list
+    elements: str
+    choices: [icmp, tcp, udp, http, mtu]
+    default: [icmp, tcp, udp, http, mtu]
+  timeout:
+    description: Seconds to wait for an answer.
+    type: float
+    default: 1.0
+  tries:
+    description: How often a probe is tried before it counts as failed.
+    type: int
+    default: 3
+"""
+
+EXAMPLES = r"""
+---
+- name: A probe pod answers on every node
+  binary_cluster.networking.pod_probe:
+    name: "probe-{{ inventory_hostname }}"
+    state: ready
+  register: pod
+
+- name: Every pod is probed from every other
+  binary_cluster.networking.pod_probe:
+    name: "probe-{{ inventory_hostname }}"
+    state: probed
+    targets:
+      - name: probe-node2
+        address: 10.244.7.2
+  register: probed
+
+- name: The probe pods are gone
+  binary_cluster.networking.pod_probe:
+    name: "probe-{{ inventory_hostname }}"
+    state: removed
+"""
+
+RETURN = r"""
+pod:
+  description: The pod.
+  returned: O(state=ready)
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    address:
+      description: Its address.
+      type: str
+    subnet:
+      description: The network it is in.
+      type: str
+    network:
+      description: Name of the CNI network.
+      type: str
+    port:
+      description: Port of its responder.
+      type: int
+outcomes:
+  description: What each probe found.
+  returned: O(state=probed)
+  type: list
+  elements: dict
+  contains:
+    target:
+      description: Name of the probed pod.
+      type: str
+    protocol:
+      description: What it was probed with.
+      type: str
+    ok:
+      description: Whether it answered as it should.
+      type: bool
+    rtt_ms:
+      description: Time until the answer in milliseconds.
+      type: float
+    mtu:
+      description: Largest packet in bytes that arrived unfragmented, for V(mtu).
+      type: int
+    cause:
+      description: What went wrong.
+      type: str
+    tries:
+      description: How many tries it took.
+      type: int
+    source_seen:
+      description: Address the probed pod saw the request come from.
+      type: str
+duration:
+  description: Seconds the probing took.
+  returned: O(state=probed)
+  type: float
+"""
+
+import contextlib
+import dataclasses
+import inspect
+import ipaddress
+import os
+import sys
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _cni,
+    _probe,
+    _responder,
+)
+
+PROGRAMS = "/run/binary_cluster"
+RESPONDER = f"{PROGRAMS}/responder.py"
+INTERFACE = "eth0"
+
+
+class Pod:
+    """The probe pod of this host."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.name = module.params["name"]
+        self.unit = f"binary-cluster-{self.name}"
+        self.runtime = _cni.Runtime(module.run_command)
+        self.attachment = _cni.Attachment(
+            container_id=_cni.container_id(self.name),
+            namespace=os.path.join(_cni.NAMESPACES, self.name),
+            interface=INTERFACE,
+        )
+
+    def make(self) -> dict[str, Any]:
+        """Attach the pod and start its responder."""
+        self.remove()  # what an interrupted run left
+        network = _cni.load()
+        _cni.make_namespace(self.module.run_command, self.name)
+        result = self.runtime.add(network, self.attachment)
+        self._respond()
+        interface = ipaddress.ip_interface(_cni.addresses(result)[0])
+        return {
+            "name": self.name,
+            "address": str(interface.ip),
+            "subnet": str(interface.network),
+            "network": network.name,
+            "port": self.module.params["port"],
+        }
+
+    def _respond(self) -> None:
+        os.makedirs(PROGRAMS, exist_ok=True)
+        with open(RESPONDER, "w", encoding="utf-8") as stream:
+            stream.write(inspect.getsource(_responder))
+        params = self.module.params
+        code, _out, err = self.module.run_command(
+            [
+                "systemd-run", "--quiet", "--collect", f"--unit={self.unit}",
+                f"--description=Probe pod {self.name}",
+                "--property=Type=notify",
+                f"--property=NetworkNamespacePath={self.attachment.namespace}",
+                f"--property=RuntimeMaxSec={params['lifetime']}",
+                "--property=DynamicUser=yes",
+                sys.executable, RESPONDER, self.name, str(params["port"]),
+            ]
+        )  # fmt: skip
+        if code != 0:
+            raise _cni.CniError(f"the responder does not start: {err.strip()}")
+
+    def remove(self) -> None:
+        """Stop the responder, detach the pod and remove its namespace."""
+        run = self.module.run_command
+        run(["systemctl", "stop", f"{self.unit}.service"])
+        for network in self.runtime.networks(self.attachment):
+            self.runtime.delete(network, self.attachment)
+        _cni.remove_namespace(run, self.name)
+        with contextlib.suppress(OSError):
+            os.unlink(RESPONDER)
+            os.rmdir(PROGRAMS)
+
+    def probe(self) -> list[_probe.Outcome]:
+        """Probe all targets from the pod."""
+        params = self.module.params
+        targets = [_probe.Target(**target) for target in params["targets"]]
+        return _probe.probe_from(
+            self.attachment.namespace,
+            INTERFACE,
+            targets,
+            params["protocols"],
+            params["timeout"],
+            params["tries"],
+        )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["ready", "probed", "removed"], "required": True},
+            "name": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 18080},
+            "lifetime": {"type": "int", "default": 600},
+            "targets": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "address": {"type": "str", "required": True},
+                    "port": {"type": "int", "default": 18080},
+                },
+            },
+            "protocols": {
+                "type": "list",
+                "elements": "str",
+                "choices": list(_probe.PROTOCOLS),
+                "default": list(_probe.PROTOCOLS),
+            },
+            "timeout": {"type": "float", "default": 1.0},
+            "tries": {"type": "int", "default": 3},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=False)
+    pod = Pod(module)
+    told: dict[str, Any] = {}
+    try:
+        if module.params["state"] == "ready":
+            told["pod"] = pod.make()
+        elif module.params["state"] == "removed":
+            pod.remove()
+        else:
+            began = time.monotonic()
+            told["outcomes"] = [dataclasses.asdict(outcome) for outcome in pod.probe()]
+            told["duration"] = round(time.monotonic() - began, 3)
+    except (_cni.CniError, _probe.ProbeError) as error:
+        module.fail_json(msg=f"{pod.name}: {error}")
+    module.exit_json(changed=False, **told)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Judges the whole inventory before the first host changes
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Checks the variables of all roles against their argument_specs, and the networks, addresses, ports,
+    clocks and machines of all hosts against each other. Reports all faults at once, each with the
+    variable, its value and what would be right.
+  - Uses what M(binary_cluster.networking.host_facts) found, where it ran.
+  - An action plugin. It runs on the controller only.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes.CONTROLLER
+options:
+  roles:
+    description: Roles that will run, with the group each runs on.
+    type: dict
+    required: true
+  networks:
+    description: Network backends there are.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+---
+- name: The inventory is sound
+  binary_cluster.networking.preflight:
+    roles:
+      etcd: etcd
+      flannel: nodes
+    networks: [flannel]
+  run_once: true
+"""
+
+RETURN = r"""
+hosts:
+  description: Hosts that were judged.
+  returned: success
+  type: list
+  elements: str
+"""

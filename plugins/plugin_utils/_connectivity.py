@@ -1,0 +1,169 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""The connectivity report: what every pod found of every other, as data, text, JUnit and a page.
+
+The report is the dict that ``connectivity.json`` holds::
+
+    {"ok": bool, "backend": str, "started": str, "duration_s": float,
+     "nodes": [{"name", "address", "pod_ip", "pod_cidr"}],
+     "pairs": [{"source", "target", "protocol", "ok", "rtt_ms", "mtu", "cause"}]}
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+Report = dict[str, Any]
+# As many columns with figures in them fit a terminal; beyond, a cell is one character.
+WIDE = 10
+
+
+def build(
+    backend: str,
+    pods: Mapping[str, Mapping[str, Any]],
+    addresses: Mapping[str, str],
+    outcomes: Mapping[str, Iterable[Mapping[str, Any]]],
+    absent: Mapping[str, str],
+    protocols: Sequence[str],
+    started: str,
+    duration: float,
+) -> Report:
+    """The report of one verification.
+
+    ``pods`` and ``outcomes`` are what pod_probe returned, by node; ``absent`` are nodes whose
+    probe pod or probing failed, with the reason. Their pairs count as failed.
+    """
+    node_of = {pod["name"]: node for node, pod in pods.items()}
+    pairs = []
+    for source, found in outcomes.items():
+        for outcome in found:
+            pairs.append(
+                {
+                    "source": source,
+                    "target": node_of[outcome["target"]],
+                    **{key: outcome[key] for key in ("protocol", "ok", "rtt_ms", "mtu", "cause")},
+                }
+            )
+    names = [*pods, *(name for name in absent if name not in pods)]
+    probed = {(pair["source"], pair["target"]) for pair in pairs}
+    for source in names:
+        for target in names:
+            if source != target and (source, target) not in probed:
+                why = absent.get(source) or absent.get(target) or "not probed"
+                pairs += [
+                    {
+                        "source": source, "target": target, "protocol": protocol, "ok": False,
+                        "rtt_ms": None, "mtu": None, "cause": why,
+                    }
+                    for protocol in protocols
+                ]  # fmt: skip
+    return {
+        "ok": all(pair["ok"] for pair in pairs) and not absent,
+        "backend": backend,
+        "nodes": [
+            {
+                "name": name,
+                "address": addresses.get(name, ""),
+                "pod_ip": pods.get(name, {}).get("address", ""),
+                "pod_cidr": pods.get(name, {}).get("subnet", ""),
+            }
+            for name in names
+        ],
+        "pairs": pairs,
+        "started": started,
+        "duration_s": duration,
+    }
+
+
+def failures(report: Report) -> list[str]:
+    """Failed pairs, a line each, with the protocols that failed for the same reason together."""
+    grouped: dict[tuple[str, str, str], list[str]] = {}
+    for pair in report["pairs"]:
+        if not pair["ok"]:
+            key = (pair["source"], pair["target"], pair["cause"] or "failed")
+            grouped.setdefault(key, []).append(pair["protocol"])
+    return [
+        f"{source} -> {target}: {', '.join(protocols)}: {cause}"
+        for (source, target, cause), protocols in grouped.items()
+    ]
+
+
+def matrix(report: Report) -> str:
+    """The matrix for a terminal: from the nodes of the rows to those of the columns."""
+    names = [node["name"] for node in report["nodes"]]
+    by_pair: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for pair in report["pairs"]:
+        by_pair.setdefault((pair["source"], pair["target"]), []).append(pair)
+    wide = len(names) <= WIDE
+    cells = {(source, target): _cell(by_pair.get((source, target), ()), wide) for source in names for target in names}
+    head = names if wide else [str(number % 10) for number in range(1, len(names) + 1)]
+    first = max(map(len, names)) + (0 if wide else 4)
+    widths = [max(len(title), *(len(cells[source, name]) for source in names)) for title, name in zip(head, names)]
+    lines = [f"{'':{first}}  " + _row(head, widths, wide)]
+    for number, source in enumerate(names, start=1):
+        label = source if wide else f"{number:>3} {source}"
+        lines.append(f"{label:{first}}  " + _row([cells[source, target] for target in names], widths, wide))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], wide: bool) -> str:
+    return ("  " if wide else " ").join(f"{cell:>{width}}" for cell, width in zip(cells, widths))
+
+
+def _cell(pairs: Iterable[Mapping[str, Any]], wide: bool) -> str:
+    pairs = list(pairs)
+    if not pairs:
+        return "-"
+    failed = [pair["protocol"] for pair in pairs if not pair["ok"]]
+    if len(failed) == len(pairs):
+        return "DOWN" if wide else "X"
+    if failed:
+        return ",".join(failed).upper() if wide else "M" if failed == ["mtu"] else "X"
+    times = [pair["rtt_ms"] for pair in pairs if pair["rtt_ms"] is not None]
+    return f"{min(times):.1f} ms" if wide and times else "ok" if wide else "."
+
+
+def summary(report: Report) -> str:
+    """The report in one line."""
+    total = len(report["pairs"])
+    passed = sum(pair["ok"] for pair in report["pairs"])
+    pairs = len({(pair["source"], pair["target"]) for pair in report["pairs"]})
+    verdict = "all passed" if passed == total else f"{total - passed} FAILED"
+    return (
+        f"{report['backend']}: {len(report['nodes'])} nodes, {pairs} pairs, {total} probes, "
+        f"{verdict}, in {report['duration_s']:.1f} s"
+    )
+
+
+def junit(report: Report) -> str:
+    """The report as JUnit XML: a test case a pair and protocol."""
+    failed = sum(not pair["ok"] for pair in report["pairs"])
+    lines = [
+        '<?xml version="1.0" encoding="utf-8"?>',
+        f'<testsuite name="connectivity" tests="{len(report["pairs"])}" failures="{failed}" '
+        f'time="{report["duration_s"]}" timestamp={quoteattr(report["started"])}>',
+    ]
+    for pair in report["pairs"]:
+        name = f"{pair['source']} -> {pair['target']} {pair['protocol']}"
+        seconds = (pair["rtt_ms"] or 0) / 1000
+        case = f'<testcase classname={quoteattr(report["backend"])} name={quoteattr(name)} time="{seconds:.6f}"'
+        if pair["ok"]:
+            lines.append(f"  {case}/>")
+        else:
+            lines.append(f"  {case}><failure message={quoteattr(pair['cause'] or 'failed')}/></testcase>")
+    return "\n".join([*lines, "</testsuite>", ""])
+
+
+def page(template: str, report: Report) -> str:
+    """The page: the template with the report where it says ``{{ report }}`` and ``{{ summary }}``."""
+    # Inside a script element only "</" and "<!--" have a meaning; both begin with "<".
+    data = json.dumps(report).replace("<", "\\u003c")
+    return template.replace("{{ summary }}", html.escape(summary(report))).replace("{{ report }}", data)

@@ -1,0 +1,519 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""Everything that can be wrong with an inventory, told before the first host changes.
+
+:func:`check` is pure: it gets the variables and facts of all hosts and returns all faults at once,
+each with the variable, its value and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+ARCHITECTURES = ("amd64", "arm64")
+OLDEST_PYTHON = (3, 9)
+OLDEST_ANSIBLE = (2, 19)
+CLOCK_SKEW = 5.0
+# Links that the collection or a CNI plugin made: their addresses are the pod network's own.
+OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|veth.*|lo)$")
+# What an encapsulation adds to a packet, in bytes, over IPv4.
+OVERHEAD = {"vxlan": 50, "udp": 28, "host-gw": 0}
+LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+
+IPv4 = ipaddress.IPv4Network
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong, and what would be right."""
+
+    variable: str
+    value: Any
+    remedy: str
+    hosts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        where = f" [{', '.join(self.hosts)}]" if self.hosts else ""
+        value = "not set" if self.value is None else self.value
+        return f"{self.variable}: {value}: {self.remedy}{where}"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the run. ``facts`` is what host_facts found; empty where the host is not in the run."""
+
+    name: str
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All hosts, their groups, the roles that will run and what each of them accepts.
+
+    ``specs`` maps a role to the options of its argument_specs; ``faults`` are those found while
+    the inventory was read.
+    """
+
+    hosts: Mapping[str, Host]
+    groups: Mapping[str, Sequence[str]]
+    specs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ansible: str = "2.19"
+    networks: Sequence[str] = ("flannel",)
+    faults: Sequence[Fault] = ()
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """Value of a variable that is the same for the whole cluster."""
+        for host in self.hosts.values():
+            if name in host.variables:
+                return host.variables[name]
+        return default
+
+    def members(self, group: str) -> list[Host]:
+        """Hosts of a group."""
+        return [self.hosts[name] for name in self.groups.get(group, ()) if name in self.hosts]
+
+
+Check = Callable[[Inventory], Iterable[Fault]]
+
+
+def check(inventory: Inventory) -> list[Fault]:
+    """All faults of an inventory; the same fault on several hosts counts once."""
+    found: dict[tuple[str, str, str], Fault] = {}
+    for fault in [*inventory.faults, *(fault for one in CHECKS for fault in one(inventory))]:
+        key = (fault.variable, str(fault.value), fault.remedy)
+        earlier = found.get(key)
+        hosts = (*earlier.hosts, *(h for h in fault.hosts if h not in earlier.hosts)) if earlier else fault.hosts
+        found[key] = Fault(fault.variable, fault.value, fault.remedy, hosts)
+    return list(found.values())
+
+
+# --- the run and its hosts -------------------------------------------------------------
+
+
+def ansible_is_new_enough(inventory: Inventory) -> Iterator[Fault]:
+    if _numbers(inventory.ansible) < OLDEST_ANSIBLE:
+        oldest = ".".join(map(str, OLDEST_ANSIBLE))
+        yield Fault("ansible-core", inventory.ansible, f"version {oldest} or newer is needed on the controller")
+
+
+def hosts_can_run_it(inventory: Inventory) -> Iterator[Fault]:
+    for host in inventory.hosts.values():
+        facts, name = host.facts, (host.name,)
+        if not facts:
+            continue
+        if facts["architecture"] not in ARCHITECTURES:
+            yield Fault("architecture", facts["architecture"], f"only {' and '.join(ARCHITECTURES)} are served", name)
+        if not facts["systemd"]:
+            yield Fault("init system", "not systemd", "daemons are systemd units: the host must run systemd", name)
+        if _numbers(facts["python"]) < OLDEST_PYTHON:
+            oldest = ".".join(map(str, OLDEST_PYTHON))
+            yield Fault("python", facts["python"], f"version {oldest} or newer is needed on the host", name)
+
+
+def groups_are_filled(inventory: Inventory) -> Iterator[Fault]:
+    if not inventory.groups.get("nodes"):
+        yield Fault("groups.nodes", "empty", "put the hosts that run pods into it")
+
+
+# --- variables -------------------------------------------------------------------------
+
+
+def variables_are_known(inventory: Inventory) -> Iterator[Fault]:
+    """A variable that begins like a role's and is none of them is a typing error."""
+    for role, options in inventory.specs.items():
+        for host in inventory.hosts.values():
+            for name in host.variables:
+                if name.startswith(f"{role}_") and name not in options and not _other_role(name, role, inventory):
+                    close = difflib.get_close_matches(name, options, n=1)
+                    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(options))}"
+                    yield Fault(name, host.variables[name], f"role {role} has no such variable; {hint}", (host.name,))
+
+
+def _other_role(name: str, role: str, inventory: Inventory) -> bool:
+    """Whether a variable belongs to a role whose name begins with this role's name."""
+    return any(other != role and other.startswith(role) and name.startswith(f"{other}_") for other in inventory.specs)
+
+
+def cluster_variables_are_set(inventory: Inventory) -> Iterator[Fault]:
+    wanted = {
+        "cluster_network": f"set it to one of {', '.join(inventory.networks)}",
+        "cluster_pod_cidr": "set it to the network of the pods, such as 10.244.0.0/16",
+        "cluster_service_cidr": "set it to the network of the services, such as 10.0.0.0/24",
+        "cluster_certificates_directory": "set it to a private directory of the controller, "
+        "such as {{ inventory_dir }}/pki",
+    }
+    for name, remedy in wanted.items():
+        if inventory.value(name) in (None, ""):
+            yield Fault(name, None, remedy)
+    network = inventory.value("cluster_network")
+    if network and network not in inventory.networks:
+        yield Fault("cluster_network", network, f"not a network backend; take one of {', '.join(inventory.networks)}")
+
+
+def dns_domain_is_legal(inventory: Inventory) -> Iterator[Fault]:
+    domain = inventory.value("cluster_dns_domain")
+    if domain is None:
+        return
+    bad = [label for label in str(domain).split(".") if not LABEL.match(label)]
+    if bad or len(str(domain)) > 253:
+        yield Fault(
+            "cluster_dns_domain",
+            domain,
+            f"label {bad[0]!r} is not legal: letters, digits and hyphens, 63 at most"
+            if bad
+            else "a name has 253 characters at most",
+        )
+
+
+# --- networks --------------------------------------------------------------------------
+
+
+def networks_are_well_formed(inventory: Inventory) -> Iterator[Fault]:
+    for name in ("cluster_pod_cidr", "cluster_service_cidr", "flannel_network"):
+        value = inventory.value(name)
+        if value in (None, ""):
+            continue
+        try:
+            ipaddress.ip_network(str(value))
+        except ValueError as error:
+            yield Fault(name, value, _network_hint(str(value), error))
+            continue
+        if ipaddress.ip_network(str(value)).version == 6:
+            yield Fault(name, value, "IPv6 pod networks are not supported; give an IPv4 network")
+
+
+def _network_hint(value: str, error: ValueError) -> str:
+    try:
+        return f"host bits are set; did you mean {ipaddress.ip_network(value, strict=False)}?"
+    except ValueError:
+        return f"not a network such as 10.244.0.0/16 ({error})"
+
+
+def _network(inventory: Inventory, name: str) -> IPv4 | None:
+    try:
+        return ipaddress.IPv4Network(str(inventory.value(name)))
+    except ValueError:
+        return None
+
+
+def _pods(inventory: Inventory) -> IPv4 | None:
+    """Network of the pods, whichever variable says it."""
+    if inventory.value("cluster_network") == "flannel" and inventory.value("flannel_network"):
+        return _network(inventory, "flannel_network")
+    return _network(inventory, "cluster_pod_cidr")
+
+
+def networks_do_not_overlap(inventory: Inventory) -> Iterator[Fault]:
+    pods, services = _pods(inventory), _network(inventory, "cluster_service_cidr")
+    if pods and services and pods.overlaps(services):
+        yield Fault("cluster_service_cidr", services, f"overlaps the pods' network {pods}; the two must be disjoint")
+    for name, network in (("cluster_pod_cidr", pods), ("cluster_service_cidr", services)):
+        if network is None:
+            continue
+        for host in inventory.hosts.values():
+            for link, found in _foreign_networks(host):
+                if found.overlaps(network):
+                    remedy = (
+                        f"overlaps {found}, the network of {link}; packets for it would not leave the pods' network"
+                    )
+                    yield Fault(name, network, remedy, (host.name,))
+
+
+def _foreign_networks(host: Host) -> Iterator[tuple[str, IPv4]]:
+    """Networks of the interfaces that are not the pod network's own."""
+    for link, details in host.facts.get("interfaces", {}).items():
+        if OWN_LINKS.match(link):
+            continue
+        for address in details["addresses"]:
+            interface = ipaddress.ip_interface(address)
+            if isinstance(interface.network, IPv4):
+                yield link, interface.network
+
+
+# --- addresses of the nodes ------------------------------------------------------------
+
+
+def addresses_are_usable(inventory: Inventory) -> Iterator[Fault]:
+    holders: dict[str, list[str]] = {}
+    for host in inventory.hosts.values():
+        if not host.address:
+            remedy = "neither ansible_host nor the host's name is an address: set the one the other hosts reach it at"
+            yield Fault("cluster_node_address", None, remedy, (host.name,))
+            continue
+        holders.setdefault(host.address, []).append(host.name)
+        address = ipaddress.ip_address(host.address)
+        if address.version == 6:
+            yield Fault(
+                "cluster_node_address", address, "IPv6 underlays are not supported; give an IPv4 address", (host.name,)
+            )
+        elif address.is_loopback or address.is_multicast or address.is_unspecified:
+            yield Fault("cluster_node_address", address, "not an address other hosts can reach", (host.name,))
+        elif host.facts and not _link_of(host, host.address):
+            remedy = "on none of the host's interfaces; set it to one of " + ", ".join(sorted(_addresses(host)))
+            yield Fault("cluster_node_address", address, remedy, (host.name,))
+    for held, names in holders.items():
+        if len(names) > 1:
+            yield Fault("cluster_node_address", held, "more than one host has it; each needs its own", tuple(names))
+
+
+def addresses_answer(inventory: Inventory) -> Iterator[Fault]:
+    names = {host.address: host.name for host in inventory.hosts.values()}
+    for host in inventory.hosts.values():
+        for address in host.facts.get("unreachable", ()):
+            who = names.get(address, "it")
+            remedy = f"{who} does not answer ICMP echo from {host.name}; check cables, routes, firewalls"
+            yield Fault("cluster_node_address", address, remedy)
+
+
+def _addresses(host: Host) -> set[str]:
+    return {
+        address.partition("/")[0]
+        for link, details in host.facts.get("interfaces", {}).items()
+        if not OWN_LINKS.match(link)
+        for address in details["addresses"]
+        if ":" not in address
+    }
+
+
+def _link_of(host: Host, address: str) -> tuple[str, Mapping[str, Any], IPv4] | None:
+    """Interface that has an address: its name, its facts and its network."""
+    for link, details in host.facts.get("interfaces", {}).items():
+        for held in details["addresses"]:
+            interface = ipaddress.ip_interface(held)
+            if str(interface.ip) == address and isinstance(interface.network, IPv4):
+                return link, details, interface.network
+    return None
+
+
+# --- etcd ------------------------------------------------------------------------------
+
+
+def etcd_has_a_quorum(inventory: Inventory) -> Iterator[Fault]:
+    if "etcd" not in inventory.specs:
+        return
+    count = len(inventory.groups.get("etcd", ()))
+    if count == 0:
+        yield Fault("groups.etcd", "empty", "put 1, 3 or 5 hosts into it")
+    elif count % 2 == 0:
+        remedy = f"an even number survives no more failures than {count - 1}; take {count - 1} or {count + 1}"
+        yield Fault("groups.etcd", f"{count} members", remedy)
+    elif count > 7:
+        yield Fault("groups.etcd", f"{count} members", "every write waits for more than half of them; take 3 or 5")
+
+
+def etcd_settings_fit(inventory: Inventory) -> Iterator[Fault]:
+    if "etcd" not in inventory.specs:
+        return
+    heartbeat = _integer(inventory.value("etcd_heartbeat_interval", 100))
+    election = _integer(inventory.value("etcd_election_timeout", 1000))
+    if heartbeat and election and election < 5 * heartbeat:
+        remedy = f"must be at least five times etcd_heartbeat_interval, so {5 * heartbeat} or more"
+        yield Fault("etcd_election_timeout", election, remedy)
+
+
+def clocks_agree(inventory: Inventory) -> Iterator[Fault]:
+    if "etcd" not in inventory.specs:
+        return
+    for host in inventory.hosts.values():
+        skew = host.facts.get("clock_skew", 0.0)
+        # The time the task took to arrive is in it, and makes a clock look ahead, never behind.
+        if abs(skew) > CLOCK_SKEW:
+            remedy = f"TLS certificates need clocks within {CLOCK_SKEW:.0f} s of the controller's; set up NTP"
+            yield Fault("clock", f"{skew:+.0f} s", remedy, (host.name,))
+
+
+# --- ports -----------------------------------------------------------------------------
+
+
+def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
+    for group, variable, default, protocol, process in PORTS:
+        if not any(variable.startswith(f"{role}_") for role in inventory.specs):
+            continue
+        for host in inventory.members(group):
+            port = _integer(host.variables.get(variable, default))
+            if port is None or not 1 <= port <= 65535:
+                yield Fault(variable, host.variables.get(variable), "a port is a number from 1 to 65535")
+                continue
+            for listener in host.facts.get("listeners", ()):
+                if (
+                    (listener["protocol"], listener["port"]) == (protocol, port)
+                    # A socket of the kernel, such as that of a VXLAN device, has no process.
+                    and listener["process"] not in ("", process)
+                ):
+                    remedy = f"taken by {listener['process']}; stop that, or choose another port"
+                    yield Fault(variable, f"{protocol}/{port}", remedy, (host.name,))
+
+
+PORTS = (
+    ("etcd", "etcd_client_port", 2379, "tcp", "etcd"),
+    ("etcd", "etcd_peer_port", 2380, "tcp", "etcd"),
+    ("etcd", "etcd_metrics_port", 2381, "tcp", "etcd"),
+    ("nodes", "flannel_health_port", 8471, "tcp", "flanneld"),
+    ("nodes", "flannel_vxlan_port", 8472, "udp", "flanneld"),
+    ("nodes", "flannel_udp_port", 8285, "udp", "flanneld"),
+)
+
+
+# --- flannel ---------------------------------------------------------------------------
+
+
+def flannel_subnets_suffice(inventory: Inventory) -> Iterator[Fault]:
+    pods = _pods(inventory)
+    if "flannel" not in inventory.specs or pods is None:
+        return
+    length = _integer(inventory.value("flannel_subnet_length", 24))
+    if length is None or not pods.prefixlen < length <= 30:
+        yield Fault(
+            "flannel_subnet_length",
+            inventory.value("flannel_subnet_length", 24),
+            f"must be longer than the /{pods.prefixlen} of {pods} and 30 at most",
+        )
+        return
+    bounds: dict[str, ipaddress.IPv4Address] = {}
+    for name in ("flannel_subnet_min", "flannel_subnet_max"):
+        value = inventory.value(name)
+        if value in (None, ""):
+            continue
+        try:
+            bounds[name] = ipaddress.IPv4Address(str(value))
+        except ValueError:
+            yield Fault(name, value, "not an address such as 10.244.16.0")
+            return
+        if bounds[name] not in pods:
+            yield Fault(name, value, f"outside of the pods' network {pods}")
+            return
+    size = 2 ** (32 - length)
+    # flanneld leaves the first subnet unused.
+    first = int(bounds.get("flannel_subnet_min", pods.network_address + size))
+    last = int(bounds.get("flannel_subnet_max", pods.broadcast_address - size + 1))
+    room = (last - first) // size + 1
+    needed = len(inventory.groups.get("nodes", ()))
+    if room < needed:
+        yield Fault(
+            "cluster_pod_cidr",
+            pods,
+            f"room for {max(room, 0)} subnets of /{length}, and there are {needed} nodes; "
+            "take a larger network or a longer flannel_subnet_length",
+        )
+
+
+def flannel_vni_is_legal(inventory: Inventory) -> Iterator[Fault]:
+    value = inventory.value("flannel_vxlan_vni")
+    number = _integer(value)
+    if value is not None and (number is None or not 1 <= number <= 16777215):
+        yield Fault("flannel_vxlan_vni", value, "a VNI is a number from 1 to 16777215")
+
+
+def flannel_interface_is_one(inventory: Inventory) -> Iterator[Fault]:
+    if "flannel" not in inventory.specs:
+        return
+    for host in inventory.members("nodes"):
+        wanted = host.variables.get("flannel_interface")
+        if not wanted or not host.facts:
+            continue
+        if wanted in _addresses(host) or wanted in host.facts["interfaces"]:
+            continue
+        links = sorted(link for link in host.facts["interfaces"] if not OWN_LINKS.match(link))
+        try:
+            matches = [link for link in links if re.fullmatch(str(wanted), link)]
+        except re.error as error:
+            yield Fault("flannel_interface", wanted, f"not a regular expression: {error}")
+            continue
+        if len(matches) != 1:
+            what = (
+                f"matches {', '.join(matches)}; it must match one" if matches else f"matches none of {', '.join(links)}"
+            )
+            yield Fault("flannel_interface", wanted, what, (host.name,))
+
+
+def flannel_mtu_fits(inventory: Inventory) -> Iterator[Fault]:
+    mtu = _integer(inventory.value("flannel_mtu", 0))
+    backend = inventory.value("flannel_backend", "vxlan")
+    if "flannel" not in inventory.specs or not mtu or backend not in OVERHEAD:
+        return
+    for host in inventory.members("nodes"):
+        link = _link_of(host, host.address)
+        if link and mtu + OVERHEAD[backend] > link[1]["mtu"]:
+            yield Fault(
+                "flannel_mtu",
+                mtu,
+                f"with {OVERHEAD[backend]} bytes of {backend} header it exceeds the {link[1]['mtu']} of {link[0]}; "
+                f"take {link[1]['mtu'] - OVERHEAD[backend]} or less, or 0",
+                (host.name,),
+            )
+
+
+def flannel_backend_fits(inventory: Inventory) -> Iterator[Fault]:
+    backend = inventory.value("flannel_backend", "vxlan")
+    if "flannel" not in inventory.specs:
+        return
+    nodes = inventory.members("nodes")
+    if backend == "host-gw":
+        networks = {link[2]: host.name for host in nodes if (link := _link_of(host, host.address))}
+        if len(networks) > 1:
+            seen = ", ".join(f"{network} ({name})" for network, name in networks.items())
+            remedy = (
+                f"needs all nodes in one subnet, and they are in {seen}; take vxlan with flannel_vxlan_direct_routing"
+            )
+            yield Fault("flannel_backend", backend, remedy)
+    if backend == "udp":
+        for host in nodes:
+            if host.facts and host.facts["architecture"] != "amd64":
+                remedy = f"exists for amd64 only, and this is {host.facts['architecture']}; take vxlan"
+                yield Fault("flannel_backend", backend, remedy, (host.name,))
+
+
+# --- certificates ----------------------------------------------------------------------
+
+
+def certificates_outlive_renewal(inventory: Inventory) -> Iterator[Fault]:
+    days = _integer(inventory.value("certificates_days", 365))
+    before = _integer(inventory.value("certificates_renew_before", 30))
+    if days is not None and before is not None and before >= days:
+        yield Fault("certificates_renew_before", before, f"must be less than certificates_days ({days})")
+
+
+def _integer(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+CHECKS: tuple[Check, ...] = (
+    ansible_is_new_enough,
+    groups_are_filled,
+    hosts_can_run_it,
+    variables_are_known,
+    cluster_variables_are_set,
+    dns_domain_is_legal,
+    networks_are_well_formed,
+    networks_do_not_overlap,
+    addresses_are_usable,
+    addresses_answer,
+    etcd_has_a_quorum,
+    etcd_settings_fit,
+    clocks_agree,
+    ports_are_free,
+    flannel_subnets_suffice,
+    flannel_vni_is_legal,
+    flannel_interface_is_one,
+    flannel_mtu_fits,
+    flannel_backend_fits,
+    certificates_outlive_renewal,
+)
