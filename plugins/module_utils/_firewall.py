@@ -57,24 +57,30 @@ def removal(saved: str, prefix: str) -> str:
     return "\n".join(script) + "\n" if script else ""
 
 
-def remove(run: Run, table_prefix: str, chain_prefix: str, before: Sequence[str], check_mode: bool) -> list[str]:
-    """Remove tables and chains of these prefixes; return what was done, a sentence each.
+def remove_tables(run: Run, prefix: str, check_mode: bool) -> list[str]:
+    """Remove the nftables tables of a prefix; return what was done, a sentence each."""
+    done = []
+    for table in tables(run):
+        if table.split()[1].startswith(prefix):
+            done.append(f"remove nftables table {table}")
+            if not check_mode:
+                _must(run(["nft", "delete", "table", *table.split()]), f"nft delete table {table}")
+    return done
+
+
+def remove_chains(run: Run, prefix: str, before: Sequence[str], check_mode: bool) -> list[str]:
+    """Remove the iptables chains of a prefix; return what was done, a sentence each.
 
     ``before`` are the tables that were there before any of it.
     """
     done = []
-    for table in tables(run):
-        if table.split()[1].startswith(f"{table_prefix}-"):
-            done.append(f"remove nftables table {table}")
-            if not check_mode:
-                _must(run(["nft", "delete", "table", *table.split()]), f"nft delete table {table}")
     for program in ("iptables", "ip6tables"):
         if not shutil.which(f"{program}-save"):
             continue
         _code, saved, _err = run([f"{program}-save"])
-        script = removal(saved, chain_prefix)
+        script = removal(saved, prefix)
         if script:
-            done.append(f"remove {program} chains {chain_prefix}*")
+            done.append(f"remove {program} chains {prefix}*")
             if not check_mode:
                 _must(run([f"{program}-restore", "--noflush"], data=script), f"{program}-restore")
     if done and not check_mode:

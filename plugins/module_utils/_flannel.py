@@ -44,7 +44,8 @@ def leases(keys: Mapping[str, Mapping[str, Any]], prefix: str) -> list[Lease]:
             Lease(
                 subnet=key[len(f"{prefix}/subnets/") :].replace("-", "/"),
                 address=value["PublicIP"],
-                backend=value["BackendType"],
+                # The udp backend leaves its name out.
+                backend=value.get("BackendType") or "udp",
                 vtep_mac=data.get("VtepMAC", ""),
                 vni=int(data.get("VNI", 0)),
                 lease_id=int(entry["lease"]),

@@ -24,29 +24,37 @@ attributes:
     description: Has an action plugin of the same name, which sends the files from the controller's cache.
     support: full
 options:
+  names:
+    description: Names of the artifacts to take away, for O(state=absent).
+    type: list
+    elements: str
+    default: []
   artifacts:
-    description: The artifacts, as M(binary_cluster.networking.binary_cache) returned them.
+    description: The artifacts, as M(binary_cluster.networking.binary_cache) returned them, for O(state=present).
     type: list
     elements: dict
-    required: true
+    default: []
     suboptions:
       name:
         description: Name of the artifact.
         type: str
         required: true
       version:
-        description: Version of the artifact. Not needed with O(state=absent).
+        description: Version of the artifact.
         type: str
+        required: true
       directory:
         description: Directory that holds the versions.
         type: path
+        required: true
       links:
         description: Directory in which the current version's files are linked.
         type: path
+        required: true
       sha256:
         description: sha256 by file name.
         type: dict
-        default: {}
+        required: true
       source:
         description: Where the controller had it from; for the reader.
         type: str
@@ -67,15 +75,14 @@ EXAMPLES = r"""
 ---
 - name: Nothing is left of the binaries of etcd
   binary_cluster.networking.binaries:
-    artifacts:
-      - name: etcd
+    names: [etcd]
     state: absent
 """
 
 RETURN = r"""
-names:
-  description: Names of the artifacts.
-  returned: always
+installed:
+  description: Names of the artifacts that are on the host.
+  returned: O(state=present)
   type: list
   elements: str
 missing:
@@ -213,8 +220,8 @@ def install(module: AnsibleModule) -> dict[str, Any]:
 def uninstall(module: AnsibleModule) -> dict[str, Any]:
     """Take the artifacts away; foreign files that were replaced by links come back."""
     diff = []
-    for artifact in module.params["artifacts"]:
-        ledger = Ledger(f"binary-{artifact['name']}")
+    for name in module.params["names"]:
+        ledger = Ledger(f"binary-{name}")
         changes, paths = _files.release(ledger), ledger.names(KIND)
         diff += [change.diff() for change in changes]
         diff += [{"before_header": path, "after_header": path, "before": "present\n", "after": ""} for path in paths]
@@ -227,16 +234,17 @@ def uninstall(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "names": {"type": "list", "elements": "str", "default": []},
             "artifacts": {
                 "type": "list",
                 "elements": "dict",
-                "required": True,
+                "default": [],
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "version": {"type": "str"},
-                    "directory": {"type": "path"},
-                    "links": {"type": "path"},
-                    "sha256": {"type": "dict", "default": {}},
+                    "version": {"type": "str", "required": True},
+                    "directory": {"type": "path", "required": True},
+                    "links": {"type": "path", "required": True},
+                    "sha256": {"type": "dict", "required": True},
                     "source": {"type": "str"},
                     "cached": {"type": "path"},
                 },
@@ -250,7 +258,7 @@ def main() -> None:
         result = install(module) if module.params["state"] == "present" else uninstall(module)
     except (_files.FileError, OSError) as error:
         module.fail_json(msg=f"binaries: {error}")
-    module.exit_json(names=[artifact["name"] for artifact in module.params["artifacts"]], **result)
+    module.exit_json(installed=[artifact["name"] for artifact in module.params["artifacts"]], **result)
 
 
 if __name__ == "__main__":

@@ -125,6 +125,7 @@ SUBNET_FILE = "/run/flannel/subnet.env"
 CONFLIST = "/etc/cni/net.d/10-flannel.conflist"
 OWNER = "flannel-node"
 TABLES = "firewall-tables"
+NETWORKS = "networks"
 
 
 class NodeError(Exception):
@@ -169,6 +170,11 @@ class Node:
                 if not self.module.check_mode:
                     self.kernel.change([f"link set dev {name} mtu {wanted}"])
 
+    def remove_chains(self) -> None:
+        """Remove flannel's iptables chains, and the empty tables using iptables has left."""
+        before = self.ledger.before(TABLES, "before") or []
+        self.actions += _firewall.remove_chains(self.module.run_command, "FLANNEL-", before, self.module.check_mode)
+
     def remove_routes(self, routes: list[Any]) -> None:
         """Remove routes to subnets."""
         self.actions += [f"remove route {route['dst']}" for route in routes]
@@ -189,6 +195,7 @@ def start(node: Node) -> None:
     if node.module.check_mode:
         return
     node.ledger.record(TABLES, "before", _firewall.tables(run))
+    node.ledger.record(NETWORKS, network["Network"], {})
     if due:
         _systemd.command(run, due, "--no-block", UNIT)
     until = time.monotonic() + node.params["wait"]
@@ -219,7 +226,15 @@ def settle(node: Node) -> None:
             if not node.module.check_mode:
                 _etcd.Client.of(params).delete(_flannel.lease_key(params["prefix"], lease.subnet))
     held = [lease for lease in held if lease.address != params["address"] or lease.subnet == str(own)]
-    node.remove_routes(_flannel.stale_routes(node.kernel.routes(), params["network"], held, params["nodes"]))
+    routes = node.kernel.routes()
+    node.remove_routes(_flannel.stale_routes(routes, params["network"], held, params["nodes"]))
+    for former in node.ledger.names(NETWORKS):
+        if former != params["network"]["Network"]:
+            node.remove_routes(_flannel.stale_routes(routes, {"Network": former}, [], params["nodes"]))
+            if not node.module.check_mode:
+                node.ledger.forget(NETWORKS, former)
+    if params["network"].get("EnableNFTables"):
+        node.remove_chains()
     if node.module.check_mode:
         return
     until = time.monotonic() + params["wait"]
@@ -274,9 +289,12 @@ def absent(node: Node) -> dict[str, Any]:
             node.actions.append(f"give back lease {lease.subnet}")
             if not check_mode:
                 _etcd.Client.of(node.params).delete(_flannel.lease_key(node.params["prefix"], lease.subnet))
-    known = node.lease().get("FLANNEL_NETWORK")
-    if known:
-        node.remove_routes(_flannel.stale_routes(node.kernel.routes(), {"Network": known}, [], node.params["nodes"]))
+    if held and not check_mode and not node.leases():
+        # The last node to leave takes the network's description with it.
+        _etcd.Client.of(node.params).delete(f"{node.params['prefix']}/config")
+    known = node.ledger.names(NETWORKS)
+    for network in known:
+        node.remove_routes(_flannel.stale_routes(node.kernel.routes(), {"Network": network}, [], node.params["nodes"]))
     bridge = node.params["bridge"]
     node.remove_links(
         [
@@ -285,7 +303,8 @@ def absent(node: Node) -> dict[str, Any]:
             if _flannel.LINK.match(link["ifname"]) or (known and link["ifname"] == bridge)
         ]
     )
-    node.actions += _firewall.remove(run, "flannel", "FLANNEL-", node.ledger.before(TABLES, "before") or [], check_mode)
+    node.actions += _firewall.remove_tables(run, "flannel-", check_mode)
+    node.remove_chains()
     changes = _files.release(node.ledger)
     node.actions += [f"remove {change.path}" for change in changes]
     leftovers = [
@@ -297,6 +316,8 @@ def absent(node: Node) -> dict[str, Any]:
     if not check_mode:
         _files.apply(changes, node.ledger, run)
         node.ledger.forget(TABLES, "before")
+        for network in known:
+            node.ledger.forget(NETWORKS, network)
         for path in leftovers:
             shutil.rmtree(path)
         for path in ("/var/lib/cni/networks", "/var/lib/cni/results", "/var/lib/cni"):
