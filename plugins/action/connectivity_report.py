@@ -63,8 +63,12 @@ class ActionModule(ActionBase):
         (directory / "connectivity.json").write_text(json.dumps(report, indent=1) + "\n")
         (directory / "connectivity.xml").write_text(_connectivity.junit(report))
         (directory / "connectivity.html").write_text(_connectivity.page(template, report))
-        display.display(f"\n{_connectivity.matrix(report)}\n\n{_connectivity.summary(report)}")
-        display.display(f"report: {directory / 'connectivity.html'}")
+        text = (
+            f"\n{_connectivity.matrix(report)}\n\n{_connectivity.summary(report)}\n"
+            f"report: {directory / 'connectivity.html'}"
+        )
+        (directory / "connectivity.txt").write_text(text + "\n")
+        display.display(text)
         if not report["ok"]:
             lines = _connectivity.failures(report)
             more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []

@@ -18,19 +18,29 @@ import shutil
 from collections.abc import Callable, Sequence
 
 Run = Callable[..., "tuple[int, str, str]"]
+# Tables of nftables in which iptables keeps its rules, with everybody else's.
+SHARED_TABLES = ("filter", "nat", "mangle", "raw")
 
 
 class FirewallError(Exception):
     """A rule could not be removed; the message has the program's own words."""
 
 
-def tables(run: Run) -> list[str]:
-    """Tables of nftables, as ``family name``."""
+def present(run: Run) -> list[str]:
+    """Tables and chains of nftables, as ``family table`` and ``family table chain``."""
     if not shutil.which("nft"):
         return []
-    _code, out, _err = run(["nft", "--json", "list", "tables"])
-    found = json.loads(out or "{}").get("nftables", ())
-    return [f"{entry['table']['family']} {entry['table']['name']}" for entry in found if "table" in entry]
+    _code, out, _err = run(["nft", "--json", "list", "chains"])
+    _code, also, _err = run(["nft", "--json", "list", "tables"])
+    found = json.loads(also or "{}").get("nftables", []) + json.loads(out or "{}").get("nftables", [])
+    names = []
+    for entry in found:
+        if "table" in entry:
+            names.append(f"{entry['table']['family']} {entry['table']['name']}")
+        elif "chain" in entry:
+            chain = entry["chain"]
+            names.append(f"{chain['family']} {chain['table']} {chain['name']}")
+    return list(dict.fromkeys(names))
 
 
 def removal(saved: str, prefix: str) -> str:
@@ -60,18 +70,19 @@ def removal(saved: str, prefix: str) -> str:
 def remove_tables(run: Run, prefix: str, check_mode: bool) -> list[str]:
     """Remove the nftables tables of a prefix; return what was done, a sentence each."""
     done = []
-    for table in tables(run):
-        if table.split()[1].startswith(prefix):
-            done.append(f"remove nftables table {table}")
+    for name in present(run):
+        family, table, *chain = name.split()
+        if not chain and table.startswith(prefix):
+            done.append(f"remove nftables table {family} {table}")
             if not check_mode:
-                _must(run(["nft", "delete", "table", *table.split()]), f"nft delete table {table}")
+                _must(run(["nft", "delete", "table", family, table]), f"nft delete table {family} {table}")
     return done
 
 
 def remove_chains(run: Run, prefix: str, before: Sequence[str], check_mode: bool) -> list[str]:
     """Remove the iptables chains of a prefix; return what was done, a sentence each.
 
-    ``before`` are the tables that were there before any of it.
+    ``before`` is what :func:`present` gave before any of it.
     """
     done = []
     for program in ("iptables", "ip6tables"):
@@ -89,19 +100,23 @@ def remove_chains(run: Run, prefix: str, before: Sequence[str], check_mode: bool
 
 
 def _drop_empty(run: Run, before: Sequence[str]) -> None:
-    """Drop the tables that iptables made for itself, where they hold no rule and no chain but its own."""
-    for table in tables(run):
-        family, name = table.split()
-        if table in before or family not in ("ip", "ip6") or name not in ("filter", "nat", "mangle", "raw"):
+    """Drop the chains and tables that iptables made for itself and that hold nothing."""
+    for name in present(run):
+        family, table, *chain = name.split()
+        if not chain or name in before or family not in ("ip", "ip6") or table not in SHARED_TABLES:
             continue
-        _code, out, _err = run(["nft", "--json", "list", "table", family, name])
+        _code, out, _err = run(["nft", "--json", "list", "chain", family, table, *chain])
         entries = json.loads(out).get("nftables", ())
-        used = any("rule" in entry for entry in entries) or any(
-            "chain" in entry and (not entry["chain"].get("hook") or entry["chain"].get("policy") != "accept")
-            for entry in entries
-        )
-        if not used:
-            _must(run(["nft", "delete", "table", family, name]), f"nft delete table {table}")
+        accepts = any(entry.get("chain", {}).get("policy") == "accept" for entry in entries)
+        if accepts and not any("rule" in entry for entry in entries):
+            _must(run(["nft", "delete", "chain", family, table, *chain]), f"nft delete chain {name}")
+    left = present(run)
+    for name in left:
+        family, table, *chain = name.split()
+        if chain or name in before or family not in ("ip", "ip6") or table not in SHARED_TABLES:
+            continue
+        if not any(other.startswith(f"{name} ") for other in left):
+            _must(run(["nft", "delete", "table", family, table]), f"nft delete table {name}")
 
 
 def _must(result: tuple[int, str, str], what: str) -> None:

@@ -15,10 +15,13 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._iproute import IpRoute
+
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 LINK = re.compile(r"^flannel(0|\.\d+|-v6\.\d+)$")
 
 
@@ -67,6 +70,16 @@ def device(network: Mapping[str, Any]) -> str:
     return "flannel0" if backend["Type"] == "udp" else ""
 
 
+def entries(
+    kernel: IpRoute, network: Mapping[str, Any], links: Container[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Routes, and FDB and neighbours on flannel's link."""
+    link = device(network)
+    if link not in links:
+        return kernel.routes(), [], []
+    return kernel.routes(), kernel.fdb(link), kernel.neighbours(link)
+
+
 def subnet_file(text: str) -> dict[str, str]:
     """Settings of ``/run/flannel/subnet.env``."""
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
@@ -93,42 +106,39 @@ def stale_routes(
     held: Sequence[Lease],
     nodes: Iterable[str],
 ) -> list[Mapping[str, Any]]:
-    """Routes to pods of nodes that hold no such lease any more.
+    """Routes into the pod network that no lease asks for, or not in this form.
 
     Only routes that flannel could have made count: through its link, or through a node.
     """
     pods = ipaddress.ip_network(network["Network"])
-    subnets = {lease.subnet for lease in held}
+    by_subnet = {lease.subnet: lease for lease in held}
     gateways = set(nodes) | {lease.address for lease in held}
     stale = []
     for route in routes:
-        try:
-            target = ipaddress.ip_network(route["dst"])
-        except ValueError:  # "default"
-            continue
         ours = bool(LINK.match(route.get("dev", ""))) or route.get("gateway") in gateways
-        if ours and target != pods and _within(target, pods) and str(target) not in subnets:
-            stale.append(route)
+        target = route["dst"]
+        if ours and target != str(pods) and within(target, pods):
+            lease = by_subnet.get(target)
+            if lease is None or not asks_for(lease, route, network.get("Backend", {})):
+                stale.append(route)
     return stale
 
 
-def _within(inner: Any, outer: Any) -> bool:
-    return bool(inner.version == outer.version and inner.subnet_of(outer))
+def asks_for(lease: Lease, route: Mapping[str, Any], backend: Mapping[str, Any]) -> bool:
+    """Whether a backend routes a lease in this form. The udp backend routes nothing one by one."""
+    through_node = bool(route.get("gateway") == lease.address)
+    if backend.get("Type") == "vxlan":
+        return bool(LINK.match(route.get("dev", ""))) or (through_node and bool(backend.get("DirectRouting")))
+    return through_node and backend.get("Type") == "host-gw"
 
 
-def missing_routes(
-    routes: Iterable[Mapping[str, Any]], network: Mapping[str, Any], held: Sequence[Lease], own: str
-) -> list[str]:
-    """Subnets of other nodes that have no route yet. The udp backend routes in its daemon."""
-    backend = network["Backend"]["Type"]
-    if backend == "udp":
-        return []
-    routed = {route["dst"] for route in routes}
-    return [
-        lease.subnet
-        for lease in held
-        if lease.address != own and lease.backend == backend and lease.subnet not in routed
-    ]
+def within(destination: str, network: Network) -> bool:
+    """Whether a route's destination is a part of a network; "default" is none."""
+    try:
+        inner: Any = ipaddress.ip_network(destination)
+    except ValueError:
+        return False
+    return bool(inner.version == network.version and inner.subnet_of(network))
 
 
 def disagreements(

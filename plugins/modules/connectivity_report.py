@@ -11,7 +11,8 @@ version_added: 0.1.0
 author: The binary_cluster.networking maintainers
 description:
   - Gathers what M(binary_cluster.networking.pod_probe) found on every node, shows the matrix, writes
-    C(connectivity.json), C(connectivity.xml) and C(connectivity.html), and fails where a pair failed.
+    C(connectivity.json), C(connectivity.xml) (JUnit), C(connectivity.html) and C(connectivity.txt), and fails
+    where a pair failed.
   - A node whose probe pod could not be made counts as failed to and from every other node.
   - An action plugin. It runs on the controller only.
 extends_documentation_fragment:

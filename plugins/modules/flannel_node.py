@@ -124,7 +124,7 @@ UNIT = "flanneld"
 SUBNET_FILE = "/run/flannel/subnet.env"
 CONFLIST = "/etc/cni/net.d/10-flannel.conflist"
 OWNER = "flannel-node"
-TABLES = "firewall-tables"
+FIREWALL = "firewall"
 NETWORKS = "networks"
 
 
@@ -141,6 +141,7 @@ class Node:
         self.kernel = _iproute.IpRoute(module.run_command)
         self.ledger = Ledger(OWNER)
         self.actions: list[str] = []
+        self.started = False
 
     def lease(self) -> dict[str, str]:
         """Settings flanneld wrote; empty before it has."""
@@ -172,7 +173,7 @@ class Node:
 
     def remove_chains(self) -> None:
         """Remove flannel's iptables chains, and the empty tables using iptables has left."""
-        before = self.ledger.before(TABLES, "before") or []
+        before = self.ledger.before(FIREWALL, "before") or []
         self.actions += _firewall.remove_chains(self.module.run_command, "FLANNEL-", before, self.module.check_mode)
 
     def remove_routes(self, routes: list[Any]) -> None:
@@ -189,12 +190,13 @@ def start(node: Node) -> None:
     due = ("restart" if node.params["restart_required"] else "") if unit.active else "start"
     network = node.params["network"]
     if due:
+        node.started = True
         node.actions.append(f"{due} {UNIT}")
         # Before the daemon starts: its links must not stand beside those of another backend.
         node.remove_links(_flannel.stale_links(node.kernel.links(), network, node.params["bridge"], ""))
     if node.module.check_mode:
         return
-    node.ledger.record(TABLES, "before", _firewall.tables(run))
+    node.ledger.record(FIREWALL, "before", _firewall.present(run))
     node.ledger.record(NETWORKS, network["Network"], {})
     if due:
         _systemd.command(run, due, "--no-block", UNIT)
@@ -235,15 +237,33 @@ def settle(node: Node) -> None:
                 node.ledger.forget(NETWORKS, former)
     if params["network"].get("EnableNFTables"):
         node.remove_chains()
-    if node.module.check_mode:
-        return
+    follow(node)
+
+
+def follow(node: Node) -> None:
+    """Wait until the kernel is as the leases ask. A running flanneld mends nothing; a new one makes all anew."""
+    params = node.params
     until = time.monotonic() + params["wait"]
     while True:
-        missing = _flannel.missing_routes(node.kernel.routes(), params["network"], node.leases(), params["address"])
-        if not missing:
+        links = [link["ifname"] for link in node.kernel.links()]
+        found = _flannel.disagreements(
+            node.leases(),
+            params["address"],
+            params["network"],
+            *_flannel.entries(node.kernel, params["network"], links),
+        )
+        if not found:
+            return
+        told = "; ".join(f"{one['what']} of {one['lease']}: {one['found']}, not {one['wanted']}" for one in found)
+        if not node.started:
+            node.actions.append(f"restart {UNIT}: {told}")
+            node.started = True
+            if not node.module.check_mode:
+                _systemd.command(node.module.run_command, "restart", "--no-block", UNIT)
+        if node.module.check_mode:
             return
         if time.monotonic() > until:
-            raise NodeError(f"after {params['wait']} s there is no route to {', '.join(missing)}")
+            raise NodeError(f"after {params['wait']} s the kernel is not as the leases ask: {told}")
         time.sleep(0.1)
 
 
@@ -315,7 +335,7 @@ def absent(node: Node) -> dict[str, Any]:
     node.actions += [f"remove {path}" for path in leftovers]
     if not check_mode:
         _files.apply(changes, node.ledger, run)
-        node.ledger.forget(TABLES, "before")
+        node.ledger.forget(FIREWALL, "before")
         for network in known:
             node.ledger.forget(NETWORKS, network)
         for path in leftovers:

@@ -1,0 +1,123 @@
+"""What a run of site.yml leaves behind, seen from the hosts and from the reports of the runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from testinfra.host import Host
+
+from testing import lab
+
+testinfra_hosts = ["ansible://nodes"]
+
+
+def test_check_mode_announces_exactly_what_the_run_changes() -> None:
+    announced, done = lab.runs(check_mode=True)[0], lab.runs(check_mode=False)[0]
+    assert lab.changes(announced) == lab.changes(done)
+    assert lab.changes(done)
+
+
+def test_a_second_run_changes_nothing() -> None:
+    assert lab.changes(lab.runs(check_mode=False)[1]) == set()
+
+
+def test_a_second_run_needs_few_tasks() -> None:
+    second = lab.runs(check_mode=False)[1]
+    for host, counts in second["hosts"].items():
+        # The first host also carries what runs once for all.
+        allowed = 26 if host == lab.names()[0] else 20
+        assert counts["ok"] <= allowed, f"{host}: {counts}"
+
+
+def test_every_pair_of_pods_is_whole_with_the_mtu_of_the_overlay() -> None:
+    report = lab.connectivity()
+    assert report["ok"] and report["backend"] == "flannel"
+    count = len(lab.names("nodes"))
+    assert len({(pair["source"], pair["target"]) for pair in report["pairs"]}) == count * (count - 1)
+    assert {pair["mtu"] for pair in report["pairs"] if pair["protocol"] == "mtu"} == {1450}
+
+
+@pytest.mark.parametrize("unit", ["etcd", "flanneld"])
+def test_daemons_run_unprivileged_and_sandboxed(host: Host, unit: str) -> None:
+    assert host.service(unit).is_running
+    assert host.service(unit).is_enabled
+    shown = host.run(f"systemctl show {unit}").stdout.splitlines()
+    properties = dict(line.split("=", 1) for line in shown)
+    assert properties["User"] not in ("", "root")
+    assert properties["NoNewPrivileges"] == "yes"
+    assert properties["ProtectSystem"] == "strict"
+    allowed = {"etcd": "", "flanneld": "cap_net_admin cap_net_raw"}[unit]
+    assert properties.get("CapabilityBoundingSet", "") == allowed
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/etcd/pki/server.key", "/etc/etcd/pki/peer.key", "/etc/etcd/pki/client.key", "/etc/flannel/pki/client.key"],
+)
+def test_private_keys_are_private(host: Host, path: str) -> None:
+    assert host.file(path).mode == 0o600
+
+
+def test_no_key_appears_in_a_report_of_a_run() -> None:
+    for path in lab.REPORTS.glob("run-*.json"):
+        assert "PRIVATE KEY" not in path.read_text()
+
+
+def test_etcd_refuses_clients_without_a_certificate(host: Host) -> None:
+    address = lab.address(lab.names("etcd")[0])
+    program = (
+        "import ssl, urllib.request as r; c = ssl.create_default_context(cafile='/etc/etcd/pki/ca.crt'); "
+        f"r.urlopen('https://{address}:2379/health', context=c, timeout=5)"
+    )
+    done = host.run(f'python3 -c "{program}"')
+    assert done.rc != 0
+    assert "CERTIFICATE_REQUIRED" in done.stderr.upper().replace(" ", "_")
+
+
+def test_the_kernel_follows_the_leases(host: Host) -> None:
+    name = host.backend.get_hostname()
+    info = lab.module(
+        name,
+        "flannel_info",
+        endpoints=[f"https://{lab.address(member)}:2379" for member in lab.names("etcd")],
+        ca_cert="/etc/flannel/pki/ca.crt",
+        client_cert="/etc/flannel/pki/client.crt",
+        client_key="/etc/flannel/pki/client.key",
+    )
+    assert info["disagreements"] == []
+    assert {lease["address"] for lease in info["leases"]} == {lab.address(node) for node in lab.names("nodes")}
+    assert all(0 < lease["expires_in"] <= 86400 for lease in info["leases"])
+
+
+def test_etcd_is_healthy_as_an_operator_asks_it() -> None:
+    members = lab.names("etcd")
+    info = lab.module(
+        members[0],
+        "etcd_info",
+        endpoints=[f"https://{lab.address(member)}:2379" for member in members],
+        ca_cert="/etc/etcd/pki/ca.crt",
+        client_cert="/etc/etcd/pki/client.crt",
+        client_key="/etc/etcd/pki/client.key",
+    )
+    assert info["healthy"] and info["leader"] in members
+    assert {member["name"] for member in info["members"]} == set(members)
+    assert info["alarms"] == []
+
+
+def test_the_conflist_is_json_and_the_only_network(host: Host) -> None:
+    listed = host.file("/etc/cni/net.d").listdir()
+    assert listed == ["10-flannel.conflist"]
+    assert json.loads(host.file("/etc/cni/net.d/10-flannel.conflist").content_string)["name"] == "flannel"
+
+
+def test_no_probe_pod_is_left(host: Host) -> None:
+    assert "probe-" not in host.run("ip netns list").stdout
+    assert "binary-cluster-probe" not in host.run("systemctl list-units --all --plain").stdout
+    assert not host.file("/run/binary_cluster").exists
+
+
+def test_what_belongs_to_others_is_untouched(host: Host) -> None:
+    assert host.interface("foreign0").exists
+    assert "-A INPUT -s 203.0.113.9/32 -j DROP" in host.run("iptables-save").stdout
+    assert "table inet foreign" in host.run("nft list tables").stdout

@@ -1,0 +1,97 @@
+"""The lab of the scenario that is being tested, for its tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+INVENTORY = Path(os.environ.get("LAB_INVENTORY", CHECKOUT / "inventories" / "lab"))
+SCENARIO = os.environ["MOLECULE_SCENARIO_NAME"]
+REPORTS = CHECKOUT / ".cache" / "molecule" / SCENARIO
+
+
+@lru_cache(maxsize=1)
+def inventory() -> dict[str, Any]:
+    """The inventory as Ansible sees it."""
+    done = subprocess.run(
+        ["ansible-inventory", "-i", str(INVENTORY), "--list"], capture_output=True, text=True, check=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+def names(group: str = "lab") -> list[str]:
+    """Names of the hosts of a group."""
+    return list(inventory()[group]["hosts"])
+
+
+def address(host: str) -> str:
+    """Address of a host on the lab's network."""
+    return str(inventory()["_meta"]["hostvars"][host]["ansible_host"])
+
+
+def directory() -> Path:
+    """The lab's directory on the controller."""
+    return Path(inventory()["_meta"]["hostvars"][names()[0]]["lab_directory"])
+
+
+def kept(name: str) -> dict[str, Any]:
+    """A JSON file that a playbook kept in the lab's directory."""
+    return dict(json.loads((directory() / f"{name}.json").read_text()))
+
+
+def runs(check_mode: bool) -> list[dict[str, Any]]:
+    """Reports of the runs of site.yml so far, the oldest first."""
+    reports = [json.loads(path.read_text()) for path in sorted(REPORTS.glob("run-*.json"))]
+    return [report for report in reports if report["check_mode"] is check_mode and report["playbook"] == "converge.yml"]
+
+
+def changes(report: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """What a run changed, or announced: host, role and task."""
+    return {(task["host"], task["role"], task["task"]) for task in report["tasks"] if task["outcome"] == "changed"}
+
+
+def connectivity() -> dict[str, Any]:
+    """The newest connectivity report."""
+    return dict(json.loads((REPORTS / "connectivity.json").read_text()))
+
+
+def playbook(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a playbook of the collection on the lab, as a user does."""
+    return subprocess.run(
+        [
+            "ansible-playbook", "-i", str(INVENTORY), str(CHECKOUT / "playbooks" / f"{name}.yml"),
+            "--extra-vars", f"verify_report_directory={REPORTS}", *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_quiet(),
+    )  # fmt: skip
+
+
+def module(host: str, name: str, **arguments: Any) -> dict[str, Any]:
+    """Call a module of the collection ad hoc; its result, whether it failed or not."""
+    done = subprocess.run(
+        [
+            "ansible", "-i", str(INVENTORY), host, "-m", f"binary_cluster.networking.{name}",
+            "-a", json.dumps(arguments),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_quiet(),
+    )  # fmt: skip
+    _head, mark, answer = done.stdout.partition("=> {")
+    assert mark, done.stdout + done.stderr
+    return dict(json.loads("{" + answer))
+
+
+def _quiet() -> dict[str, str]:
+    """The environment without the run report, which is for the scenario's own steps, and without colours."""
+    unwanted = ("ANSIBLE_CALLBACKS_ENABLED", "ANSIBLE_FORCE_COLOR", "PY_COLORS")
+    return {name: value for name, value in os.environ.items() if name not in unwanted}
