@@ -13,17 +13,17 @@ testinfra_hosts = ["ansible://nodes"]
 
 
 def test_check_mode_announces_exactly_what_the_run_changes() -> None:
-    announced, done = lab.runs(check_mode=True)[0], lab.runs(check_mode=False)[0]
+    announced, done = lab.runs(check_mode=True)[0], lab.runs()[0]
     assert lab.changes(announced) == lab.changes(done)
     assert lab.changes(done)
 
 
 def test_a_second_run_changes_nothing() -> None:
-    assert lab.changes(lab.runs(check_mode=False)[1]) == set()
+    assert lab.changes(lab.runs()[1]) == set()
 
 
 def test_a_second_run_needs_few_tasks() -> None:
-    second = lab.runs(check_mode=False)[1]
+    second = lab.runs()[1]
     for host, counts in second["hosts"].items():
         # The first host also carries what runs once for all.
         allowed = 26 if host == lab.names()[0] else 20

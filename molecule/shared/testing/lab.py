@@ -44,10 +44,10 @@ def kept(name: str) -> dict[str, Any]:
     return dict(json.loads((directory() / f"{name}.json").read_text()))
 
 
-def runs(check_mode: bool) -> list[dict[str, Any]]:
-    """Reports of the runs of site.yml so far, the oldest first."""
+def runs(playbook: str = "converge.yml", check_mode: bool = False) -> list[dict[str, Any]]:
+    """Reports of the runs of a playbook in this scenario so far, the oldest first."""
     reports = [json.loads(path.read_text()) for path in sorted(REPORTS.glob("run-*.json"))]
-    return [report for report in reports if report["check_mode"] is check_mode and report["playbook"] == "converge.yml"]
+    return [report for report in reports if report["check_mode"] is check_mode and report["playbook"] == playbook]
 
 
 def changes(report: dict[str, Any]) -> set[tuple[str, str, str]]:
@@ -62,33 +62,48 @@ def connectivity() -> dict[str, Any]:
 
 def playbook(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a playbook of the collection on the lab, as a user does."""
+    return run(CHECKOUT / "playbooks" / f"{name}.yml", *arguments)
+
+
+def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a playbook on the lab."""
+    report = f"verify_report_directory={REPORTS}"
     return subprocess.run(
-        [
-            "ansible-playbook", "-i", str(INVENTORY), str(CHECKOUT / "playbooks" / f"{name}.yml"),
-            "--extra-vars", f"verify_report_directory={REPORTS}", *arguments,
-        ],
+        ["ansible-playbook", "-i", str(INVENTORY), str(path), "--extra-vars", report, *arguments],
         capture_output=True,
         text=True,
         check=False,
         env=_quiet(),
-    )  # fmt: skip
+    )
 
 
 def module(host: str, name: str, **arguments: Any) -> dict[str, Any]:
-    """Call a module of the collection ad hoc; its result, whether it failed or not."""
+    """Call a module of the collection ad hoc; its result, failed or not."""
+    full = f"binary_cluster.networking.{name}"
     done = subprocess.run(
-        [
-            "ansible", "-i", str(INVENTORY), host, "-m", f"binary_cluster.networking.{name}",
-            "-a", json.dumps(arguments),
-        ],
+        ["ansible", "-i", str(INVENTORY), host, "-m", full, "-a", json.dumps(arguments)],
         capture_output=True,
         text=True,
         check=False,
         env=_quiet(),
-    )  # fmt: skip
+    )
     _head, mark, answer = done.stdout.partition("=> {")
     assert mark, done.stdout + done.stderr
     return dict(json.loads("{" + answer))
+
+
+def shell(host: str, command: str) -> str:
+    """Output of a shell command on a host; fails where the command does."""
+    done = subprocess.run(
+        ["ansible", "-i", str(INVENTORY), host, "-m", "ansible.builtin.shell", "-a", command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_quiet(),
+    )
+    head, _mark, out = done.stdout.partition(">>\n")
+    assert done.returncode == 0 and "rc=0" in head, done.stdout + done.stderr
+    return out
 
 
 def _quiet() -> dict[str, str]:

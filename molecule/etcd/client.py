@@ -1,0 +1,75 @@
+"""Clients of etcd that write down when they were not served.
+
+usage: client.py RESULT CLIENT_URL...
+
+One client fails over between all endpoints, and one client is pinned to each. Every 50 ms a client
+writes a key and reads it back through the quorum. Ends on SIGTERM with its findings in RESULT:
+{client: {"tries", "failed", "longest_outage_s", "slowest_s"}}.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import ssl
+import sys
+import threading
+import time
+import urllib.request
+from base64 import b64encode
+from pathlib import Path
+
+PKI = "/etc/etcd/pki"
+stop = threading.Event()
+
+
+def call(context: ssl.SSLContext, endpoint: str, path: str, body: dict[str, object]) -> None:
+    """One request; raises OSError where it is not served within two seconds."""
+    request = urllib.request.Request(f"{endpoint}{path}", json.dumps(body).encode())
+    urllib.request.urlopen(request, timeout=2, context=context).read()
+
+
+def serve(name: str, endpoints: list[str], results: dict[str, dict[str, float]]) -> None:
+    """Write and read until told to stop."""
+    context = ssl.create_default_context(cafile=f"{PKI}/ca.crt")
+    context.load_cert_chain(f"{PKI}/client.crt", f"{PKI}/client.key")
+    key = b64encode(f"/client/{name}".encode()).decode()
+    tries = failed = 0
+    longest = slowest = 0.0
+    last_served = time.monotonic()
+    while not stop.is_set():
+        began = time.monotonic()
+        tries += 1
+        for endpoint in endpoints:
+            try:
+                call(context, endpoint, "/v3/kv/put", {"key": key, "value": b64encode(str(tries).encode()).decode()})
+                call(context, endpoint, "/v3/kv/range", {"key": key})
+                now = time.monotonic()
+                slowest = max(slowest, now - began)
+                longest = max(longest, now - last_served)
+                last_served = now
+                break
+            except OSError:
+                continue
+        else:
+            failed += 1
+        stop.wait(0.05)
+    results[name] = {"tries": tries, "failed": failed, "longest_outage_s": longest, "slowest_s": slowest}
+
+
+def main() -> None:
+    endpoints = sys.argv[2:]
+    results: dict[str, dict[str, float]] = {}
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    clients = {"fails over": endpoints, **{f"pinned to {endpoint}": [endpoint] for endpoint in endpoints}}
+    threads = [threading.Thread(target=serve, args=(name, served, results)) for name, served in clients.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)
+    Path(sys.argv[1]).write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Three members, founded by one run."""
+
+from __future__ import annotations
+
+from testing import lab
+
+
+def info() -> dict[str, object]:
+    """The cluster as an operator sees it."""
+    members = lab.names("etcd")
+    return lab.module(
+        members[0],
+        "etcd_info",
+        endpoints=[f"https://{lab.address(member)}:2379" for member in members],
+        ca_cert="/etc/etcd/pki/ca.crt",
+        client_cert="/etc/etcd/pki/client.crt",
+        client_key="/etc/etcd/pki/client.key",
+    )
+
+
+def test_check_mode_announces_exactly_what_the_run_changes() -> None:
+    announced, done = lab.runs(check_mode=True)[0], lab.runs()[0]
+    assert lab.changes(announced) == lab.changes(done)
+    assert lab.changes(done)
+
+
+def test_all_members_are_healthy_and_follow_one_leader() -> None:
+    found = info()
+    assert found["healthy"]
+    assert found["leader"] in lab.names("etcd")
+
+
+def test_a_key_is_put_once_and_removed_once() -> None:
+    member = lab.names("etcd")[0]
+    connection = {
+        "ca_cert": "/etc/etcd/pki/ca.crt",
+        "client_cert": "/etc/etcd/pki/client.crt",
+        "client_key": "/etc/etcd/pki/client.key",
+    }
+    wanted = [{"key": "/test/key", "value": "one"}]
+    changed = [
+        lab.module(member, "etcd_key", keys=wanted, **connection)["changed"],
+        lab.module(member, "etcd_key", keys=wanted, **connection)["changed"],
+        lab.module(member, "etcd_key", keys=[{"key": "/test/key", "value": "two"}], **connection)["changed"],
+        lab.module(member, "etcd_key", keys=[{"key": "/test/key"}], state="absent", **connection)["changed"],
+        lab.module(member, "etcd_key", keys=[{"key": "/test/key"}], state="absent", **connection)["changed"],
+    ]
+    assert changed == [True, False, True, True, False]
