@@ -22,7 +22,7 @@ VOLATILE = re.compile(
 )
 # Counted by the kernel, or random by nature.
 VOLATILE_SYSCTLS = re.compile(
-    r"(random|\.nr-|\.nr_|file-nr|inode|dentry|ns_last_pid|boot_id|uuid|count|drop_caches|pty\.nr|"
+    r"(random|fs\.quota|inotify|\.nr-|\.nr_|file-nr|inode|dentry|ns_last_pid|boot_id|uuid|count|drop_caches|pty\.nr|"
     r"stat_refresh|\.flush|gc_|nf_log|nf_conntrack|perf_event|sched_domain|\.usermodehelper|tcp_fastopen_key)"
 )
 

@@ -195,8 +195,15 @@ class Runtime:
         os.unlink(self._cache_file(name, attachment))
 
     def _undo(self, network: Network, attachment: Attachment, result: dict[str, Any] | None) -> None:
+        """Run DEL of every plugin, also after one that fails: each has something of its own to give back."""
+        failures = []
         for plugin in reversed(network.plugins):
-            self._call("DEL", network, plugin, attachment, result)
+            try:
+                self._call("DEL", network, plugin, attachment, result)
+            except CniError as error:
+                failures.append(str(error))
+        if failures:
+            raise CniError("; ".join(failures))
 
     def _call(
         self,
@@ -251,6 +258,18 @@ class Runtime:
         }
         with open(self._cache_file(network.name, attachment), "w", encoding="utf-8") as stream:
             json.dump(kept, stream)
+
+
+def check_addresses(run: Run, attachment: Attachment, result: dict[str, Any]) -> None:
+    """Raise CniError unless the interface has the addresses of the result."""
+    namespace = os.path.basename(attachment.namespace)
+    code, out, err = run(["ip", "-n", namespace, "-json", "address", "show", "dev", attachment.interface])
+    if code != 0:
+        raise CniError(err.strip())
+    found = {f"{a['local']}/{a['prefixlen']}" for link in json.loads(out) for a in link.get("addr_info", ())}
+    missing = [address for address in addresses(result) if address not in found]
+    if missing:
+        raise CniError(f"{attachment.interface} has lost {', '.join(missing)}")
 
 
 def make_namespace(run: Run, name: str) -> None:

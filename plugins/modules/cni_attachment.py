@@ -14,8 +14,8 @@ author: The binary_cluster.networking maintainers
 description:
   - Does what a container runtime does for a pod, without one. Makes the network namespace where it does
     not exist, runs CNI ADD through a configuration list installed on the host, and returns the addresses.
-  - An attachment that is there is proven by CNI CHECK. One that fails it, or was made through another
-    configuration, is made anew.
+  - An attachment that is there is proven by CNI CHECK and by its addresses, since some plugins check nothing.
+    One that fails, or was made through another configuration, is made anew.
   - A failed ADD is undone by DEL, and reported with the plugin's own code and message.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes
@@ -118,6 +118,7 @@ def attach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attach
     else:
         try:
             runtime.check(network, attachment)
+            _cni.check_addresses(module.run_command, attachment, kept["result"])
         except _cni.CniError as error:
             reason = str(error)
     if reason and not module.check_mode:

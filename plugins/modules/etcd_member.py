@@ -15,8 +15,9 @@ description:
   - O(state=started) may run on all members at once. It founds the cluster, or starts the member of a
     cluster that exists, and waits until it is healthy. What must happen to one member at a time it
     leaves undone and returns in RV(due).
-  - O(state=current) does what is due. It must run on one member at a time (C(throttle) 1). It goes on only
-    while every other member is healthy, asked through etcd itself, and refuses otherwise naming the sick one.
+  - O(state=current) does what is due. It must run on one member at a time (C(throttle) 1). It restarts only
+    while every other member is healthy, and joins only while the members that stay are a quorum of the cluster
+    to be; both asked through etcd itself. It refuses otherwise, naming the sick member.
   - An empty member whose place in the cluster was taken before (a replaced machine) is removed from the
     cluster and joins anew. Members that the inventory no longer has and that are dead are removed then too.
 extends_documentation_fragment:
@@ -216,19 +217,42 @@ def listed(here: Here) -> _etcd.Member | None:
     return next((one for one in members if here.own["peer_url"] in one.peer_urls), None)
 
 
+def sick_of(here: Here, names: dict[str, str]) -> dict[str, str]:
+    """Members that are not healthy, with the reason. ``names`` are names by client URL."""
+    client = here.client([{"client_url": url} for url in names])
+    health = client.each(client.health)
+    return {names[url]: str(state) for url, state in health.items() if state is not True}
+
+
+def refusal(sick: dict[str, str]) -> MemberError:
+    """Why a member is not touched."""
+    told = "; ".join(f"{name} is not healthy ({why})" for name, why in sick.items())
+    return MemberError(
+        f"not touched, because the cluster would lose its quorum or its spare member: {told}. "
+        "Heal that member, then run again."
+    )
+
+
 def require_others(here: Here) -> None:
-    """Refuse to go on unless every other member is healthy."""
-    if not here.others:
-        return
-    client = here.client(here.others)
-    names = {member["client_url"]: member["name"] for member in here.others}
-    sick = {names[endpoint]: str(state) for endpoint, state in client.each(client.health).items() if state is not True}
+    """Refuse to restart unless every other member is healthy."""
+    sick = sick_of(here, {member["client_url"]: member["name"] for member in here.others})
     if sick:
-        told = "; ".join(f"{name} is not healthy ({why})" for name, why in sick.items())
-        raise MemberError(
-            f"not touched, because the cluster would lose its quorum or its spare member: {told}. "
-            "Heal that member, then run again."
-        )
+        raise refusal(sick)
+
+
+def require_quorum(here: Here) -> None:
+    """Refuse to join unless the members that stay are a quorum of the cluster as it will be.
+
+    Others that are about to join too are not members yet, and dead ones may be about to be replaced.
+    """
+    by_peer = {member["peer_url"]: member for member in here.others}
+    stay = [by_peer[url] for one in here.client(here.others).members() for url in one.peer_urls if url in by_peer]
+    sick = sick_of(here, {member["client_url"]: member["name"] for member in stay})
+    healthy = len(stay) - len(sick)
+    quorum = (len(stay) + 1) // 2 + 1
+    # A single member cannot be a quorum of two; etcd lets it grow all the same.
+    if healthy < quorum and not (len(stay) == 1 and healthy == 1):
+        raise refusal(sick)
 
 
 def start(here: Here, cluster: dict[str, str] | None, state: str) -> None:
@@ -300,7 +324,7 @@ def _answers(here: Here, client_url: str) -> bool:
 def bring_up_to_date(here: Here, due: str) -> list[str]:
     """Do what is due to one member at a time; return what was done."""
     if here.can_ask:
-        require_others(here)
+        (require_others if due == "restart" else require_quorum)(here)
     if here.module.check_mode:
         return [due]
     if due != "restart":

@@ -64,6 +64,9 @@ ansible_facts:
         interfaces:
           description: By name, MTU, state, MAC and addresses with their prefix length.
           type: dict
+        nft:
+          description: Version of nft; empty without it.
+          type: str
         default_interface:
           description: Interface of the default route; empty without one.
           type: str
@@ -151,6 +154,8 @@ def main() -> None:
     except PermissionError as error:
         module.fail_json(msg=f"ICMP: {error}: this module needs root")
     machine = platform.machine()
+    nft = module.get_bin_path("nft")
+    version = re.search(r"v([0-9.]+)", run(nft, "--version")) if nft else None
     module.exit_json(
         ansible_facts={
             "cluster_host": {
@@ -159,6 +164,7 @@ def main() -> None:
                 "systemd": os.path.isdir("/run/systemd/system"),
                 "clock_skew": now - (module.params["controller_time"] or now),
                 "interfaces": interfaces(json.loads(run("ip", "-json", "address", "show"))),
+                "nft": version.group(1) if version else "",
                 "default_interface": routes[0].get("dev", "") if routes else "",
                 "listeners": listeners(run("ss", "-H", "-lntup")),
                 "unreachable": unreachable,

@@ -22,6 +22,8 @@ from typing import Any
 ARCHITECTURES = ("amd64", "arm64")
 OLDEST_PYTHON = (3, 9)
 OLDEST_ANSIBLE = (2, 19)
+# Older ones cannot comment a table (sigs.k8s.io/knftables, which flanneld uses).
+OLDEST_NFT = (1, 0, 1)
 CLOCK_SKEW = 5.0
 # Links that the collection or a CNI plugin made: their addresses are the pod network's own.
 OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|veth.*|lo)$")
@@ -474,6 +476,17 @@ def flannel_backend_fits(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault("flannel_backend", backend, remedy, (host.name,))
 
 
+def flannel_firewall_works(inventory: Inventory) -> Iterator[Fault]:
+    if "flannel" not in inventory.specs or inventory.value("flannel_firewall", "nftables") != "nftables":
+        return
+    for host in inventory.members("nodes"):
+        if host.facts and _numbers(host.facts["nft"]) < OLDEST_NFT:
+            found = f"is {host.facts['nft']}" if host.facts["nft"] else "is missing"
+            oldest = ".".join(map(str, OLDEST_NFT))
+            remedy = f"flanneld needs nft {oldest} or newer for it, and it {found} here; set iptables"
+            yield Fault("flannel_firewall", "nftables", remedy, (host.name,))
+
+
 # --- certificates ----------------------------------------------------------------------
 
 
@@ -515,5 +528,6 @@ CHECKS: tuple[Check, ...] = (
     flannel_interface_is_one,
     flannel_mtu_fits,
     flannel_backend_fits,
+    flannel_firewall_works,
     certificates_outlive_renewal,
 )

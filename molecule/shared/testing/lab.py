@@ -87,9 +87,9 @@ def module(host: str, name: str, **arguments: Any) -> dict[str, Any]:
         check=False,
         env=_quiet(),
     )
-    _head, mark, answer = done.stdout.partition("=> {")
+    head, mark, answer = done.stdout.partition("=> {")
     assert mark, done.stdout + done.stderr
-    return dict(json.loads("{" + answer))
+    return {**json.loads("{" + answer), "failed": "FAILED!" in head}
 
 
 def shell(host: str, command: str) -> str:
