@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env python
 """The container lab as an Ansible inventory.
 
 The lab is described by environment variables, so that one description serves the demo,

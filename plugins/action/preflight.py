@@ -30,8 +30,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         names = {"type": "list", "elements": "str", "required": True}
         _spec, arguments = self.validate_argument_spec({"roles": {"type": "dict", "required": True}, "networks": names})
-        assert task_vars is not None
-        inventory = self._inventory(task_vars, arguments["roles"], arguments["networks"])
+        inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
         faults = _preflight.check(inventory)
         if faults:
             told = "\n".join(f"- {fault}" for fault in faults)

@@ -9,7 +9,7 @@ name: run_report
 type: notification
 short_description: What a run changed where, and how long each role took
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Writes a JSON file for every run, with each task that was executed, changed or failed by host, the versions
     that took part, and the time of every role and host. Ends the run with a short table.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: node_addresses
 short_description: Addresses of hosts on the underlay, by name
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - The address at which the other hosts reach a host is C(cluster_node_address) where that is set,
     else C(ansible_host) or the name itself where they are addresses.

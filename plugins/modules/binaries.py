@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: binaries
 short_description: Verified binaries in versioned directories, with links to the current version
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Puts each artifact into C(<directory>/<version>/) and points a link in O(artifacts[].links) at every
     file of it. A link is replaced atomically.

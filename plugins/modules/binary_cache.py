@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: binary_cache
 short_description: Verified artifacts in a cache on the controller
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Fetches or builds every artifact that the cache does not hold, side by side, and says every few
     seconds how far it is. An interrupted fetch leaves nothing half and is taken up again.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: certificates
 short_description: An authority and the certificates of all hosts, on the controller
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Makes an authority and every certificate that is asked for, in one call, as files on the controller.
     They reach the hosts with the daemon they belong to (M(binary_cluster.networking.daemon)).

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: cni_attachment
 short_description: Attaches a network namespace to a pod network through CNI
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Does what a container runtime does for a pod, without one. Makes the network namespace where it does
     not exist, runs CNI ADD through a configuration list installed on the host, and returns the addresses.

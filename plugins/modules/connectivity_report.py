@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: connectivity_report
 short_description: The matrix of a pod network, as text, JSON, JUnit and a page
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Gathers what M(binary_cluster.networking.pod_probe) found on every node, shows the matrix, writes
     C(connectivity.json), C(connectivity.xml) (JUnit), C(connectivity.html) and C(connectivity.txt), and fails

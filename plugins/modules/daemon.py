@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: daemon
 short_description: A systemd daemon with its account, directories, files and unit, in one call
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Brings all that makes a daemon to the wanted state in one pass over the host, where separate
     tasks for account, directories, each file, unit and service would cost a round trip each.

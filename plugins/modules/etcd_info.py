@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: etcd_info
 short_description: Members, leader, raft index, database size and alarms of an etcd cluster
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Asks every endpoint at once, so that one sick member does not hide the others.
   - A member that does not answer is listed with its fault; the module fails only where no member answers.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: etcd_key
 short_description: Keys of etcd
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Sets or removes keys through etcd's v3 API, over TLS with a client certificate.
   - In check mode, an etcd that is not there yet, or not yet installed, counts as one without keys.
@@ -58,7 +58,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-keys:
+changed_keys:
   description: Names of the keys that were changed.
   returned: always
   type: list
@@ -119,7 +119,7 @@ def main() -> None:
             module.fail_json(msg=str(error))
     module.exit_json(
         changed=bool(changes),
-        keys=list(changes),
+        changed_keys=list(changes),
         diff=[
             {
                 "before_header": key,

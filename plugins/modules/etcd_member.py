@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: etcd_member
 short_description: Starts, joins and restarts an etcd member without losing the quorum
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - O(state=started) may run on all members at once. It founds the cluster, or starts the member of a
     cluster that exists, and waits until it is healthy. What must happen to one member at a time it

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: flannel_info
 short_description: Leases of a flannel network beside the kernel's entries, and where they disagree
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Reads the leases of all nodes from etcd, and the routes, neighbours and forwarding database of this host,
     and lists every entry that is not as the leases ask.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: flannel_node
 short_description: Makes a node part of a flannel network, or takes it out
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Starts or restarts flanneld where that is due, and waits for its lease and for the routes to all other nodes.
   - Takes away what an earlier configuration left in the kernel, which flanneld itself does not. That is links of

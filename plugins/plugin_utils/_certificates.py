@@ -19,16 +19,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError as error:  # ansible-core depends on it, so this is a broken installation
+    MISSING: ImportError | None = error
+else:
+    MISSING = None
 
-USAGES = {
-    "server": ExtendedKeyUsageOID.SERVER_AUTH,
-    "client": ExtendedKeyUsageOID.CLIENT_AUTH,
-}
+USAGES = ("server", "client")
 # Clocks of a cluster differ a little: a new certificate is valid at once everywhere.
 BACKDATED = datetime.timedelta(hours=1)
 
@@ -58,6 +60,8 @@ class Authority:
     """A certificate authority in a directory of the controller."""
 
     def __init__(self, directory: str, renew_before: int, now: datetime.datetime | None = None) -> None:
+        if MISSING:
+            raise CertificateError(f"the controller's Python has no cryptography: {MISSING}")
         self.directory = Path(directory).expanduser()
         self.now = now or datetime.datetime.now(datetime.timezone.utc)
         self.renew_before = datetime.timedelta(days=renew_before)
@@ -107,22 +111,22 @@ class Authority:
         if set(names or ()) != set(_general_names(request)):
             return "its names differ"
         usages = _extension(extensions, x509.ExtendedKeyUsage)
-        if set(usages or ()) != {USAGES[usage] for usage in request.usages}:
+        if set(usages or ()) != set(_usages(request)):
             return "its usages differ"
         return ""
 
     def issue(self, request: Request, days: int) -> None:
         """Make a key and a certificate."""
-        assert self.certificate is not None
         signer = serialization.load_pem_private_key((self.directory / "ca.key").read_bytes(), None)
-        assert isinstance(signer, ec.EllipticCurvePrivateKey)
+        if self.certificate is None or not isinstance(signer, ec.EllipticCurvePrivateKey):
+            raise CertificateError(f"{self.directory}: not an authority with a key on an elliptic curve")
         key = ec.generate_private_key(ec.SECP256R1())
         left = (self.certificate.not_valid_after_utc - self.now).days
         builder = (
             self._builder(_subject(request), self.certificate.subject, key, min(days, left))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([USAGES[usage] for usage in request.usages]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(_usages(request)), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         )
         names = _general_names(request)
@@ -162,6 +166,11 @@ def _general_names(request: Request) -> list[x509.GeneralName]:
         except ValueError:
             found.append(x509.DNSName(name))
     return found
+
+
+def _usages(request: Request) -> list[x509.ObjectIdentifier]:
+    known = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
+    return [known[usage] for usage in request.usages]
 
 
 def _key_usage(authority: bool) -> x509.KeyUsage:

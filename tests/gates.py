@@ -1,0 +1,134 @@
+"""Run the gates, cheapest first, and end with one line: N passed, N failed.
+
+usage: gates.py [--fast] [--scenario NAME]
+
+A gate is a command. Its output goes to .cache/gates/<name>.log; what is shown is which gate runs, how
+long it took and, of one that failed, the end of its log. All gates run, also after one that failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+LOGS = CHECKOUT / ".cache" / "gates"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# The scenarios; one that runs more than once is told apart by its environment.
+SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
+    "default": ("default", {}),
+    "etcd": ("etcd", {}),
+    "seed": ("seed", {}),
+    "debian11": ("releases", {"LAB_SUITE": "bullseye"}),
+    "debian13": ("releases", {"LAB_SUITE": "trixie"}),
+}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A command that must succeed, and what its log must not say."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    forbidden: str = ""
+
+
+def gates(fast: bool, scenario: str) -> Iterator[Gate]:
+    """The gates in the order of their cost."""
+    if not scenario:
+        yield Gate("format", ("ruff", "format", "--check", "."))
+        yield Gate("lint", ("ruff", "check", "."))
+        yield Gate("types", ("mypy",))
+        yield Gate("changelog", ("antsibull-changelog", "lint"))
+        yield Gate("unit", ("pytest", "tests/unit"))
+        yield Gate("package", ("pytest", "tests/package"))
+        yield Gate("ansible-lint", ("ansible-lint", "--offline", "--strict"))
+        if not fast:
+            yield Gate("kernel", ("pytest", "tests/kernel"))
+            yield Gate("sanity", (sys.executable, "tests/sanity.py"))
+    if fast:
+        return
+    for name, (folder, environment) in SCENARIOS.items():
+        if scenario in ("", name, folder):
+            # A step whose playbook is missing only warns, and would pass while it tests nothing. The
+            # clean-up after a failure has none, and runs after a failure only.
+            forbidden = r"(create|prepare|converge|side_effect|verify): Executed: Missing playbook|no tests found"
+            yield Gate(f"molecule-{name}", ("molecule", "test", "--scenario-name", folder), environment, forbidden)
+
+
+def count(log: str) -> tuple[int, int]:
+    """Tests that passed and failed, from pytest's last lines in a log."""
+    passed = sum(int(number) for number in re.findall(r"(\d+) passed", log))
+    failed = sum(int(number) for number in re.findall(r"(\d+) (?:failed|error)", log))
+    return passed, failed
+
+
+def follow(process: subprocess.Popen[str], log: Path) -> str:
+    """Write a gate's output to its log, and show the steps of molecule as they begin."""
+    lines = []
+    assert process.stdout
+    with log.open("w") as stream:
+        for raw in process.stdout:
+            line = COLOURS.sub("", raw)
+            stream.write(line)
+            stream.flush()
+            lines.append(line)
+            step = re.match(r"INFO\s+\S+ ➜ (\S+): Executing", line)
+            if step:
+                print(f" {step.group(1)}", end="", flush=True)
+    return "".join(lines)
+
+
+def run(gate: Gate, position: str) -> tuple[int, int]:
+    """Run one gate; return how many tests passed and failed. A gate without tests counts as one."""
+    print(f"[{position}] {gate.name:18}", end="", flush=True)
+    began = time.monotonic()
+    log = LOGS / f"{gate.name}.log"
+    process = subprocess.Popen(
+        gate.command,
+        cwd=CHECKOUT,
+        env={**os.environ, **gate.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said = follow(process, log)
+    nothing = gate.forbidden and re.search(gate.forbidden, said)
+    good = process.wait() == 0 and not nothing
+    passed, failed = count(said)
+    passed, failed = max(passed, int(good)), 0 if good else max(failed, 1)
+    seconds = time.monotonic() - began
+    print(f" {'ok' if good else 'FAILED'}  {passed} passed, {failed} failed, {seconds:.0f} s", flush=True)
+    if not good:
+        if nothing:
+            print(f"    a step tested nothing: {nothing.group(0)}")
+        print("".join(f"    {line}\n" for line in said.splitlines()[-40:]), end="")
+        print(f"    all of it: {log.relative_to(CHECKOUT)}", flush=True)
+    return passed, failed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fast", action="store_true", help="only the gates that need no container")
+    parser.add_argument("--scenario", default="", choices=["", *SCENARIOS], help="one molecule scenario")
+    arguments = parser.parse_args()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    selected = list(gates(arguments.fast, arguments.scenario))
+    began = time.monotonic()
+    results = [run(gate, f"{number}/{len(selected)}") for number, gate in enumerate(selected, start=1)]
+    passed, failed = (sum(column) for column in zip(*results))
+    print(f"in {(time.monotonic() - began) / 60:.1f} min")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
