@@ -126,6 +126,8 @@ CONFLIST = "/etc/cni/net.d/10-flannel.conflist"
 OWNER = "flannel-node"
 FIREWALL = "firewall"
 NETWORKS = "networks"
+# Seconds in which a started flanneld has made its entries.
+SETTLING = 10.0
 
 
 class NodeError(Exception):
@@ -141,7 +143,8 @@ class Node:
         self.kernel = _iproute.IpRoute(module.run_command)
         self.ledger = Ledger(OWNER)
         self.actions: list[str] = []
-        self.started = False
+        # When this run last started flanneld, on the monotonic clock.
+        self.started = float("-inf")
 
     def lease(self) -> dict[str, str]:
         """Settings flanneld wrote; empty before it has."""
@@ -190,7 +193,7 @@ def start(node: Node) -> None:
     due = ("restart" if node.params["restart_required"] else "") if unit.active else "start"
     network = node.params["network"]
     if due:
-        node.started = True
+        node.started = time.monotonic()
         node.actions.append(f"{due} {UNIT}")
         # Before the daemon starts: its links must not stand beside those of another backend.
         node.remove_links(_flannel.stale_links(node.kernel.links(), network, node.params["bridge"], ""))
@@ -241,7 +244,11 @@ def settle(node: Node) -> None:
 
 
 def follow(node: Node) -> None:
-    """Wait until the kernel is as the leases ask. A running flanneld mends nothing; a new one makes all anew."""
+    """Wait until the kernel is as the leases ask.
+
+    A running flanneld mends nothing that was taken away, and now and then loses an entry itself while many
+    nodes start at once; a new one makes all anew.
+    """
     params = node.params
     until = time.monotonic() + params["wait"]
     while True:
@@ -255,9 +262,9 @@ def follow(node: Node) -> None:
         if not found:
             return
         told = "; ".join(f"{one['what']} of {one['lease']}: {one['found']}, not {one['wanted']}" for one in found)
-        if not node.started:
+        if time.monotonic() - node.started > SETTLING:
             node.actions.append(f"restart {UNIT}: {told}")
-            node.started = True
+            node.started = time.monotonic()
             if not node.module.check_mode:
                 _systemd.command(node.module.run_command, "restart", "--no-block", UNIT)
         if node.module.check_mode:
