@@ -36,7 +36,7 @@ def run(*command: str) -> str:
 
 def links() -> list[dict[str, Any]]:
     """Links and addresses, without what changes by itself."""
-    found = json.loads(run("ip", "-json", "-details", "address", "show"))
+    found: list[dict[str, Any]] = json.loads(run("ip", "-json", "-details", "address", "show"))
     for link in found:
         for key in ("ifindex", "link_index", "promiscuity", "stats64", "operstate"):
             link.pop(key, None)
