@@ -375,13 +375,16 @@ def flannel_subnets_suffice(inventory: Inventory) -> Iterator[Fault]:
     if "flannel" not in inventory.specs or pods is None:
         return
     length = _integer(inventory.value("flannel_subnet_length", 24))
-    if length is None or not pods.prefixlen < length <= 30:
-        yield Fault(
-            "flannel_subnet_length",
-            inventory.value("flannel_subnet_length", 24),
-            f"must be longer than the /{pods.prefixlen} of {pods} and 30 at most",
+    # flanneld wants room for more than two subnets, and for a tunnel and a bridge in each.
+    if length is None or not pods.prefixlen + 2 <= length <= 30:
+        remedy = (
+            f"must be from {pods.prefixlen + 2} to 30 in {pods}"
+            if pods.prefixlen <= 28
+            else f"no length fits {pods}; the pods' network must be a /28 or larger"
         )
+        yield Fault("flannel_subnet_length", inventory.value("flannel_subnet_length", 24), remedy)
         return
+    size = 2 ** (32 - length)
     bounds: dict[str, ipaddress.IPv4Address] = {}
     for name in ("flannel_subnet_min", "flannel_subnet_max"):
         value = inventory.value(name)
@@ -395,7 +398,10 @@ def flannel_subnets_suffice(inventory: Inventory) -> Iterator[Fault]:
         if bounds[name] not in pods:
             yield Fault(name, value, f"outside of the pods' network {pods}")
             return
-    size = 2 ** (32 - length)
+        if int(bounds[name]) % size:
+            start = ipaddress.IPv4Address(int(bounds[name]) // size * size)
+            yield Fault(name, value, f"not where a /{length} begins; the one it is in begins at {start}")
+            return
     # flanneld leaves the first subnet unused.
     first = int(bounds.get("flannel_subnet_min", pods.network_address + size))
     last = int(bounds.get("flannel_subnet_max", pods.broadcast_address - size + 1))
