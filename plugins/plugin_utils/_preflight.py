@@ -187,12 +187,15 @@ def networks_are_well_formed(inventory: Inventory) -> Iterator[Fault]:
         if value in (None, ""):
             continue
         try:
-            ipaddress.ip_network(str(value))
+            network = ipaddress.ip_network(str(value))
         except ValueError as error:
             yield Fault(name, value, _network_hint(str(value), error))
             continue
-        if ipaddress.ip_network(str(value)).version == 6:
-            yield Fault(name, value, "IPv6 pod networks are not supported; give an IPv4 network")
+        if network.version == 6:
+            yield Fault(name, value, "IPv6 networks are not supported; give an IPv4 network")
+        elif network.num_addresses == 1:
+            meant = network.supernet(new_prefix=16)
+            yield Fault(name, value, f"a single address; say how long the network's prefix is, such as {meant}")
 
 
 def _network_hint(value: str, error: ValueError) -> str:
@@ -203,10 +206,12 @@ def _network_hint(value: str, error: ValueError) -> str:
 
 
 def _network(inventory: Inventory, name: str) -> IPv4 | None:
+    """A network that a variable says; None where it says none."""
     try:
-        return ipaddress.IPv4Network(str(inventory.value(name)))
+        network = ipaddress.IPv4Network(str(inventory.value(name)))
     except ValueError:
         return None
+    return network if network.num_addresses > 1 else None
 
 
 def _pods(inventory: Inventory) -> IPv4 | None:
