@@ -225,11 +225,12 @@ def networks_do_not_overlap(inventory: Inventory) -> Iterator[Fault]:
     pods, services = _pods(inventory), _network(inventory, "cluster_service_cidr")
     if pods and services and pods.overlaps(services):
         yield Fault("cluster_service_cidr", services, f"overlaps the pods' network {pods}; the two must be disjoint")
+    bridge = str(inventory.value("flannel_bridge", "cni0"))
     for name, network in (("cluster_pod_cidr", pods), ("cluster_service_cidr", services)):
         if network is None:
             continue
         for host in inventory.hosts.values():
-            for link, found in _foreign_networks(host):
+            for link, found in _foreign_networks(host, bridge):
                 if found.overlaps(network):
                     remedy = (
                         f"overlaps {found}, the network of {link}; packets for it would not leave the pods' network"
@@ -237,10 +238,10 @@ def networks_do_not_overlap(inventory: Inventory) -> Iterator[Fault]:
                     yield Fault(name, network, remedy, (host.name,))
 
 
-def _foreign_networks(host: Host) -> Iterator[tuple[str, IPv4]]:
+def _foreign_networks(host: Host, bridge: str) -> Iterator[tuple[str, IPv4]]:
     """Networks of the interfaces that are not the pod network's own."""
     for link, details in host.facts.get("interfaces", {}).items():
-        if OWN_LINKS.match(link):
+        if OWN_LINKS.match(link) or link == bridge:
             continue
         for address in details["addresses"]:
             interface = ipaddress.ip_interface(address)
