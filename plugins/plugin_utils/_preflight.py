@@ -214,19 +214,19 @@ def _network(inventory: Inventory, name: str) -> IPv4 | None:
     return network if network.num_addresses > 1 else None
 
 
-def _pods(inventory: Inventory) -> IPv4 | None:
-    """Network of the pods, whichever variable says it."""
-    if inventory.value("cluster_network") == "flannel" and inventory.value("flannel_network"):
-        return _network(inventory, "flannel_network")
-    return _network(inventory, "cluster_pod_cidr")
+def _pods(inventory: Inventory) -> tuple[str, IPv4 | None]:
+    """Network of the pods, and the variable that says it."""
+    own = inventory.value("cluster_network") == "flannel" and inventory.value("flannel_network")
+    name = "flannel_network" if own else "cluster_pod_cidr"
+    return name, _network(inventory, name)
 
 
 def networks_do_not_overlap(inventory: Inventory) -> Iterator[Fault]:
-    pods, services = _pods(inventory), _network(inventory, "cluster_service_cidr")
+    (variable, pods), services = _pods(inventory), _network(inventory, "cluster_service_cidr")
     if pods and services and pods.overlaps(services):
         yield Fault("cluster_service_cidr", services, f"overlaps the pods' network {pods}; the two must be disjoint")
     bridge = str(inventory.value("flannel_bridge", "cni0"))
-    for name, network in (("cluster_pod_cidr", pods), ("cluster_service_cidr", services)):
+    for name, network in ((variable, pods), ("cluster_service_cidr", services)):
         if network is None:
             continue
         for host in inventory.hosts.values():
@@ -377,7 +377,7 @@ PORTS = (
 
 
 def flannel_subnets_suffice(inventory: Inventory) -> Iterator[Fault]:
-    pods = _pods(inventory)
+    variable, pods = _pods(inventory)
     if "flannel" not in inventory.specs or pods is None:
         return
     length = _integer(inventory.value("flannel_subnet_length", 24))
@@ -415,7 +415,7 @@ def flannel_subnets_suffice(inventory: Inventory) -> Iterator[Fault]:
     needed = len(inventory.groups.get("nodes", ()))
     if room < needed:
         yield Fault(
-            "cluster_pod_cidr",
+            variable,
             pods,
             f"room for {max(room, 0)} subnets of /{length}, and there are {needed} nodes; "
             "take a larger network or a longer flannel_subnet_length",
