@@ -345,6 +345,7 @@ def clocks_agree(inventory: Inventory) -> Iterator[Fault]:
 
 
 def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
+    backend = inventory.value("flannel_backend", "vxlan")
     for group, variable, default, protocol, process in PORTS:
         if not any(variable.startswith(f"{role}_") for role in inventory.specs):
             continue
@@ -352,6 +353,8 @@ def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
             port = _integer(host.variables.get(variable, default))
             if port is None or not 1 <= port <= 65535:
                 yield Fault(variable, host.variables.get(variable), "a port is a number from 1 to 65535")
+                continue
+            if BACKEND_PORTS.get(variable, backend) != backend:
                 continue
             for listener in host.facts.get("listeners", ()):
                 if (
@@ -371,6 +374,8 @@ PORTS = (
     ("nodes", "flannel_vxlan_port", 8472, "udp", "flanneld"),
     ("nodes", "flannel_udp_port", 8285, "udp", "flanneld"),
 )
+# Opened by one of flannel's backends only.
+BACKEND_PORTS = {"flannel_vxlan_port": "vxlan", "flannel_udp_port": "udp"}
 
 
 # --- flannel ---------------------------------------------------------------------------
