@@ -346,6 +346,7 @@ def clocks_agree(inventory: Inventory) -> Iterator[Fault]:
 
 def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
     backend = inventory.value("flannel_backend", "vxlan")
+    holders: dict[tuple[str, str, int], str] = {}
     for group, variable, default, protocol, process in PORTS:
         if not any(variable.startswith(f"{role}_") for role in inventory.specs):
             continue
@@ -356,6 +357,9 @@ def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
                 continue
             if BACKEND_PORTS.get(variable, backend) != backend:
                 continue
+            other = holders.setdefault((host.name, protocol, port), variable)
+            if other != variable:
+                yield Fault(variable, port, f"{other} is the same; each needs its own", (host.name,))
             for listener in host.facts.get("listeners", ()):
                 if (
                     (listener["protocol"], listener["port"]) == (protocol, port)
@@ -373,6 +377,8 @@ PORTS = (
     ("nodes", "flannel_health_port", 8471, "tcp", "flanneld"),
     ("nodes", "flannel_vxlan_port", 8472, "udp", "flanneld"),
     ("nodes", "flannel_udp_port", 8285, "udp", "flanneld"),
+    # In the pods' own namespaces, where nobody else is.
+    ("nodes", "verify_port", 18080, "pod", ""),
 )
 # Opened by one of flannel's backends only.
 BACKEND_PORTS = {"flannel_vxlan_port": "vxlan", "flannel_udp_port": "udp"}
