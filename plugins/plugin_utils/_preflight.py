@@ -29,7 +29,9 @@ CLOCK_SKEW = 5.0
 OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|veth.*|lo)$")
 # What an encapsulation adds to a packet, in bytes, over IPv4.
 OVERHEAD = {"vxlan": 50, "udp": 28, "host-gw": 0}
-LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# Roles whose names others' variables begin with too, such as node_exporter_version.
+COMMON_WORDS = ("node", "verify")
 
 IPv4 = ipaddress.IPv4Network
 
@@ -134,10 +136,13 @@ def groups_are_filled(inventory: Inventory) -> Iterator[Fault]:
 def variables_are_known(inventory: Inventory) -> Iterator[Fault]:
     """A variable that begins like a role's and is none of them is a typing error."""
     for role, options in inventory.specs.items():
+        likeness = 0.9 if role in COMMON_WORDS else 0.6
         for host in inventory.hosts.values():
             for name in host.variables:
                 if name.startswith(f"{role}_") and name not in options and not _other_role(name, role, inventory):
-                    close = difflib.get_close_matches(name, options, n=1)
+                    close = difflib.get_close_matches(name, options, n=1, cutoff=likeness)
+                    if role in COMMON_WORDS and not close:
+                        continue
                     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(options))}"
                     yield Fault(name, host.variables[name], f"role {role} has no such variable; {hint}", (host.name,))
 
@@ -167,12 +172,12 @@ def dns_domain_is_legal(inventory: Inventory) -> Iterator[Fault]:
     domain = inventory.value("cluster_dns_domain")
     if domain is None:
         return
-    bad = [label for label in str(domain).split(".") if not LABEL.match(label)]
+    bad = [label for label in str(domain).split(".") if not LABEL.fullmatch(label)]
     if bad or len(str(domain)) > 253:
         yield Fault(
             "cluster_dns_domain",
             domain,
-            f"label {bad[0]!r} is not legal: letters, digits and hyphens, 63 at most"
+            f"label {bad[0]!r} is not legal: lower-case letters, digits and hyphens, 63 at most"
             if bad
             else "a name has 253 characters at most",
         )
