@@ -168,6 +168,42 @@ def cluster_variables_are_set(inventory: Inventory) -> Iterator[Fault]:
         yield Fault("cluster_network", network, f"not a network backend; take one of {', '.join(inventory.networks)}")
 
 
+def cluster_variables_agree(inventory: Inventory) -> Iterator[Fault]:
+    """What describes the cluster is read from any of its hosts, so it must be the same on all."""
+    defaults = {name: option.get("default") for options in inventory.specs.values() for name, option in options.items()}
+    for group, names in WHOLE_CLUSTER.items():
+        for name in names:
+            holders: dict[str, list[str]] = {}
+            for host in inventory.members(group):
+                value = host.variables.get(name, defaults.get(name))
+                holders.setdefault("not set" if value is None else str(value), []).append(host.name)
+            if len(holders) > 1:
+                told = "; ".join(f"{value} ({', '.join(hosts)})" for value, hosts in holders.items())
+                yield Fault(name, told, f"must be the same on all hosts of group {group}")
+
+
+WHOLE_CLUSTER = {
+    "nodes": (
+        "cluster_network",
+        "cluster_pod_cidr",
+        "cluster_service_cidr",
+        "cluster_dns_domain",
+        "cluster_certificates_directory",
+        "flannel_backend",
+        "flannel_network",
+        "flannel_subnet_length",
+        "flannel_vxlan_vni",
+        "flannel_vxlan_port",
+        "flannel_vxlan_direct_routing",
+        "flannel_udp_port",
+        "flannel_mtu",
+        "flannel_firewall",
+        "flannel_etcd_prefix",
+    ),
+    "etcd": ("etcd_client_port", "etcd_peer_port"),
+}
+
+
 def dns_domain_is_legal(inventory: Inventory) -> Iterator[Fault]:
     domain = inventory.value("cluster_dns_domain")
     if domain is None:
@@ -542,6 +578,7 @@ CHECKS: tuple[Check, ...] = (
     hosts_can_run_it,
     variables_are_known,
     cluster_variables_are_set,
+    cluster_variables_agree,
     dns_domain_is_legal,
     networks_are_well_formed,
     networks_do_not_overlap,
