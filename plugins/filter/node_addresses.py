@@ -51,11 +51,14 @@ from ansible.errors import AnsibleFilterError
 
 def node_address(name: str, variables: Mapping[str, Any]) -> str:
     """Address of one host on the underlay. Raises AnsibleFilterError where none can be told."""
-    for value in (variables.get("cluster_node_address"), variables.get("ansible_host"), name):
+    told = variables.get("cluster_node_address")
+    for value in (told,) if told else (variables.get("ansible_host"), name):
         try:
             return str(ipaddress.ip_address(str(value)))
         except ValueError:
             continue
+    if told:
+        raise AnsibleFilterError(f"cluster_node_address: {told}: not an address; {name} is not reached at it")
     raise AnsibleFilterError(
         f"cluster_node_address: not set for {name}, and neither ansible_host nor its name is an address: "
         "set it to the address at which the other hosts reach it"

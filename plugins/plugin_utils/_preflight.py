@@ -297,8 +297,13 @@ def addresses_are_usable(inventory: Inventory) -> Iterator[Fault]:
     holders: dict[str, list[str]] = {}
     for host in inventory.hosts.values():
         if not host.address:
-            remedy = "neither ansible_host nor the host's name is an address: set the one the other hosts reach it at"
-            yield Fault("cluster_node_address", None, remedy, (host.name,))
+            told = host.variables.get("cluster_node_address") or None
+            remedy = (
+                "not an address such as 192.0.2.11"
+                if told
+                else "neither ansible_host nor the host's name is an address: set the one the other hosts reach it at"
+            )
+            yield Fault("cluster_node_address", told, remedy, (host.name,))
             continue
         holders.setdefault(host.address, []).append(host.name)
         address = ipaddress.ip_address(host.address)
