@@ -29,6 +29,8 @@ CLOCK_SKEW = 5.0
 OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|veth.*|lo)$")
 # What an encapsulation adds to a packet, in bytes, over IPv4.
 OVERHEAD = {"vxlan": 50, "udp": 28, "host-gw": 0}
+# What every host must take (RFC 791).
+SMALLEST_MTU = 576
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Roles whose names others' variables begin with too, such as node_exporter_version.
 COMMON_WORDS = ("node", "verify")
@@ -512,6 +514,9 @@ def flannel_mtu_fits(inventory: Inventory) -> Iterator[Fault]:
     mtu = _integer(inventory.value("flannel_mtu", 0))
     backend = inventory.value("flannel_backend", "vxlan")
     if "flannel" not in inventory.specs or not mtu or backend not in OVERHEAD:
+        return
+    if mtu < SMALLEST_MTU:
+        yield Fault("flannel_mtu", mtu, f"take {SMALLEST_MTU} or more, or 0 to derive it from the underlay's")
         return
     for host in inventory.members("nodes"):
         link = _link_of(host, host.address)
