@@ -138,14 +138,15 @@ def groups_are_filled(inventory: Inventory) -> Iterator[Fault]:
 def variables_are_known(inventory: Inventory) -> Iterator[Fault]:
     """A variable that begins like a role's and is none of them is a typing error."""
     for role, options in inventory.specs.items():
-        likeness = 0.9 if role in COMMON_WORDS else 0.6
+        likeness = 0.8 if role in COMMON_WORDS else 0.6
+        endings = [option.removeprefix(f"{role}_") for option in options]
         for host in inventory.hosts.values():
             for name in host.variables:
                 if name.startswith(f"{role}_") and name not in options and not _other_role(name, role, inventory):
-                    close = difflib.get_close_matches(name, options, n=1, cutoff=likeness)
+                    close = difflib.get_close_matches(name.removeprefix(f"{role}_"), endings, n=1, cutoff=likeness)
                     if role in COMMON_WORDS and not close:
                         continue
-                    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(options))}"
+                    hint = f"did you mean {role}_{close[0]}?" if close else f"known are {', '.join(sorted(options))}"
                     yield Fault(name, host.variables[name], f"role {role} has no such variable; {hint}", (host.name,))
 
 
