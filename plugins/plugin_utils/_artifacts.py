@@ -313,6 +313,15 @@ class Go:
             target.rename(private)
 
 
+def _intact(path: Path, record: Mapping[str, Any], file: str) -> bool:
+    """Whether a file is the one of a record. One that was not touched since it was hashed is not hashed again."""
+    if file not in record["sha256"]:
+        return False
+    status = path.stat()
+    untouched: bool = [status.st_size, status.st_mtime_ns] == record["stamps"][file]
+    return untouched or sha256_of(path) == record["sha256"][file]
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.strip().split(".") if part.isdigit())
 
@@ -365,15 +374,12 @@ class Cache:
         directory = self._directory(artifact, source.pin(artifact))
         try:
             record = json.loads((directory / RECORD).read_text())
+            intact = all(_intact(directory / file, record, file) for file in artifact.files)
         except FileNotFoundError:
+            intact = False
+        if not intact:
+            shutil.rmtree(directory, ignore_errors=True)
             return None
-        for file in artifact.files:
-            # A file whose size and time are those of when it was hashed need not be hashed again.
-            status = (directory / file).stat()
-            touched = [status.st_size, status.st_mtime_ns] != record["stamps"][file]
-            if touched and sha256_of(directory / file) != record["sha256"][file]:
-                shutil.rmtree(directory)
-                return None
         return Stored(artifact, directory, record["source"], record["sha256"])
 
     def _make(self, artifact: Artifact, source: Directory | Release | Go, say: Say) -> Stored:
