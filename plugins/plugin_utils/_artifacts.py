@@ -191,17 +191,18 @@ class Release:
         """Download, taking up what an interrupted download left."""
         have = partial.stat().st_size if partial.exists() else 0
         try:
-            answer = open_url(url, headers={"Range": f"bytes={have}-"} if have else {}, timeout=20)
+            answer = open_url(url, headers={"Range": f"bytes={have}-"} if have else {}, timeout=20, decompress=False)
         except urllib.error.HTTPError as error:
             if have and error.code == 416:  # nothing is missing
                 return
             raise
         with answer, partial.open("ab" if answer.status == 206 else "wb") as stream:
-            size = int(answer.headers.get("Content-Length") or 0) + stream.tell()
+            length = answer.headers.get("Content-Length")
+            size = int(length) + stream.tell() if length else 0
             while chunk := answer.read(1 << 18):
                 stream.write(chunk)
                 share = f"{100 * stream.tell() // size} % of " if size else ""
-                say(f"downloading, {share}{size / 1e6:.0f} MB")
+                say(f"downloading, {share}{(size or stream.tell()) / 1e6:.0f} MB")
         if size and partial.stat().st_size != size:
             raise OSError(f"{partial.stat().st_size} of {size} bytes arrived")
 
