@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("\n".join(faults))
         try:
             stored = _artifacts.ensure(cache, wanted, lambda line: display.display(f"binaries: {line}"))
-        except _artifacts.ArtifactError as error:
+        except (_artifacts.ArtifactError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         result["artifacts"] = {arch: [] for arch in arguments["architectures"]}
         for one in stored:

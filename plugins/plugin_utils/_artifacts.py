@@ -148,11 +148,17 @@ class Directory:
 
     def fetch(self, artifact: Artifact, into: Path, say: Say) -> None:
         record = self._record(artifact)
-        promised = json.loads(record.read_text())["sha256"]
+        try:
+            promised = dict(json.loads(record.read_text())["sha256"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{artifact.label}: {record}: not written by the bundle playbook: {error!r}") from error
         for file in artifact.files:
             if file not in promised:
                 raise ArtifactError(f"{artifact.label}: {record} lists no {file}")
-            shutil.copyfile(record.parent / file, into / file)
+            try:
+                shutil.copyfile(record.parent / file, into / file)
+            except OSError as error:
+                raise ArtifactError(f"{artifact.label}: {record.parent / file}: {error.strerror}") from error
             found = sha256_of(into / file)
             if found != promised[file]:
                 raise ArtifactError(f"{artifact.label}: {record.parent / file}: sha256 {found}, not {promised[file]}")
@@ -269,7 +275,7 @@ class Go:
             say("building")
             said, _none = process.communicate()
             if process.returncode:
-                raise ArtifactError(f"{artifact.label}: go build failed: {said.strip()[-2000:]}")
+                raise CannotServe(f"go build failed: {said.strip()[-2000:]}")
             for built in Path(out).iterdir():
                 shutil.move(built, into / recipe.get("rename", {}).get(built.name, built.name))
 
@@ -446,6 +452,8 @@ def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, interval:
                     results[artifact.label] = stored = future.result()
                 except ArtifactError as error:
                     faults.append(str(error))
+                except OSError as error:
+                    faults.append(f"{artifact.label}: {error}")
                 else:
                     count = f"{len(missing) - len(pending)} of {len(missing)}"
                     announce(f"{artifact.label}: {stored.source}, done ({count})")
