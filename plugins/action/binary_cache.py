@@ -101,7 +101,10 @@ def bundle(root: Path, stored: list[_artifacts.Stored]) -> bool:
         record = target / _artifacts.RECORD
         if record.exists() and json.loads(record.read_text())["sha256"] == one.sha256:
             continue
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(one.directory, target)
+        partial = target.with_name(f".partial-{target.name}")
+        for path in (partial, target):
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(one.directory, partial)
+        partial.rename(target)
         changed = True
     return changed

@@ -391,7 +391,10 @@ class Cache:
 
     def _make(self, artifact: Artifact, source: Directory | Release | Go, say: Say) -> Stored:
         directory = self._directory(artifact, source.pin(artifact))
-        work = Path(tempfile.mkdtemp(dir=self.root, prefix=".partial-"))
+        mark = f".partial-{artifact.name}-{artifact.arch}-"
+        for left in self.root.glob(f"{mark}*"):  # by a process that was killed: the lock is ours
+            shutil.rmtree(left)
+        work = Path(tempfile.mkdtemp(dir=self.root, prefix=mark))
         try:
             source.fetch(artifact, work, say)
             missing = [file for file in artifact.files if not (work / file).exists()]
