@@ -96,7 +96,10 @@ def describe(name: str, arch: str, manifest: Mapping[str, Any], settings: Mappin
     version = str(settings.get("versions", {}).get(name, entry["version"]))
     release = entry.get("release")
     pins: dict[str, Any] = dict(release["sha256"].get(version, {})) if release else {}
-    pins.update(settings.get("sha256", {}).get(name, {}))
+    own = settings.get("sha256", {}).get(name, {})
+    if not isinstance(own, Mapping):
+        raise ArtifactError(f"binaries_sha256.{name}: {own}: give it by architecture, such as {{{arch}: {own}}}")
+    pins.update(own)
     go = entry.get("go") if version == entry["version"] else None
     if go is None and not pins:
         known = sorted({entry["version"], *(release["sha256"] if release else ())})
