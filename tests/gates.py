@@ -54,6 +54,7 @@ def gates(fast: bool, scenario: str) -> Iterator[Gate]:
         if not fast:
             yield Gate("kernel", ("pytest", "tests/kernel"))
             yield Gate("sanity", (sys.executable, "tests/sanity.py"))
+            yield Gate("readme", ("pytest", "tests/readme"))
     if fast:
         return
     for name, (folder, environment) in SCENARIOS.items():

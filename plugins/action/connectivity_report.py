@@ -57,15 +57,17 @@ class ActionModule(ActionBase):
             started=arguments["started"],
             duration=max([found.get("duration", 0.0) for found in probed.values()], default=0.0),
         )
-        directory = Path(os.environ.get("PWD", ".")) / Path(arguments["directory"]).expanduser()
+        here = Path(os.environ.get("PWD", "."))
+        directory = here / Path(arguments["directory"]).expanduser()
         directory.mkdir(parents=True, exist_ok=True)
         template = Path(arguments["template"]).read_text(encoding="utf-8")
         (directory / "connectivity.json").write_text(json.dumps(report, indent=1) + "\n")
         (directory / "connectivity.xml").write_text(_connectivity.junit(report))
         (directory / "connectivity.html").write_text(_connectivity.page(template, report))
+        page = directory / "connectivity.html"
         text = (
             f"\n{_connectivity.matrix(report)}\n\n{_connectivity.summary(report)}\n"
-            f"report: {directory / 'connectivity.html'}"
+            f"report: {page.relative_to(here) if page.is_relative_to(here) else page}"
         )
         (directory / "connectivity.txt").write_text(text + "\n")
         display.display(text)

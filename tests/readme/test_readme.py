@@ -1,0 +1,82 @@
+"""The commands of the README, run in their order as a newcomer would, on a lab of their own.
+
+The collection is the built tarball, installed into an empty directory; the example inventory's place is
+taken by the lab's. `make test` is what runs this file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LAB = {"LAB_NAME": "readme", "LAB_SUBNET": "192.168.212"}
+CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Commands of the README: lines after a prompt, with those that continue them, without comments."""
+    found = []
+    for block in CONSOLE.findall((CHECKOUT / "README.md").read_text()):
+        found += [part.strip() for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part.strip()]
+    return [re.sub(r"\s+# .*", "", command) for command in found]
+
+
+def run(command: str, directory: Path, **environment: str) -> str:
+    """Run a command in a shell and return what it said; fails where the command does."""
+    unwanted = ("ANSIBLE_", "LAB_", "MAKE", "MFLAGS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=directory,
+        env={**kept, **LAB, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def demo() -> object:
+    """What `make demo` prints, on a lab that is gone when the tests are over."""
+    try:
+        yield run("make demo", CHECKOUT)
+    finally:
+        run("make lab-down", CHECKOUT)
+
+
+def test_the_demo_ends_with_the_matrix_and_the_place_of_the_page(demo: str) -> None:
+    lines = demo.splitlines()
+    assert lines[-1] == "report: report/connectivity.html"
+    assert re.search(r"flannel: 3 nodes, 6 pairs, \d+ probes, all passed, in \d+\.\d s", lines[-2])
+    assert (CHECKOUT / "report" / "connectivity.html").exists()
+
+
+def test_every_command_of_the_readme_works_in_its_order(demo: str, tmp_path: Path) -> None:
+    installed = {"ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "ANSIBLE_INVENTORY": str(CHECKOUT / "inventories" / "lab")}
+    run(f"ansible-galaxy collection build --output-path . {shlex.quote(str(CHECKOUT))}", tmp_path, **installed)
+    steps = [command for command in commands() if not command.startswith("make ")]
+    assert len(steps) >= 9
+    for step in steps:
+        step = step.replace("inventories/example", shlex.quote(installed["ANSIBLE_INVENTORY"]))
+        step = step.replace("/srv/bundle", str(tmp_path / "bundle")).replace("192.168.213", LAB["LAB_SUBNET"])
+        if step.startswith("ansible-galaxy collection install"):
+            step += f" -p {tmp_path}"
+        if step.endswith("teardown"):
+            step += " -e teardown_confirmed=true"  # it asks people only, at their terminal
+        run(step, tmp_path, **installed)
+
+
+def test_make_commands_of_the_readme_are_targets() -> None:
+    targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE)
+    told = re.findall(r"make ([a-z-]+)`", (CHECKOUT / "README.md").read_text())
+    told += [command.split()[1] for command in commands() if command.startswith("make ")]
+    assert {"demo", "test", "lab-down"} <= set(told) <= set(targets)
