@@ -26,6 +26,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
     "default": ("default", {}),
     "etcd": ("etcd", {}),
     "seed": ("seed", {}),
+    "verify": ("verify", {}),
     "debian11": ("releases", {"LAB_SUITE": "bullseye"}),
     "debian13": ("releases", {"LAB_SUITE": "trixie"}),
 }

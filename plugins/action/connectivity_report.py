@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _
 display = Display()
 # A cut network fails every pair; nobody reads a thousand lines.
 SHOWN = 20
+
+
+def absence(ready: Mapping[str, Any], probed: Mapping[str, Any]) -> str:
+    """Why a node has no probe pod, or did not probe."""
+    failed = [found for found in (ready, probed) if found.get("failed") or found.get("unreachable")]
+    if not failed:
+        return "it was not reached"
+    return str(failed[0]["msg"]).removeprefix("Task failed: ").removeprefix("Module failed: ")
 
 
 class ActionModule(ActionBase):
@@ -35,6 +44,7 @@ class ActionModule(ActionBase):
                 "addresses": dictionary,
                 "ready": dictionary,
                 "probed": dictionary,
+                "evidence": {"type": "dict", "default": {}},
                 "protocols": {"type": "list", "elements": "str", "required": True},
                 "started": {"type": "str", "required": True},
                 "directory": {"type": "path", "required": True},
@@ -48,13 +58,13 @@ class ActionModule(ActionBase):
             addresses=arguments["addresses"],
             outcomes={node: found["outcomes"] for node, found in probed.items() if "outcomes" in found},
             absent={
-                node: str(found.get("msg") or "no probe pod")
-                for results in (probed, ready)
-                for node, found in results.items()
-                if "pod" not in found and "outcomes" not in found
+                node: absence(ready.get(node, {}), probed.get(node, {}))
+                for node in arguments["addresses"]
+                if "pod" not in ready.get(node, {}) or "outcomes" not in probed.get(node, {})
             },
             protocols=arguments["protocols"],
             started=arguments["started"],
+            evidence={node: found["evidence"] for node, found in arguments["evidence"].items() if "evidence" in found},
             duration=max([found.get("duration", 0.0) for found in probed.values()], default=0.0),
         )
         here = Path(os.environ.get("PWD", "."))

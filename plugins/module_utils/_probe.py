@@ -85,7 +85,10 @@ def interface_mtu(interface: str) -> int:
     import struct
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        answer = fcntl.ioctl(one, 0x8921, struct.pack("16si12x", interface.encode(), 0))
+        try:
+            answer = fcntl.ioctl(one, 0x8921, struct.pack("16si12x", interface.encode(), 0))
+        except OSError as error:
+            raise ProbeError(f"its pod has lost {interface}: {error.strerror}") from error
     return int(struct.unpack("16si12x", answer)[1])
 
 
@@ -313,4 +316,11 @@ def probe_from(
 ) -> list[Outcome]:
     """Enter a namespace and probe from it. The calling thread stays there."""
     enter(namespace)
+    return probe_here(interface, targets, protocols, timeout, tries)
+
+
+def probe_here(
+    interface: str, targets: Sequence[Target], protocols: Sequence[str], timeout: float, tries: int
+) -> list[Outcome]:
+    """Probe from the namespace this thread is in."""
     return asyncio.run(probe(targets, protocols, interface_mtu(interface), timeout, tries))

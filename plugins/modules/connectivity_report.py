@@ -13,6 +13,7 @@ description:
   - Gathers what M(binary_cluster.networking.pod_probe) found on every node, shows the matrix, writes
     C(connectivity.json), C(connectivity.xml) (JUnit), C(connectivity.html) and C(connectivity.txt), and fails
     where a pair failed.
+  - Tells the cause of a failed pair from what both nodes know and saw, and a line that mends it.
   - A node whose probe pod could not be made counts as failed to and from every other node.
   - An action plugin. It runs on the controller only.
 extends_documentation_fragment:
@@ -34,6 +35,10 @@ options:
     description: Results of O(binary_cluster.networking.pod_probe#module:state=probed), by node.
     type: dict
     required: true
+  evidence:
+    description: Results of M(binary_cluster.networking.path_evidence), by node.
+    type: dict
+    default: {}
   protocols:
     description: What was probed with.
     type: list

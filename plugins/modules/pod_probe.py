@@ -123,6 +123,9 @@ pod:
     network:
       description: Name of the CNI network.
       type: str
+    configuration:
+      description: File that describes it.
+      type: str
     port:
       description: Port of its responder.
       type: int
@@ -169,6 +172,7 @@ import ipaddress
 import os
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -181,6 +185,20 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
 PROGRAMS = "/run/binary_cluster"
 RESPONDER = f"{PROGRAMS}/responder.py"
 INTERFACE = "eth0"
+FORWARDING = "/proc/sys/net/ipv4/ip_forward"
+
+
+@contextlib.contextmanager
+def _kept(path: str) -> Iterator[None]:
+    """Keep a sysctl as it is: the bridge plugin switches forwarding on, and would hide that it was off."""
+    with open(path, encoding="ascii") as stream:
+        before = stream.read()
+    yield
+    with open(path, encoding="ascii") as stream:
+        after = stream.read()
+    if after != before:
+        with open(path, "w", encoding="ascii") as stream:
+            stream.write(before)
 
 
 class Pod:
@@ -202,7 +220,8 @@ class Pod:
         self.remove()  # what an interrupted run left
         network = _cni.load()
         _cni.make_namespace(self.module.run_command, self.name)
-        result = self.runtime.add(network, self.attachment)
+        with _kept(FORWARDING):
+            result = self.runtime.add(network, self.attachment)
         self._respond()
         interface = ipaddress.ip_interface(_cni.addresses(result)[0])
         return {
@@ -210,6 +229,7 @@ class Pod:
             "address": str(interface.ip),
             "subnet": str(interface.network),
             "network": network.name,
+            "configuration": network.path,
             "port": self.module.params["port"],
         }
 

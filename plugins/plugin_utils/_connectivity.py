@@ -10,16 +10,20 @@ The report is the dict that ``connectivity.json`` holds::
 
     {"ok": bool, "backend": str, "started": str, "duration_s": float,
      "nodes": [{"name", "address", "pod_ip", "pod_cidr"}],
-     "pairs": [{"source", "target", "protocol", "ok", "rtt_ms", "mtu", "cause"}]}
+     "pairs": [{"source", "target", "protocol", "ok", "rtt_ms", "mtu", "cause"}],
+     "causes": [{"code", "node", "text", "fix", "pairs"}]}
 """
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
+
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis
 
 Report = dict[str, Any]
 # As many columns with figures in them fit a terminal; beyond, a cell is one character.
@@ -32,6 +36,7 @@ def build(
     addresses: Mapping[str, str],
     outcomes: Mapping[str, Iterable[Mapping[str, Any]]],
     absent: Mapping[str, str],
+    evidence: Mapping[str, Mapping[str, Any]],
     protocols: Sequence[str],
     started: str,
     duration: float,
@@ -65,6 +70,7 @@ def build(
                     }
                     for protocol in protocols
                 ]  # fmt: skip
+    causes = _explain(pairs, pods, absent, addresses, evidence)
     return {
         "ok": all(pair["ok"] for pair in pairs) and not absent,
         "backend": backend,
@@ -78,9 +84,52 @@ def build(
             for name in names
         ],
         "pairs": pairs,
+        "causes": causes,
         "started": started,
         "duration_s": duration,
     }
+
+
+def _explain(
+    pairs: Sequence[dict[str, Any]],
+    pods: Mapping[str, Mapping[str, Any]],
+    absent: Mapping[str, str],
+    addresses: Mapping[str, str],
+    evidence: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Replace what a probe saw by its cause, where the evidence tells one; return the causes."""
+    ends = {
+        node: _diagnosis.End(
+            node, addresses.get(node, ""), pod["name"], pod["address"], pod["subnet"], evidence.get(node, {})
+        )
+        for node, pod in pods.items()
+    }
+    of_pods = _diagnosis.of_pods(pods, absent)
+    by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for pair in pairs:
+        by_pair.setdefault((pair["source"], pair["target"]), []).append(pair)
+    found: dict[_diagnosis.Cause, int] = {cause: 0 for cause, _nodes in of_pods}
+    for (source, target), probes in by_pair.items():
+        failed = [probe for probe in probes if not probe["ok"]]
+        if not failed:
+            continue
+        cause = next((one for one, nodes in of_pods if nodes & {source, target}), None)
+        if not cause and evidence.get(source) and evidence.get(target):
+            cause = _diagnosis.diagnose(
+                _diagnosis.Path(
+                    ends[source],
+                    ends[target],
+                    tuple(probe["protocol"] for probe in failed),
+                    tuple(probe["protocol"] for probe in probes if probe["ok"]),
+                    next((probe["mtu"] for probe in failed if probe["mtu"]), None),
+                    tuple(ends.values()),
+                )
+            )
+        if cause:
+            found[cause] = found.get(cause, 0) + 1
+            for probe in failed:
+                probe["cause"] = str(cause)
+    return [{**dataclasses.asdict(cause), "pairs": count} for cause, count in found.items()]
 
 
 def failures(report: Report) -> list[str]:

@@ -1,0 +1,326 @@
+"""Each fault is made by hand in the lab, and verify names exactly that fault, on that node, with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from testing import lab
+
+QUICK = ("--extra-vars", "verify_timeout=0.4", "--extra-vars", "verify_tries=2")
+# Facts of the healthy lab that the breakages need; {node1}, {mac2} and so on stand for them.
+REPAIR = "systemctl restart flanneld"
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """A fault: what makes it on which node, what mends it, and the cause that is expected."""
+
+    name: str
+    on: str
+    make: str
+    mend: str
+    code: str
+    # Node that the cause names, where it is not the one that was broken.
+    blamed: str = ""
+    text: tuple[str, ...] = field(default=())
+
+
+def tunnel_of_node2(vni: int, port: int) -> str:
+    """Commands that replace flannel's tunnel by another, with entries for node1, while flanneld is frozen."""
+    return (
+        "systemctl kill --signal=STOP flanneld; ip link del flannel.1;"
+        f" ip link add flannel.1 address {{mac2}} mtu 1450 type vxlan id {vni} dev eth0"
+        f" local {{address2}} dstport {port} nolearning;"
+        " ip addr add {vtep2}/32 dev flannel.1; ip link set flannel.1 up;"
+        " for n in '{vtep1} {mac1} {address1} {subnet1}' '{vtep3} {mac3} {address3} {subnet3}'; do set -- $n;"
+        " ip neigh add $1 lladdr $2 dev flannel.1 nud permanent;"
+        " bridge fdb append $2 dev flannel.1 dst $3 self permanent;"
+        " ip route add $4 via $1 dev flannel.1 onlink; done"
+    )
+
+
+BREAKAGES = (
+    Breakage(
+        "the underlay to one node is cut",
+        "node1",
+        "ip route add prohibit {address2}/32",
+        "ip route del prohibit {address2}/32",
+        "underlay-unreachable",
+        text=("node1 and node2", "do not reach each other"),
+    ),
+    Breakage(
+        "a firewall on the node drops the tunnel",
+        "node2",
+        "nft add table inet breakage; nft 'add chain inet breakage in { type filter hook input priority 0; }';"
+        " nft add rule inet breakage in ip saddr {address1} udp dport 8472 drop",
+        "nft delete table inet breakage",
+        "tunnel-blocked",
+        text=("udp dport 8472 drop", "table inet breakage"),
+    ),
+    Breakage(
+        "something between the nodes drops the tunnel",
+        "node1",
+        # The tunnel's packets leave for a machine that is not there, as if a switch had swallowed them.
+        "ip neigh replace {subnet}.99 lladdr 02:00:5e:00:53:63 dev eth0 nud permanent;"
+        " ip route add {address2}/32 via {subnet}.99 dev eth0 onlink table 100;"
+        " ip rule add to {address2} ipproto udp dport 8472 lookup 100",
+        "ip rule del to {address2} ipproto udp dport 8472 lookup 100; ip route flush table 100;"
+        " ip neigh del {subnet}.99 dev eth0",
+        "tunnel-lost",
+        text=("UDP 8472 leaves node1 and does not arrive at node2",),
+    ),
+    Breakage("a route is missing", "node1", "ip route del {subnet2}", REPAIR, "route-missing", text=("{subnet2}",)),
+    Breakage(
+        "a route leads to the wrong node",
+        "node1",
+        # Another node would only forward it.
+        "ip route replace {subnet2} via {subnet}.1 dev eth0",
+        f"ip route del {{subnet2}}; {REPAIR}",
+        "route-wrong",
+        text=("{subnet}.1", "not node2"),
+    ),
+    Breakage(
+        "a route is a stale blackhole",
+        "node1",
+        "ip route del {subnet2}; ip route add blackhole {subnet2}",
+        f"ip route del blackhole {{subnet2}}; {REPAIR}",
+        "route-missing",
+    ),
+    Breakage(
+        "an FDB entry is missing",
+        "node1",
+        "bridge fdb del {mac2} dev flannel.1 dst {address2}",
+        REPAIR,
+        "fdb-missing",
+        text=("{mac2}",),
+    ),
+    Breakage(
+        "an FDB entry is stale",
+        "node1",
+        "bridge fdb replace {mac2} dev flannel.1 dst {address3} self permanent",
+        f"bridge fdb del {{mac2}} dev flannel.1; {REPAIR}",
+        "fdb-wrong",
+        text=("{address3}, not {address2}",),
+    ),
+    Breakage("a neighbour is missing", "node1", "ip neigh del {vtep2} dev flannel.1", REPAIR, "neighbour-missing"),
+    Breakage(
+        "a neighbour has the MAC of a VTEP that is no more",
+        "node1",
+        "ip neigh replace {vtep2} lladdr 02:00:5e:00:53:99 dev flannel.1 nud permanent",
+        REPAIR,
+        "vtep-mac-mismatch",
+        text=("02:00:5e:00:53:99", "{mac2}"),
+    ),
+    Breakage(
+        "a lease is gone from etcd",
+        "node2",
+        # flanneld of node2 is frozen, so that it does not take its lease anew.
+        "systemctl kill --signal=STOP flanneld; set -a; . /etc/etcd/etcdctl.env;"
+        " etcdctl del /coreos.com/network/subnets/{key2}; sleep 1",
+        "systemctl kill --signal=CONT flanneld; systemctl restart flanneld; sleep 1",
+        "lease-missing",
+    ),
+    Breakage(
+        "the tunnel has another VNI",
+        "node2",
+        tunnel_of_node2(vni=7, port=8472),
+        f"systemctl kill --signal=CONT flanneld; ip link del flannel.1; {REPAIR}",
+        "vni-mismatch",
+    ),
+    Breakage(
+        "the tunnel has another port",
+        "node2",
+        tunnel_of_node2(vni=1, port=4789),
+        f"systemctl kill --signal=CONT flanneld; ip link del flannel.1; {REPAIR}",
+        "port-mismatch",
+    ),
+    Breakage(
+        "the tunnel is down",
+        "node2",
+        "ip link set flannel.1 down",
+        f"ip link set flannel.1 up; {REPAIR}",
+        "tunnel-down",
+    ),
+    Breakage(
+        "a daemon died with its tunnel",
+        "node2",
+        "systemctl stop flanneld; ip link del flannel.1",
+        "systemctl start flanneld",
+        "daemon-down",
+        text=("flanneld does not run", "its last words"),
+    ),
+    Breakage(
+        "forwarding is off",
+        "node2",
+        "sysctl -qw net.ipv4.ip_forward=0",
+        "sysctl -qw net.ipv4.ip_forward=1",
+        "forwarding-off",
+    ),
+    Breakage(
+        "a file of somebody else resets forwarding",
+        "node2",
+        "echo net.ipv4.ip_forward=0 > /etc/sysctl.d/99-hardening.conf; sysctl -qp /etc/sysctl.d/99-hardening.conf",
+        "rm /etc/sysctl.d/99-hardening.conf; sysctl -qw net.ipv4.ip_forward=1",
+        "forwarding-reset",
+        text=("/etc/sysctl.d/99-hardening.conf",),
+    ),
+    Breakage(
+        "the policy of FORWARD drops",
+        "node2",
+        "nft add table ip breakage;"
+        " nft 'add chain ip breakage FORWARD { type filter hook forward priority 5; policy drop; }'",
+        "nft delete table ip breakage",
+        "firewall",
+        text=("the policy of chain FORWARD of table ip breakage",),
+    ),
+    Breakage(
+        "a rule of iptables drops",
+        "node2",
+        "iptables -I FORWARD -d {subnet2} -j DROP",
+        "iptables -D FORWARD -d {subnet2} -j DROP; nft delete chain ip filter FORWARD",
+        "firewall",
+        text=("ip daddr {subnet2}", "drop"),
+    ),
+    Breakage(
+        "one protocol alone is dropped",
+        "node2",
+        "nft add table ip breakage; nft 'add chain ip breakage passing { type filter hook forward priority 5; }';"
+        " nft add rule ip breakage passing ip saddr {subnet1} udp dport 18080 drop",
+        "nft delete table ip breakage",
+        "firewall",
+        text=("udp dport 18080 drop",),
+    ),
+    Breakage(
+        "reverse path filtering is strict where the ways differ",
+        "node2",
+        # The way back to the pods of node1 is direct, the way there through the tunnel.
+        "sysctl -qw net.ipv4.conf.all.rp_filter=1; ip route replace {subnet1} via {address1} dev eth0",
+        f"sysctl -qw net.ipv4.conf.all.rp_filter=2; ip route del {{subnet1}}; {REPAIR}",
+        "rp-filter",
+    ),
+    Breakage(
+        "the tunnel carries less than the pods send",
+        "node1",
+        "ip link set flannel.1 mtu 1300",
+        "ip link set flannel.1 mtu 1450",
+        "mtu",
+        text=("flannel.1 of node1 carries 1300 bytes", "1450"),
+    ),
+    Breakage(
+        "the underlay carries less than the tunnel needs",
+        "node1",
+        "ip link set eth0 mtu 1400",
+        "ip link set eth0 mtu 1500",
+        "mtu",
+        text=("eth0 of node1 carries 1400 bytes",),
+    ),
+    Breakage(
+        "something between the nodes carries less",
+        "node1",
+        "nft add table netdev breakage;"
+        " nft 'add chain netdev breakage out { type filter hook egress device eth0 priority 0; }';"
+        " nft add rule netdev breakage out ip daddr {address2} meta length gt 1414 drop",
+        "nft delete table netdev breakage",
+        "mtu",
+        text=("carries pods' packets of 1350 bytes at most",),
+    ),
+    Breakage(
+        "the CNI configuration is gone",
+        "node2",
+        "mv /etc/cni/net.d/10-flannel.conflist /root/",
+        "mv /root/10-flannel.conflist /etc/cni/net.d/",
+        "pod-missing",
+        text=("/etc/cni/net.d: there is no network configuration",),
+    ),
+    Breakage(
+        "the CNI configuration is shadowed by another file",
+        "node2",
+        """printf '{"cniVersion": "1.0.0", "name": "other", "plugins": [{"type": "bridge", "bridge": "other0", """
+        """"isGateway": true, "isDefaultGateway": true, "ipam": {"type": "host-local", "subnet": "10.99.0.0/24"}}]}' """
+        "> /etc/cni/net.d/00-other.conflist",
+        "rm /etc/cni/net.d/00-other.conflist; ip link del other0; rm -r /var/lib/cni/networks/other",
+        "cni-shadowed",
+        text=("/etc/cni/net.d/00-other.conflist", "the others' flannel"),
+    ),
+    Breakage(
+        "two nodes have the same pod network",
+        "node2",
+        "sed -i 's#^FLANNEL_SUBNET=.*#FLANNEL_SUBNET={gateway1}#' /run/flannel/subnet.env; ip link del cni0",
+        f"ip link del cni0; rm -rf /var/lib/cni/networks/flannel; {REPAIR}",
+        "duplicate-subnet",
+        text=("{subnet1} is on node1 and node2",),
+    ),
+    Breakage(
+        "a pod loses its interface",
+        "node2",
+        # As soon as its responder listens.
+        "systemd-run --quiet --collect --unit=breakage sh -c 'until ip netns exec probe-node2 ss -Hltn 2>/dev/null |"
+        " grep -q 18080; do sleep 0.02; done; ip -n probe-node2 link del eth0'",
+        "true",
+        "pod-missing",
+        text=("lost eth0",),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the healthy lab is like, by placeholder."""
+
+    values: dict[str, str]
+
+    def fill(self, text: str) -> str:
+        """A text with its placeholders filled; braces of nft stay."""
+        for name, value in self.values.items():
+            text = text.replace("{" + name + "}", value)
+        return text
+
+
+@pytest.fixture(scope="module")
+def facts() -> Facts:
+    """Addresses, subnets and MACs of the three nodes."""
+    done = lab.playbook("verify", *QUICK)
+    assert done.returncode == 0, done.stdout
+    values = {"subnet": lab.address("node1").rpartition(".")[0]}
+    for number, node in enumerate(lab.connectivity()["nodes"], start=1):
+        values[f"address{number}"] = node["address"]
+        values[f"subnet{number}"] = node["pod_cidr"]
+        values[f"gateway{number}"] = node["pod_cidr"].replace(".0/", ".1/")
+        values[f"vtep{number}"] = node["pod_cidr"].partition("/")[0]
+        values[f"key{number}"] = node["pod_cidr"].replace("/", "-")
+        values[f"mac{number}"] = lab.shell(node["name"], "cat /sys/class/net/flannel.1/address").strip()
+    return Facts(values)
+
+
+@pytest.fixture
+def broken(request: pytest.FixtureRequest, facts: Facts) -> Iterator[Breakage]:
+    """The lab with one fault."""
+    breakage: Breakage = request.param
+    lab.shell(breakage.on, facts.fill(breakage.make))
+    yield breakage
+    lab.shell(breakage.on, facts.fill(breakage.mend))
+
+
+@pytest.mark.parametrize("broken", BREAKAGES, ids=[one.name for one in BREAKAGES], indirect=True)
+def test_the_cause_is_told(broken: Breakage, facts: Facts) -> None:
+    done = lab.playbook("verify", *QUICK)
+    report = lab.connectivity()
+    assert done.returncode != 0, "nothing was found"
+    causes = {(cause["code"], cause["node"]): cause for cause in report["causes"]}
+    wanted = (broken.code, broken.blamed or broken.on)
+    assert wanted in causes, f"found instead: {report['causes']}"
+    for part in broken.text:
+        assert facts.fill(part) in causes[wanted]["text"] + causes[wanted]["fix"]
+    assert causes[wanted]["fix"]
+    failed = [pair for pair in report["pairs"] if not pair["ok"]]
+    assert all(facts.fill(pair["cause"]) for pair in failed)
+    # One fault has one cause.
+    assert len(causes) == 1, f"besides: {[cause for key, cause in causes.items() if key != wanted]}"
+
+
+def test_the_network_is_whole_again() -> None:
+    done = lab.playbook("verify")
+    assert done.returncode == 0, done.stdout

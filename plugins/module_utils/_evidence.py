@@ -1,0 +1,192 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""What a node can say about why packets between two pods do not arrive.
+
+Facts only, gathered from the kernel, systemd and the file system; what follows from the facts of both
+nodes of a pair is decided on the controller (plugin_utils/_diagnosis.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _cni,
+    _etcd,
+    _flannel,
+    _iproute,
+    _systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import STATE_DIRECTORY
+
+Run = Callable[..., "tuple[int, str, str]"]
+SYSCTL_FILES = ("/etc/sysctl.conf", "/etc/sysctl.d/*.conf", "/run/sysctl.d/*.conf", "/usr/lib/sysctl.d/*.conf")
+FLANNEL_UNIT = "/etc/systemd/system/flanneld.service"
+
+
+def links(kernel: _iproute.IpRoute) -> dict[str, dict[str, Any]]:
+    """Links by name, with what matters for carrying pods' packets."""
+    found = {}
+    for link in kernel.links():
+        data = link.get("linkinfo", {}).get("info_data", {})
+        found[link["ifname"]] = {
+            "mtu": link["mtu"],
+            "up": "UP" in link["flags"],
+            "mac": link.get("address", ""),
+            "kind": link.get("linkinfo", {}).get("info_kind", ""),
+            "vni": data.get("id", 0),
+            "port": data.get("port", 0),
+            "master": link.get("master", ""),
+            "addresses": [f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"] if a["family"] == "inet"],
+        }
+    return found
+
+
+def tunnels(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Names of the VXLAN devices."""
+    return [name for name, link in found.items() if link["kind"] == "vxlan"]
+
+
+def route_to(run: Run, address: str) -> dict[str, str]:
+    """The entry of the routing table that matches an address; ``error`` holds the kernel's words without one."""
+    code, out, err = run(["ip", "-json", "route", "get", "fibmatch", address])
+    if code != 0:
+        return {"error": err.strip().removeprefix("RTNETLINK answers: ")}
+    route = json.loads(out)[0]
+    return {key: str(route[key]) for key in ("dst", "type", "gateway", "dev") if key in route}
+
+
+def sysctl(name: str) -> str:
+    """Value of a sysctl; empty where there is none."""
+    try:
+        with open("/proc/sys/" + name.replace(".", "/"), encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
+
+
+def rp_filters(names: Iterable[str]) -> dict[str, int]:
+    """Reverse path filter that is in force on each link: the larger of its own and of ``all``."""
+    general = int(sysctl("net.ipv4.conf.all.rp_filter") or 0)
+    return {name: max(general, int(_of_link(name, "rp_filter") or 0)) for name in names}
+
+
+def _of_link(name: str, key: str) -> str:
+    try:
+        with open(f"/proc/sys/net/ipv4/conf/{name}/{key}", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
+
+
+def forwarding_files() -> list[str]:
+    """Files of sysctl settings that switch forwarding off."""
+    found = []
+    pattern = re.compile(r"^\s*-?net[./]ipv4[./](ip_forward|conf[./]all[./]forwarding)\s*=\s*0\s*$", re.MULTILINE)
+    for path in sorted(name for wanted in SYSCTL_FILES for name in glob.glob(wanted)):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as stream:
+            if pattern.search(stream.read()):
+                found.append(path)
+    return found
+
+
+def units(run: Run) -> list[dict[str, Any]]:
+    """Daemons that this collection put on the host, whether they run, and their last log line."""
+    found = []
+    for path in sorted(glob.glob(f"{STATE_DIRECTORY}/*.json")):
+        with open(path, encoding="utf-8") as stream:
+            paths = json.load(stream).get("paths", {})
+        for name in paths:
+            unit = re.fullmatch(r"/etc/systemd/system/([^/]+)\.service", name)
+            if not unit:
+                continue
+            active = _systemd.show(run, unit.group(1)).active
+            last = ""
+            if not active:
+                _code, log, _err = run(["journalctl", "-u", unit.group(1), "-n", "1", "--no-pager", "-o", "cat"])
+                last = log.strip()
+            found.append({"name": unit.group(1), "active": active, "last": last})
+    return found
+
+
+def checksum_errors() -> int:
+    """TCP and UDP packets with a wrong checksum that this thread's network namespace has seen."""
+    total = 0
+    with open("/proc/thread-self/net/snmp", encoding="ascii") as stream:
+        lines = [line.split() for line in stream]
+    for names, values in zip(lines[::2], lines[1::2]):
+        if names[0] in ("Tcp:", "Udp:"):
+            total += int(dict(zip(names, values)).get("InCsumErrors", 0))
+    return total
+
+
+def interface_of(run: Run, namespace: str, interface: str) -> dict[str, Any] | None:
+    """A pod's interface; None where the namespace or the interface is gone."""
+    if not os.path.exists(os.path.join(_cni.NAMESPACES, namespace)):
+        return None
+    code, out, _err = run(["ip", "-n", namespace, "-json", "address", "show", "dev", interface])
+    if code != 0:
+        return None
+    link = json.loads(out)[0]
+    _code, routes, _err = run(["ip", "-n", namespace, "-json", "route", "show", "default"])
+    return {
+        "mtu": link["mtu"],
+        "up": "UP" in link["flags"],
+        "carrier": "LOWER_UP" in link["flags"],
+        "addresses": [a["local"] for a in link["addr_info"] if a["family"] == "inet"],
+        "default_route": bool(json.loads(routes or "[]")),
+    }
+
+
+def flannel_leases() -> list[dict[str, Any]] | None:
+    """Leases in etcd, as this node's flanneld sees them; None where it has none or etcd does not answer."""
+    try:
+        with open(FLANNEL_UNIT, encoding="utf-8") as stream:
+            flags = dict(re.findall(r"--([a-z-]+)=(\S+)", stream.read()))
+        client = _etcd.Client(
+            flags["etcd-endpoints"].split(","),
+            flags["etcd-cafile"],
+            flags["etcd-certfile"],
+            flags["etcd-keyfile"],
+            2,
+        )
+        prefix = flags["etcd-prefix"]
+        found = _flannel.leases(client.under(f"{prefix}/subnets/"), prefix)
+    except (OSError, KeyError, _etcd.EtcdError):
+        return None
+    return [{"subnet": lease.subnet, "address": lease.address, "vtep_mac": lease.vtep_mac} for lease in found]
+
+
+def gather(run: Run, targets: Iterable[str]) -> dict[str, Any]:
+    """All facts that do not need packets on their way. ``targets`` are addresses of pods."""
+    kernel = _iproute.IpRoute(run)
+    found = links(kernel)
+    return {
+        "links": found,
+        "route_to": {address: route_to(run, address) for address in targets},
+        "neighbours": {
+            name: {entry["dst"]: entry.get("lladdr", "") for entry in kernel.neighbours(name)}
+            for name in tunnels(found)
+        },
+        "fdb": {
+            name: {entry["mac"]: entry["dst"] for entry in kernel.fdb(name) if entry.get("dst")}
+            for name in tunnels(found)
+        },
+        "ip_forward": sysctl("net.ipv4.ip_forward"),
+        "forwarding": {name: _of_link(name, "forwarding") for name in found},
+        "rp_filter": rp_filters(found),
+        "forwarding_files": forwarding_files(),
+        "units": units(run),
+        "conflists": _cni.configurations(),
+        "leases": flannel_leases(),
+    }

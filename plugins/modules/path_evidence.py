@@ -1,0 +1,207 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: path_evidence
+short_description: Gathers what a node can say about why its pods' packets do not arrive
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Reads links, routes, forwarding database, neighbours, forwarding and reverse path filters, daemons, CNI
+    configurations and leases, and watches packets between pods on every interface for a moment, while it sends
+    some from this node's probe pod. The kernel's own trace tells which firewall rule drops one.
+  - The role verify calls it on all nodes of the pairs that failed, at the same time, and
+    M(binary_cluster.networking.connectivity_report) tells the cause from what both nodes saw.
+  - For the moment of watching it adds an nftables table of its own, which marks these packets for tracing.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes.INFO
+options:
+  name:
+    description: Name of this node's probe pod.
+    type: str
+    required: true
+  targets:
+    description: Pods to send to.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the pod.
+        type: str
+        required: true
+      address:
+        description: Address of the pod.
+        type: str
+        required: true
+      port:
+        description: Port of its responder.
+        type: int
+        default: 18080
+  pods:
+    description: Addresses of the pods whose packets are watched.
+    type: list
+    elements: str
+    required: true
+  nodes:
+    description: Addresses of all nodes on the underlay, by name.
+    type: dict
+    required: true
+  start:
+    description: When to begin to watch, on the controller's clock, in seconds since the epoch.
+    type: float
+    required: true
+  controller_time:
+    description: The controller's clock when the task was sent, in seconds since the epoch.
+    type: float
+    required: true
+  window:
+    description: Seconds to watch.
+    type: float
+    default: 2.5
+"""
+
+EXAMPLES = r"""
+---
+- name: What the node sees of its pod's packets is known
+  binary_cluster.networking.path_evidence:
+    name: probe-node1
+    targets:
+      - name: probe-node2
+        address: 10.244.7.2
+    pods: [10.244.3.2, 10.244.7.2]
+    nodes:
+      node1: 192.0.2.21
+      node2: 192.0.2.22
+    start: "{{ now().timestamp() + 2 }}"
+    controller_time: "{{ now().timestamp() }}"
+"""
+
+RETURN = r"""
+evidence:
+  description: What the node knows and saw, for M(binary_cluster.networking.connectivity_report).
+  returned: success
+  type: dict
+"""
+
+import dataclasses
+import os
+import threading
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _cni,
+    _evidence,
+    _icmp,
+    _iproute,
+    _nftrace,
+    _probe,
+    _sniff,
+)
+
+INTERFACE = "eth0"
+USUAL_PORTS = (4789, 8472, _sniff.FLANNEL_UDP_PORT)
+
+
+class Sender(threading.Thread):
+    """Sends from the pod while the host is watched, and reads the pod's counters before and after."""
+
+    def __init__(self, namespace: str, targets: list[_probe.Target]) -> None:
+        super().__init__()
+        self.namespace, self.targets = namespace, targets
+        self.checksum_errors = 0
+
+    def run(self) -> None:
+        try:
+            _probe.enter(self.namespace)
+        except _probe.ProbeError:
+            return
+        before = _evidence.checksum_errors()
+        _probe.probe_here(INTERFACE, self.targets, ("icmp", "tcp", "udp"), timeout=0.6, tries=3)
+        self.checksum_errors = _evidence.checksum_errors() - before
+
+
+def seconds_until(start: float, controller_time: float, now: float) -> float:
+    """Seconds until the nodes begin together.
+
+    Where this clock agrees with the controller's, the difference is the time the task took to arrive.
+    Where it does not, that time is unknown and passes for none.
+    """
+    agrees = 0 <= now - controller_time < 10
+    return start - (now if agrees else controller_time)
+
+
+def observe(module: AnsibleModule, evidence: dict[str, Any]) -> None:
+    """Watch packets between the pods for a moment, and add what was seen to the evidence."""
+    params = module.params
+    ports = {link["port"] for link in evidence["links"].values() if link["port"]} | set(USUAL_PORTS)
+    sender = Sender(
+        os.path.join(_cni.NAMESPACES, params["name"]), [_probe.Target(**target) for target in params["targets"]]
+    )
+    began = time.monotonic() + max(0.0, seconds_until(params["start"], params["controller_time"], time.time()))
+    errors = _evidence.checksum_errors()
+    with _nftrace.tracing(module.run_command, params["pods"], params["nodes"].values(), ports) as tracer:
+        while time.monotonic() < began:
+            time.sleep(0.02)
+        sender.start()
+        seen = _sniff.watch(
+            params["pods"], ports, began + params["window"], tracer.collect if tracer else (lambda: None)
+        )
+        sender.join()
+    dropped = []
+    for one in tracer.found if tracer else ():
+        rule, hook = _nftrace.words(module.run_command, one), _nftrace.hook_of(module.run_command, one)
+        dropped.append({**dataclasses.asdict(one), "rule": rule, "hook": hook})
+    evidence.update(
+        sightings=[dataclasses.asdict(one) for one in seen],
+        dropped=dropped,
+        traced=tracer is not None,
+        checksum_errors={"host": _evidence.checksum_errors() - errors, "pod": sender.checksum_errors},
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "targets": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "address": {"type": "str", "required": True},
+                    "port": {"type": "int", "default": 18080},
+                },
+            },
+            "pods": {"type": "list", "elements": "str", "required": True},
+            "nodes": {"type": "dict", "required": True},
+            "start": {"type": "float", "required": True},
+            "controller_time": {"type": "float", "required": True},
+            "window": {"type": "float", "default": 2.5},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=False)
+    nodes = module.params["nodes"]
+    try:
+        evidence = _evidence.gather(module.run_command, module.params["pods"])
+        evidence["pod"] = _evidence.interface_of(module.run_command, module.params["name"], INTERFACE)
+        observe(module, evidence)
+        silent = set(_icmp.silent(list(nodes.values())))
+    except (_iproute.KernelError, PermissionError) as error:
+        module.fail_json(msg=str(error))
+    evidence["underlay"] = {name: address not in silent for name, address in nodes.items()}
+    module.exit_json(changed=False, evidence=evidence)
+
+
+if __name__ == "__main__":
+    main()

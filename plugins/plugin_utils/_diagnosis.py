@@ -1,0 +1,574 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""Why packets from one pod do not reach another, told from what both nodes know and saw.
+
+Rules in the order in which one fault explains the others: a dead daemon explains a missing route, a missing
+route explains that nothing leaves. Facts come before sightings, since they are certain. Every cause says on
+which node, what is wrong, and a line that a person can paste to mend it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Evidence = Mapping[str, Any]
+ICMP, TCP, UDP = 1, 6, 17
+PROTOCOLS = {"icmp": ICMP, "mtu": ICMP, "tcp": TCP, "http": TCP, "bulk": TCP, "udp": UDP}
+# What a VXLAN header costs over IPv4, in bytes.
+VXLAN_OVERHEAD = 50
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What is wrong, on which node, and a command that mends it."""
+
+    code: str
+    node: str
+    text: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.text} [on {self.node}: {self.fix}]"
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of a pair: a node, its probe pod and what the node knows and saw."""
+
+    node: str
+    address: str
+    pod: str
+    pod_address: str
+    subnet: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class Path:
+    """The way from one pod to another, of whose probes some failed."""
+
+    source: End
+    target: End
+    failed: tuple[str, ...]
+    passed: tuple[str, ...]
+    # Largest packet that arrived, where that was measured; None where none did.
+    mtu: int | None = None
+    # All nodes with a pod: what most of them have is what is meant.
+    ends: tuple[End, ...] = ()
+
+    def both(self) -> Iterator[tuple[End, End]]:
+        """Each end with its opposite: what goes must also come back."""
+        yield self.source, self.target
+        yield self.target, self.source
+
+    def seen(self, on: End, way: str, start: End | None = None) -> list[Mapping[str, Any]]:
+        """Sightings on a node of packets of the failed protocols that started at an end."""
+        begin = start or self.source
+        finish = self.target if begin is self.source else self.source
+        wanted = {PROTOCOLS[protocol] for protocol in self.failed if protocol in PROTOCOLS}
+        return [
+            one
+            for one in on.evidence.get("sightings", ())
+            if one["source"] == begin.pod_address
+            and one["target"] == finish.pod_address
+            and one["way"] == way
+            and one["protocol"] in wanted
+        ]
+
+
+Rule = Callable[[Path], "Cause | None"]
+
+
+def diagnose(path: Path) -> Cause | None:
+    """The first cause that the evidence supports; None where it supports none."""
+    for rule in RULES:
+        found = rule(path)
+        if found:
+            return found
+    return None
+
+
+def of_pods(pods: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str]) -> list[tuple[Cause, frozenset[str]]]:
+    """What is wrong before a packet is sent, each with the nodes whose pairs it explains.
+
+    ``pods`` are the probe pods by node, with ``address``, ``subnet``, ``network`` and ``configuration``;
+    ``absent`` are the nodes without one, with the reason.
+    """
+    missing = [
+        (Cause("pod-missing", node, f"{node} has no probe pod: {why}", _site(node)), frozenset([node]))
+        for node, why in absent.items()
+    ]
+    return [*missing, *_shadowed(pods), *_duplicates(pods)]
+
+
+def _shadowed(pods: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Cause, frozenset[str]]]:
+    """Nodes whose pods join another network than those of most nodes, for the first file in the directory wins."""
+    usual = Counter(pod["network"] for pod in pods.values()).most_common(1)
+    for node, pod in pods.items():
+        if pod["network"] != usual[0][0]:
+            file = pod["configuration"]
+            text = f"{file} is read first on {node}: its pods join {pod['network']}, and the others' {usual[0][0]}"
+            yield Cause("cni-shadowed", node, text, f"mv {file} {file}.disabled"), frozenset([node])
+
+
+def _duplicates(pods: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Cause, frozenset[str]]]:
+    """Pods with the same address, or nodes whose pods are in the same subnet."""
+    for key, code, what in (
+        ("subnet", "duplicate-subnet", "pod network"),
+        ("address", "duplicate-address", "pod address"),
+    ):
+        holders: dict[str, list[str]] = {}
+        for node, pod in pods.items():
+            if key != "subnet" or ipaddress.ip_network(pod["subnet"]).num_addresses > 1:
+                holders.setdefault(str(pod[key]), []).append(node)
+        doubled = {value: nodes for value, nodes in holders.items() if len(nodes) > 1}
+        for value, nodes in doubled.items():
+            text = f"{what} {value} is on {' and '.join(nodes)}"
+            fix = f"give one of them another {what}, remove its bridge, and run site again"
+            yield Cause(code, nodes[-1], text, fix), frozenset(nodes)
+        if doubled:
+            return  # the addresses follow from it
+
+
+# --- the pods themselves ---------------------------------------------------------------
+
+
+def pod_is_gone(path: Path) -> Cause | None:
+    """A pod whose namespace, interface or way out is missing."""
+    for end, _other in path.both():
+        pod = end.evidence.get("pod")
+        if pod is None:
+            return Cause(
+                "pod-gone",
+                end.node,
+                f"{end.pod} has lost its network namespace or its interface",
+                "attach it again: run verify once more, and look for what removed it",
+            )
+        if not pod["up"] or not pod["carrier"]:
+            return Cause(
+                "pod-link-down",
+                end.node,
+                f"the interface of {end.pod} is down, or the other end of its veth is",
+                f"ip -n {end.pod} link set eth0 up",
+            )
+        if not pod["default_route"]:
+            return Cause(
+                "pod-route-missing",
+                end.node,
+                f"{end.pod} has no default route, so it answers nobody outside of its own subnet",
+                "look at the CNI configuration: the bridge plugin needs isDefaultGateway",
+            )
+    return None
+
+
+# --- daemons and what they should have made --------------------------------------------
+
+
+def _dead_daemon(end: End) -> Cause | None:
+    for unit in end.evidence.get("units", ()):
+        if not unit["active"]:
+            last = f"; its last words: {unit['last']}" if unit["last"] else ""
+            return Cause(
+                "daemon-down", end.node, f"{unit['name']} does not run{last}", f"systemctl start {unit['name']}"
+            )
+    return None
+
+
+def _lease_missing(end: End, other: End) -> Cause | None:
+    """Whether etcd has no lease of a node, so that the others know nothing of it."""
+    leases = other.evidence.get("leases")
+    if leases is None or any(lease["address"] == end.address for lease in leases):
+        return None
+    return Cause(
+        "lease-missing",
+        end.node,
+        f"etcd has no lease of {end.subnet} for {end.address}, so no other node knows the way there",
+        "systemctl restart flanneld",
+    )
+
+
+def routes_are_wrong(path: Path) -> Cause | None:
+    """A missing or wrong entry on the way there or back: route, neighbour, FDB entry, tunnel."""
+    for end, other in path.both():
+        fault = _entry_fault(end, other, path.ends)
+        if fault:
+            # What should have made the entry, or held it, may be the reason, on either side.
+            deeper = _tunnel_down(end) or _dead_daemon(end) or _lease_missing(other, end) or _dead_daemon(other)
+            return deeper or fault
+    return None
+
+
+def _tunnel_down(end: End) -> Cause | None:
+    """A VXLAN device that is down: the kernel drops the routes through it."""
+    for name, link in end.evidence.get("links", {}).items():
+        if link["kind"] == "vxlan" and not link["up"]:
+            return Cause("tunnel-down", end.node, f"{name} is down", f"ip link set {name} up && {_rebuild(end)}")
+    return None
+
+
+def _rebuild(end: End) -> str:
+    """What makes a node's entries anew."""
+    if any(unit["name"] == "flanneld" for unit in end.evidence.get("units", ())):
+        return "systemctl restart flanneld"
+    return _site(end.node)
+
+
+def _site(node: str) -> str:
+    return f"ansible-playbook binary_cluster.networking.site --limit {node}"
+
+
+def _entry_fault(end: End, other: End, ends: Sequence[End]) -> Cause | None:
+    """The first entry of a node that does not lead to the other one's pods."""
+    route = end.evidence.get("route_to", {}).get(other.pod_address, {})
+    kind = route.get("type", "unicast")
+    if "error" in route or kind != "unicast" or route.get("dst") == "default":
+        told = route.get("error") or ("only the default route" if kind == "unicast" else f"{kind} {route['dst']}")
+        text = f"{end.node} has no route to {other.subnet}, the pods of {other.node}: {told}"
+        return Cause("route-missing", end.node, text, _rebuild(end))
+    device, gateway = route.get("dev", ""), route.get("gateway", "")
+    link = end.evidence.get("links", {}).get(device, {})
+    if link.get("kind") == "vxlan":
+        return _tunnel_fault(end, other, device, gateway or other.pod_address, ends)
+    if gateway and gateway != other.address and not _holds(other, gateway):
+        text = f"{end.node} sends packets for {other.subnet} to {gateway}, which is not {other.node} ({other.address})"
+        return Cause("route-wrong", end.node, text, f"ip route del {route.get('dst')} via {gateway} && {_rebuild(end)}")
+    return None
+
+
+def _holds(end: End, address: str) -> bool:
+    return any(
+        held.partition("/")[0] == address
+        for link in end.evidence.get("links", {}).values()
+        for held in link["addresses"]
+    )
+
+
+def _tunnel_fault(end: End, other: End, device: str, hop: str, ends: Sequence[End]) -> Cause | None:
+    """What is wrong with a VXLAN device's own tables, compared with the device at the other end."""
+    here = end.evidence["links"][device]
+    there = _tunnel_at(other, hop, device)
+    mac = end.evidence["neighbours"].get(device, {}).get(hop, "")
+    if not mac:
+        fix = f"ip neigh replace {hop} lladdr {there[1]['mac']} dev {device} nud permanent" if there else _rebuild(end)
+        return Cause(
+            "neighbour-missing", end.node, f"{device} does not know the MAC of {hop}, the VTEP of {other.node}", fix
+        )
+    if there is None:
+        return Cause(
+            "tunnel-missing",
+            other.node,
+            f"{other.node} has no VXLAN device with the address {hop}",
+            _rebuild(other),
+        )
+    name, peer = there
+    for key, what in (("vni", "VNI"), ("port", "UDP port")):
+        if here[key] != peer[key]:
+            usual = Counter(link[key] for one in ends if (link := one.evidence.get("links", {}).get(device)))
+            odd, odd_device, value = (other, name, peer) if usual[here[key]] > usual[peer[key]] else (end, device, here)
+            meant = here if value is peer else peer
+            return Cause(
+                f"{key}-mismatch",
+                odd.node,
+                f"{odd_device} of {odd.node} has {what} {value[key]}, and on the other nodes it has {meant[key]}",
+                f"ip link delete {odd_device} && {_rebuild(odd)}",
+            )
+    if mac != peer["mac"]:
+        return Cause(
+            "vtep-mac-mismatch",
+            end.node,
+            f"{device} takes {mac} for the VTEP of {other.node}, and that has {peer['mac']}",
+            f"ip neigh replace {hop} lladdr {peer['mac']} dev {device} nud permanent",
+        )
+    place = end.evidence["fdb"].get(device, {}).get(mac, "")
+    fix = f"bridge fdb replace {mac} dev {device} dst {other.address} self permanent"
+    if not place:
+        return Cause("fdb-missing", end.node, f"{device} does not know where {mac}, the VTEP of {other.node}, is", fix)
+    if place != other.address:
+        return Cause(
+            "fdb-wrong", end.node, f"{device} sends packets for {other.node} to {place}, not {other.address}", fix
+        )
+    return None
+
+
+def _tunnel_at(end: End, hop: str, name: str) -> tuple[str, Mapping[str, Any]] | None:
+    """The VXLAN device at the far end: that with the address, or else of the same name."""
+    links = end.evidence.get("links", {})
+    for device, link in links.items():
+        if link["kind"] == "vxlan" and any(held.partition("/")[0] == hop for held in link["addresses"]):
+            return device, link
+    link = links.get(name)
+    return (name, link) if link and link["kind"] == "vxlan" else None
+
+
+# --- what the kernel refuses -----------------------------------------------------------
+
+
+def forwarding_is_off(path: Path) -> Cause | None:
+    for end, _other in path.both():
+        if end.evidence.get("ip_forward") == "0":
+            files = end.evidence.get("forwarding_files", ())
+            if files:
+                return Cause(
+                    "forwarding-reset",
+                    end.node,
+                    f"IPv4 forwarding is off on {end.node}, and {files[0]} switches it off at every boot",
+                    f"sed -i '/ip_forward/d' {files[0]} && sysctl -w net.ipv4.ip_forward=1",
+                )
+            return Cause(
+                "forwarding-off", end.node, f"IPv4 forwarding is off on {end.node}", "sysctl -w net.ipv4.ip_forward=1"
+            )
+        off = [
+            name for name, value in end.evidence.get("forwarding", {}).items() if value == "0" and _carries(end, name)
+        ]
+        if off:
+            return Cause(
+                "forwarding-off",
+                end.node,
+                f"IPv4 forwarding is off on {off[0]} of {end.node}",
+                f"sysctl -w net.ipv4.conf.{off[0]}.forwarding=1",
+            )
+    return None
+
+
+def _carries(end: End, name: str) -> bool:
+    """Whether an interface is on the way of pods' packets."""
+    ways = {route.get("dev") for route in end.evidence.get("route_to", {}).values()}
+    return name in ways or any(one["interface"] == name for one in end.evidence.get("sightings", ()))
+
+
+def firewall_drops(path: Path) -> Cause | None:
+    """A rule or a policy that the kernel's trace caught dropping these packets, wrapped or not."""
+    addresses = {path.source.pod_address, path.target.pod_address}
+    nodes = {path.source.address, path.target.address}
+    for end, _other in path.both():
+        for one in end.evidence.get("dropped", ()):
+            pair = {one["source"], one["target"]}
+            if pair not in (addresses, nodes):
+                continue
+            where = f"chain {one['chain']} of table {one['family']} {one['table']}"
+            chain = f"{one['family']} {one['table']} {one['chain']}"
+            wrapped = pair == nodes
+            what = "the tunnel's packets" if wrapped else "pods' packets"
+            code = "tunnel-blocked" if wrapped else "firewall"
+            if one["handle"]:
+                text = f"the rule '{one['rule']}' in {where} drops {what}"
+                return Cause(code, end.node, text, f"nft delete rule {chain} handle {one['handle']}")
+            text = f"the policy of {where} drops {what}"
+            return Cause(code, end.node, text, f"nft 'add chain {chain} {{ policy accept; }}'")
+    return None
+
+
+def path_filter_drops(path: Path) -> Cause | None:
+    """Strict reverse path filtering, where the way back leads elsewhere."""
+    for end, other in path.both():
+        came = path.seen(end, "in", other if other is path.source else path.target)
+        left = path.seen(end, "out", other if other is path.source else path.target)
+        inner = {one["interface"] for one in came if not one["wrapping"]}
+        if left or not inner:
+            continue
+        back = end.evidence.get("route_to", {}).get(other.pod_address, {}).get("dev")
+        for name in inner:
+            if end.evidence.get("rp_filter", {}).get(name) == 1 and back != name:
+                return Cause(
+                    "rp-filter",
+                    end.node,
+                    f"packets of {other.node}'s pods come in on {name} of {end.node}, the way back is {back}, and "
+                    "strict reverse path filtering drops them",
+                    f"sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{name}.rp_filter=2",
+                )
+    return None
+
+
+# --- the way between the nodes ---------------------------------------------------------
+
+
+def underlay_is_broken(path: Path) -> Cause | None:
+    # An echo request that is not answered tells nothing of the direction: one cause for both.
+    end, other = sorted((path.source, path.target), key=lambda one: one.node)
+    for here, there in ((end, other), (other, end)):
+        if here.evidence.get("underlay", {}).get(there.node) is False:
+            return Cause(
+                "underlay-unreachable",
+                end.node,
+                f"{end.node} and {other.node} ({other.address}) do not reach each other at all, pods or not",
+                f"ping {other.address}    # cables, routes and firewalls between the machines",
+            )
+    return None
+
+
+def lost_on_the_way(path: Path) -> Cause | None:
+    """Wrapped packets that left one node and never came to the other."""
+    for end, other in path.both():
+        left = [one for one in path.seen(end, "out", end) if one["wrapping"]]
+        came = [one for one in path.seen(other, "in", end) if one["wrapping"]]
+        if left and not came:
+            one = left[0]
+            name = {"vxlan": f"UDP {one['port']}", "udp": f"UDP {one['port']}"}.get(
+                one["wrapping"], one["wrapping"].upper()
+            )
+            return Cause(
+                "tunnel-lost",
+                end.node,
+                f"{name} leaves {end.node} and does not arrive at {other.node}, though the machines reach each other: "
+                "something between them blocks it",
+                f"allow {name} from {end.address} to {other.address} in the firewalls between them",
+            )
+    return None
+
+
+def not_taken_out(path: Path) -> Cause | None:
+    """Wrapped packets that arrive and are not unwrapped."""
+    for end, other in path.both():
+        came = [one for one in path.seen(other, "in", end) if one["wrapping"]]
+        inner = [one for one in path.seen(other, "in", end) if not one["wrapping"]]
+        foreign = [one for one in path.seen(other, "other", end) if not one["wrapping"]]
+        if not came or inner:
+            continue
+        if foreign:
+            return Cause(
+                "vtep-mac-mismatch",
+                end.node,
+                f"packets reach {foreign[0]['interface']} of {other.node} under a MAC that is not its own",
+                _rebuild(end),
+            )
+        if other.evidence.get("checksum_errors", {}).get("host"):
+            return _checksum(other, "tunnel's")
+        dead = _dead_daemon(other)
+        if dead:
+            return dead
+        if came[0]["wrapping"] == "vxlan" and not any(
+            (link["vni"], link["port"]) == (came[0]["vni"], came[0]["port"])
+            for link in other.evidence.get("links", {}).values()
+        ):
+            return Cause(
+                "tunnel-missing",
+                other.node,
+                f"{other.node} has no VXLAN device with VNI {came[0]['vni']} on UDP port {came[0]['port']}",
+                _rebuild(other),
+            )
+        return Cause(
+            "tunnel-blocked",
+            other.node,
+            f"{came[0]['wrapping']} packets arrive at {came[0]['interface']} of {other.node} and are not taken out: a "
+            "firewall that cannot be traced drops them",
+            "iptables-legacy-save | grep DROP",
+        )
+    return None
+
+
+def checksums_are_wrong(path: Path) -> Cause | None:
+    for end, _other in path.both():
+        if end.evidence.get("checksum_errors", {}).get("pod"):
+            return _checksum(end, "pods'")
+    return None
+
+
+def _checksum(end: End, whose: str) -> Cause:
+    devices = [name for name, link in end.evidence.get("links", {}).items() if link["kind"] == "vxlan"]
+    device = devices[0] if devices else "eth0"
+    return Cause(
+        "checksum",
+        end.node,
+        f"{whose} packets arrive at {end.node} with wrong checksums, which a faulty checksum offload makes",
+        f"ethtool -K {device} tx-checksum-ip-generic off    # on every node",
+    )
+
+
+# --- size ------------------------------------------------------------------------------
+
+
+def packets_are_too_large(path: Path) -> Cause | None:
+    """A link on the way that carries less than the pods' interfaces promise."""
+    if not set(path.failed) <= {"mtu", "bulk"} or "icmp" not in path.passed:
+        return None
+    for end, other in path.both():
+        pod = end.evidence.get("pod")
+        if not pod:
+            continue
+        device = end.evidence.get("route_to", {}).get(other.pod_address, {}).get("dev", "")
+        link = end.evidence.get("links", {}).get(device)
+        if link and link["mtu"] < pod["mtu"]:
+            return Cause(
+                "mtu",
+                end.node,
+                f"{device} of {end.node} carries {link['mtu']} bytes, and pods send {pod['mtu']}: the larger vanish",
+                f"ip link set {device} mtu {pod['mtu']}",
+            )
+        if link and link["kind"] == "vxlan":
+            underlay = next(
+                (
+                    (name, one)
+                    for name, one in end.evidence["links"].items()
+                    if any(held.partition("/")[0] == end.address for held in one["addresses"])
+                ),
+                None,
+            )
+            if underlay and underlay[1]["mtu"] < link["mtu"] + VXLAN_OVERHEAD:
+                return Cause(
+                    "mtu",
+                    end.node,
+                    f"{underlay[0]} of {end.node} carries {underlay[1]['mtu']} bytes, and {device} needs "
+                    f"{link['mtu'] + VXLAN_OVERHEAD} with its header",
+                    f"ip link set {underlay[0]} mtu {link['mtu'] + VXLAN_OVERHEAD}",
+                )
+    if path.mtu is None:
+        return None
+    # An answer that is too large is lost like a request: one cause for both directions.
+    first, second = sorted((path.source.node, path.target.node))
+    return Cause(
+        "mtu",
+        first,
+        f"something between {first} and {second} carries pods' packets of {path.mtu} bytes at most",
+        f"set the backend's MTU to {path.mtu} (flannel_mtu: {path.mtu}), or mend the link between the machines",
+    )
+
+
+# --- last resorts ----------------------------------------------------------------------
+
+
+def daemon_is_down(path: Path) -> Cause | None:
+    for end, _other in path.both():
+        dead = _dead_daemon(end)
+        if dead:
+            return dead
+    return None
+
+
+def last_seen(path: Path) -> Cause | None:
+    """Where the packets were last seen, where nothing explains it."""
+    for on, start, where in (
+        (path.source, path.source, "never left its pod's interface"),
+        (path.target, path.source, "never came to"),
+    ):
+        if not path.seen(on, "in", start) and not path.seen(on, "out", start):
+            return Cause(
+                "unexplained",
+                on.node,
+                f"packets from {path.source.pod} {where if on is path.source else f'{where} {on.node}'}",
+                f"tcpdump -ni any host {path.source.pod_address} and host {path.target.pod_address}",
+            )
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    pod_is_gone,
+    underlay_is_broken,
+    routes_are_wrong,
+    forwarding_is_off,
+    firewall_drops,
+    path_filter_drops,
+    packets_are_too_large,
+    lost_on_the_way,
+    checksums_are_wrong,
+    not_taken_out,
+    daemon_is_down,
+    last_seen,
+)

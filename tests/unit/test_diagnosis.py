@@ -1,0 +1,128 @@
+"""Causes told from evidence. The lab (molecule/verify) makes each fault; here is what it cannot make, and the
+rules' order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import End, Path, diagnose
+
+POD = {"mtu": 1450, "up": True, "carrier": True, "addresses": [], "default_route": True}
+
+
+def end(number: int, **evidence: Any) -> End:
+    """A node of a healthy cluster of three, whose pods are joined by VXLAN."""
+    others = [other for other in (1, 2, 3) if other != number]
+    healthy: dict[str, Any] = {
+        "pod": POD,
+        "links": {
+            "eth0": {"kind": "", "mtu": 1500, "up": True, "mac": "", "addresses": [f"192.0.2.{number}/24"]},
+            "flannel.1": {
+                "kind": "vxlan",
+                "mtu": 1450,
+                "up": True,
+                "mac": f"02:00:00:00:00:0{number}",
+                "vni": 1,
+                "port": 8472,
+                "addresses": [f"10.244.{number}.0/32"],
+            },
+        },
+        "route_to": {
+            f"10.244.{other}.2": {
+                "dst": f"10.244.{other}.0/24",
+                "gateway": f"10.244.{other}.0",
+                "dev": "flannel.1",
+            }
+            for other in others
+        },
+        "neighbours": {"flannel.1": {f"10.244.{other}.0": f"02:00:00:00:00:0{other}" for other in others}},
+        "fdb": {"flannel.1": {f"02:00:00:00:00:0{other}": f"192.0.2.{other}" for other in others}},
+        "ip_forward": "1",
+        "underlay": {f"node{other}": True for other in others},
+    }
+    return End(
+        f"node{number}",
+        f"192.0.2.{number}",
+        f"probe-node{number}",
+        f"10.244.{number}.2",
+        f"10.244.{number}.0/24",
+        {**healthy, **evidence},
+    )
+
+
+def path(source: End, target: End, failed: tuple[str, ...] = ("icmp", "tcp"), **more: Any) -> Path:
+    return Path(source, target, failed, **{"passed": (), "ends": (source, target, end(3)), **more})
+
+
+def sighting(source: End, target: End, way: str, **more: Any) -> dict[str, Any]:
+    one = {"source": source.pod_address, "target": target.pod_address, "way": way, "protocol": _diagnosis.ICMP}
+    return {**one, "interface": "eth0", "wrapping": "vxlan", "vni": 1, "port": 8472, **more}
+
+
+def code(path: Path) -> tuple[str, str]:
+    cause = diagnose(path)
+    assert cause and cause.fix
+    return cause.code, cause.node
+
+
+def test_wrong_checksums_of_the_tunnel_are_told_from_the_kernels_counter() -> None:
+    first, second = end(1), end(2)
+    first = end(1, sightings=[sighting(first, second, "out")])
+    second = end(2, sightings=[sighting(first, second, "in")], checksum_errors={"host": 3, "pod": 0})
+    assert code(path(first, second)) == ("checksum", "node2")
+
+
+def test_wrong_checksums_of_pods_are_told_from_the_pods_counter() -> None:
+    second = end(2, checksum_errors={"host": 0, "pod": 2})
+    assert code(path(end(1), second, ("tcp",), passed=("icmp",))) == ("checksum", "node2")
+
+
+def test_the_odd_one_of_three_vnis_is_blamed_from_either_side() -> None:
+    odd = end(2)
+    odd.evidence["links"]["flannel.1"]["vni"] = 7
+    assert code(path(end(1), odd)) == ("vni-mismatch", "node2")
+    assert code(path(odd, end(1))) == ("vni-mismatch", "node2")
+
+
+def test_a_dead_daemon_explains_a_missing_route() -> None:
+    dead = {"name": "flanneld", "active": False, "last": "killed"}
+    assert code(path(end(1, route_to={}, units=[dead]), end(2))) == ("daemon-down", "node1")
+
+
+def test_a_cut_underlay_explains_everything_else() -> None:
+    assert code(path(end(1, underlay={"node2": False}, ip_forward="0"), end(2))) == ("underlay-unreachable", "node1")
+
+
+def test_a_way_back_that_is_broken_is_blamed_on_the_node_of_the_answer() -> None:
+    back = end(2, route_to={"10.244.1.2": {"error": "Network is unreachable"}})
+    assert code(path(end(1), back)) == ("route-missing", "node2")
+
+
+def test_the_size_that_passes_is_named_once_for_both_directions() -> None:
+    first, second = end(1), end(2)
+    there = diagnose(path(first, second, ("mtu",), passed=("icmp",), mtu=1400))
+    back = diagnose(path(second, first, ("mtu",), passed=("icmp",), mtu=1400))
+    assert there == back and there and "1400" in there.text
+
+
+def test_where_nothing_explains_it_the_last_sighting_is_told() -> None:
+    first, second = end(1), end(2)
+    first = end(1, sightings=[sighting(first, second, "in", wrapping="")])
+    assert code(path(first, second)) == ("unexplained", "node2")
+
+
+def pod(number: int, **more: Any) -> dict[str, Any]:
+    one = {"address": f"10.244.{number}.2", "subnet": f"10.244.{number}.0/24", "network": "cbr0"}
+    return {**one, "configuration": "/etc/cni/net.d/10-flannel.conflist", **more}
+
+
+def test_two_pods_with_one_address_are_told() -> None:
+    pods = {"node1": pod(1), "node2": pod(2, address="10.244.1.2")}
+    ((cause, nodes),) = _diagnosis.of_pods(pods, {})
+    assert cause.code == "duplicate-address" and nodes == {"node1", "node2"}
+
+
+def test_one_network_on_two_nodes_is_told_and_not_also_the_addresses_that_follow() -> None:
+    ((cause, _nodes),) = _diagnosis.of_pods({"node1": pod(1), "node2": pod(1), "node3": pod(3)}, {})
+    assert cause.code == "duplicate-subnet" and "node1 and node2" in cause.text
