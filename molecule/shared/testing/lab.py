@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,18 @@ def playbook(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run(CHECKOUT / "playbooks" / f"{name}.yml", *arguments)
 
 
-def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def reported(name: str, directory: Path) -> dict[str, Any]:
+    """Run a playbook of the collection and return its run report, which is kept apart from the scenario's own."""
+    callback = {
+        "ANSIBLE_CALLBACKS_ENABLED": "binary_cluster.networking.run_report",
+        "BINARY_CLUSTER_RUN_REPORT": str(directory),
+    }
+    done = run(CHECKOUT / "playbooks" / f"{name}.yml", environment=callback)
+    assert done.returncode == 0, done.stdout
+    return dict(json.loads((directory / "run.json").read_text()))
+
+
+def run(path: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a playbook on the lab."""
     report = f"verify_report_directory={REPORTS}"
     return subprocess.run(
@@ -73,7 +85,7 @@ def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        env=_quiet(),
+        env={**_quiet(), **(environment or {})},
     )
 
 

@@ -1,0 +1,111 @@
+"""Hosts that were changed by hand: what drift says of them, and that site mends just that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from testing import lab
+
+REPORT = lab.REPORTS / "drift"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something done by hand on a host, and the difference that is expected to be told: host, role, what."""
+
+    on: str
+    make: str
+    told: tuple[str, str, str]
+
+
+# Three nodes: what is changed on one must not hide what is changed on another.
+CHANGES = (
+    Change("node1", "sysctl -qw net.ipv4.conf.all.rp_filter=1", ("node1", "node", "net.ipv4.conf.all.rp_filter")),
+    Change(
+        "node2",
+        "echo 'net.ipv4.ip_forward = 0' > /etc/sysctl.d/90-binary-cluster-node.conf",
+        ("node2", "node", "/etc/sysctl.d/90-binary-cluster-node.conf"),
+    ),
+    Change("node1", "echo '# by hand' >> /etc/etcd/etcdctl.env", ("node1", "etcd", "/etc/etcd/etcdctl.env")),
+    Change("node2", "chmod 0644 /etc/etcd/pki/server.key", ("node2", "etcd", "/etc/etcd/pki/server.key")),
+    Change("node3", "rm /etc/etcd/pki/client.crt", ("node3", "etcd", "/etc/etcd/pki/client.crt")),
+    Change("node3", "systemctl stop etcd", ("node3", "etcd", "start")),
+    Change("node2", "systemctl disable -q flanneld", ("node2", "flannel", "enable flanneld")),
+    Change("node1", "systemctl stop flanneld", ("node1", "flannel", "start flanneld")),
+    Change(
+        "node3",
+        "echo '# by hand' >> /etc/systemd/system/flanneld.service",
+        ("node3", "flannel", "/etc/systemd/system/flanneld.service"),
+    ),
+    Change(
+        "node2",
+        "rm /etc/cni/net.d/10-flannel.conflist",
+        ("node2", "flannel", "/etc/cni/net.d/10-flannel.conflist"),
+    ),
+    Change(
+        "node1",
+        "printf x >> $(readlink -f /opt/cni/bin/portmap)",
+        ("node1", "binaries", "/opt/cni-plugins/1.9.1/portmap"),
+    ),
+    Change(
+        "node2",
+        "ip route del $(ip -4 route show dev flannel.1 | head -n 1 | cut -d' ' -f1)",
+        ("node2", "flannel", "restart flanneld: route of "),
+    ),
+    Change(
+        "node1",
+        "set -a; . /etc/etcd/etcdctl.env; etcdctl put /coreos.com/network/config '{}'",
+        ("cluster", "flannel", "/coreos.com/network/config"),
+    ),
+)
+
+
+def drift() -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    done = lab.playbook("drift", "--extra-vars", f"drift_report_directory={REPORT}")
+    return done, dict(json.loads((REPORT / "drift.json").read_text()))
+
+
+def test_a_healthy_cluster_has_none() -> None:
+    done, report = drift()
+    assert report["differences"] == []
+    assert done.returncode == 0, done.stdout
+    assert "3 hosts, no difference" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """The report of a cluster with all changes."""
+    for change in CHANGES:
+        lab.shell(change.on, change.make)
+    done, report = drift()
+    assert done.returncode != 0
+    assert f"{len(CHANGES)} differences" in done.stdout
+    return report
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=[change.make for change in CHANGES])
+def test_what_was_changed_is_found(change: Change, found: dict[str, Any]) -> None:
+    host, role, what = change.told
+    told = [one["what"] for one in found["differences"] if (one["host"], one["role"]) == (host, role)]
+    assert any(one.startswith(what) for one in told), told
+
+
+def test_nothing_else_is_found(found: dict[str, Any]) -> None:
+    assert len(found["differences"]) == len(CHANGES), found["differences"]
+
+
+def test_drift_changes_nothing(found: dict[str, Any]) -> None:
+    assert drift()[1]["differences"] == found["differences"]
+
+
+def test_site_mends_just_that(found: dict[str, Any]) -> None:
+    # What is done once for the cluster is done on its first host.
+    wanted = {(one["host"].replace("cluster", "node1"), one["role"]) for one in found["differences"]}
+    report = lab.reported("site", REPORT)
+    assert {(host, role) for host, role, _task in lab.changes(report)} == wanted
+    assert drift()[1]["differences"] == []

@@ -1,0 +1,54 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Gather what the roles would change and report it as what hosts differ in."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _drift
+
+display = Display()
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+
+class ActionModule(ActionBase):
+    """The whole of M(binary_cluster.networking.drift_report)."""
+
+    _requires_connection = False
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _spec, arguments = self.validate_argument_spec(
+            {
+                "hosts": {"type": "list", "elements": "str", "required": True},
+                "started": {"type": "str", "required": True},
+                "directory": {"type": "path", "required": True},
+            }
+        )
+        hostvars = (task_vars or {})["hostvars"]
+        registered = {
+            host: {name: hostvars[host][name] for name in hostvars[host] if name.startswith("__")}
+            for host in arguments["hosts"]
+        }
+        report = _drift.build(registered, (path.name for path in ROLES.iterdir()), arguments["started"])
+        here = Path(os.environ.get("PWD", "."))
+        path = here / Path(arguments["directory"]).expanduser() / "drift.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=1) + "\n")
+        display.display(
+            f"\n{_drift.table(report)}\n\nreport: {path.relative_to(here) if path.is_relative_to(here) else path}"
+        )
+        if not report["ok"]:
+            count = len(report["differences"])
+            raise AnsibleActionFail(f"{count} differences from the inventory; a run of site mends them")
+        result["report"] = {key: report[key] for key in ("ok", "started", "hosts")}
+        return result

@@ -1,0 +1,62 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""What hosts differ in from the inventory, told from what the roles would change.
+
+The roles register what each of their modules would do under ``__<role>_<what>``; what is done once for all hosts
+is ``__<role>_cluster_<what>``. The report is the dict that ``drift.json`` holds::
+
+    {"ok": bool, "started": str, "hosts": [str],
+     "differences": [{"host", "role", "what", "before", "after"}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+Report = dict[str, Any]
+CLUSTER = "cluster"
+
+
+def differences(name: str, result: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """What a module would change, from its result: what it would do, and each diff."""
+    diffs = result.get("diff") or []
+    shown = set()
+    for diff in [diffs] if isinstance(diffs, Mapping) else diffs:
+        if diff.get("before") != diff.get("after"):
+            shown.add(diff["after_header"])
+            yield {"what": diff["after_header"], "before": diff["before"], "after": diff["after"]}
+    # A module names the files it writes among its actions, too.
+    for action in result.get("actions", ()):
+        if action.rpartition(" ")[2] not in shown:
+            yield {"what": action, "before": "", "after": ""}
+
+
+def build(registered: Mapping[str, Mapping[str, Any]], roles: Iterable[str], started: str) -> Report:
+    """The report from all that hosts have registered, by host and name."""
+    by_length = sorted(roles, key=len, reverse=True)
+    found: list[dict[str, str]] = []
+    for host, results in registered.items():
+        for name, result in results.items():
+            role = next((role for role in by_length if name.startswith(f"__{role}_")), "")
+            if not role or not isinstance(result, Mapping) or not result.get("changed"):
+                continue
+            once = name.startswith(f"__{role}_cluster_")
+            for one in differences(name, result):
+                found.append({"host": CLUSTER if once else host, "role": role, **one})
+    unique = {(one["host"], one["role"], one["what"]): one for one in found}
+    return {"ok": not unique, "started": started, "hosts": list(registered), "differences": list(unique.values())}
+
+
+def table(report: Report) -> str:
+    """The differences, a line each."""
+    rows = [("host", "role", "what differs")]
+    rows += [(one["host"], one["role"], one["what"]) for one in report["differences"]]
+    if len(rows) == 1:
+        return f"{len(report['hosts'])} hosts, no difference"
+    width = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{host:{width[0]}}  {role:{width[1]}}  {what}" for host, role, what in rows)
