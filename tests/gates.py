@@ -54,6 +54,7 @@ def gates(fast: bool, scenario: str) -> Iterator[Gate]:
         yield Gate("ansible-lint", ("ansible-lint", "--offline", "--strict"))
         if not fast:
             yield Gate("kernel", ("pytest", "tests/kernel"))
+            yield Gate("browser", ("pytest", "tests/browser"))
             yield Gate("sanity", (sys.executable, "tests/sanity.py"))
             yield Gate("readme", ("pytest", "tests/readme"))
     if fast:

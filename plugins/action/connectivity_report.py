@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _connectivity
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _condition,
+    _connectivity,
+    _prometheus,
+)
 
 display = Display()
 # A cut network fails every pair; nobody reads a thousand lines.
@@ -49,8 +52,14 @@ class ActionModule(ActionBase):
                 "started": {"type": "str", "required": True},
                 "directory": {"type": "path", "required": True},
                 "template": {"type": "path", "required": True},
+                "compare": {"type": "path", "default": ""},
+                "prometheus_file": {"type": "path", "default": ""},
             }
         )
+        if arguments["prometheus_file"]:
+            _checked("prometheus_file", arguments, _prometheus.check)
+        # Before anything is written: the earlier report may be the one that is replaced.
+        earlier = _checked("compare", arguments, _condition.read) if arguments["compare"] else None
         ready, probed = arguments["ready"], arguments["probed"]
         report = _connectivity.build(
             backend=arguments["backend"],
@@ -67,23 +76,44 @@ class ActionModule(ActionBase):
             evidence={node: found["evidence"] for node, found in arguments["evidence"].items() if "evidence" in found},
             duration=max([found.get("duration", 0.0) for found in probed.values()], default=0.0),
         )
-        here = Path(os.environ.get("PWD", "."))
-        directory = here / Path(arguments["directory"]).expanduser()
-        directory.mkdir(parents=True, exist_ok=True)
-        template = Path(arguments["template"]).read_text(encoding="utf-8")
-        (directory / "connectivity.json").write_text(json.dumps(report, indent=1) + "\n")
-        (directory / "connectivity.xml").write_text(_connectivity.junit(report))
-        (directory / "connectivity.html").write_text(_connectivity.page(template, report))
-        page = directory / "connectivity.html"
-        text = (
-            f"\n{_connectivity.matrix(report)}\n\n{_connectivity.summary(report)}\n"
-            f"report: {page.relative_to(here) if page.is_relative_to(here) else page}"
-        )
-        (directory / "connectivity.txt").write_text(text + "\n")
+        if earlier:
+            report["compared"] = _condition.compare(earlier, report)
+        text = self._write(report, _connectivity.called_from(arguments["directory"]), Path(arguments["template"]))
+        if arguments["prometheus_file"]:
+            _prometheus.write(_connectivity.called_from(arguments["prometheus_file"]), report)
         display.display(text)
         if not report["ok"]:
-            lines = _connectivity.failures(report)
-            more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-            raise AnsibleActionFail("the pod network is not whole:\n" + "\n".join(lines[:SHOWN] + more))
-        result["report"] = {key: report[key] for key in ("ok", "backend", "started", "duration_s")}
+            raise AnsibleActionFail("the pod network is not whole:\n" + _shortened(_connectivity.failures(report)))
+        result["report"] = {
+            key: report[key] for key in ("ok", "backend", "started", "duration_s", "compared") if key in report
+        }
         return result
+
+    @staticmethod
+    def _write(report: _connectivity.Report, directory: Path, template: Path) -> str:
+        """Write the report in all its forms; return that for a terminal."""
+        directory.mkdir(parents=True, exist_ok=True)
+        page = directory / "connectivity.html"
+        (directory / "connectivity.json").write_text(json.dumps(report, indent=1) + "\n")
+        (directory / "connectivity.xml").write_text(_connectivity.junit(report))
+        page.write_text(_connectivity.page(template.read_text(encoding="utf-8"), report), encoding="utf-8")
+        text = f"\n{_connectivity.matrix(report)}\n\n{_connectivity.summary(report)}\n"
+        if "compared" in report:
+            text += _shortened(list(_condition.changes(report["compared"]))) + "\n"
+        here = _connectivity.called_from(".")
+        text += f"report: {page.relative_to(here) if page.is_relative_to(here) else page}"
+        (directory / "connectivity.txt").write_text(text + "\n")
+        return text
+
+
+def _checked(name: str, arguments: dict[str, Any], check: Callable[[Path], Any]) -> Any:
+    """What a check makes of a path that was given; fails where it refuses it."""
+    try:
+        return check(_connectivity.called_from(arguments[name]))
+    except ValueError as error:
+        raise AnsibleActionFail(f"{name}: {arguments[name]}: {error}") from error
+
+
+def _shortened(lines: list[str]) -> str:
+    more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return "\n".join(lines[:SHOWN] + more)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,19 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _condition,
+    _connectivity,
+    _preflight,
+    _prometheus,
+)
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
+# Paths of the controller that the report at the end of the run cannot do without, and what sees to them.
+REPORT_PATHS: dict[str, Callable[[Path], Any]] = {
+    "verify_compare": _condition.read,
+    "verify_prometheus_file": _prometheus.check,
+}
 
 
 class ActionModule(ActionBase):
@@ -60,6 +70,7 @@ class ActionModule(ActionBase):
                 facts=hostvars[name].get("ansible_facts", {}).get("cluster_host", {}),
                 address=node_addresses([name], hostvars, strict=False).get(name, ""),
             )
+        faults += report_paths([host.variables for host in hosts.values()])
         return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults)
 
     @staticmethod
@@ -93,4 +104,16 @@ def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str
         outcome = ArgumentSpecValidator({name: option}).validate({name: variables[name]})
         for message in outcome.error_messages:
             faults.append(_preflight.Fault(name, variables[name], message, (host,)))
+    return faults
+
+
+def report_paths(hosts: Iterable[Mapping[str, Any]]) -> list[_preflight.Fault]:
+    """Paths that the variables of the hosts give for the report, and that it cannot use."""
+    faults = []
+    given = {(name, str(variables[name])) for variables in hosts for name in REPORT_PATHS if variables.get(name)}
+    for name, path in sorted(given):
+        try:
+            REPORT_PATHS[name](_connectivity.called_from(path))
+        except ValueError as error:
+            faults.append(_preflight.Fault(name, path, str(error)))
     return faults

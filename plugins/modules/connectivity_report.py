@@ -53,9 +53,23 @@ options:
     type: path
     required: true
   template:
-    description: The page without its data.
+    description:
+      - The page without its data. C({{ report }}) stands where the JSON goes, C({{ summary }}) and C({{ matrix }})
+        where the text goes.
     type: path
     required: true
+  compare:
+    description:
+      - An earlier C(connectivity.json), relative to where the playbook was called. The report then says what got
+        worse and what got better. It may be the one that this report replaces.
+    type: path
+    default: ""
+  prometheus_file:
+    description:
+      - File for the metrics of the report, relative to where the playbook was called, put into place in one step.
+        The textfile collector of node_exporter reads it where its name ends in C(.prom).
+    type: path
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -74,7 +88,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 report:
-  description: Verdict, backend, start and duration.
+  description: Verdict, backend, start and duration, and what changed where O(compare) was given.
   returned: success
   type: dict
 """

@@ -10,8 +10,10 @@ The report is the dict that ``connectivity.json`` holds::
 
     {"ok": bool, "backend": str, "started": str, "duration_s": float,
      "nodes": [{"name", "address", "pod_ip", "pod_cidr"}],
-     "pairs": [{"source", "target", "protocol", "ok", "rtt_ms", "mtu", "cause"}],
+     "pairs": [{"source", "target", "protocol", "ok", "state", "rtt_ms", "mtu", "tries", "cause"}],
      "causes": [{"code", "node", "text", "fix", "pairs"}]}
+
+``state`` is one of :data:`_condition.STATES`; ``compared`` is there where it was compared with an earlier one.
 """
 
 from __future__ import annotations
@@ -19,15 +21,22 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _condition,
+    _diagnosis,
+)
 
 Report = dict[str, Any]
 # As many columns with figures in them fit a terminal; beyond, a cell is one character.
 WIDE = 10
+SIGNS = {"slow": "s", "flaky": "~", "mtu": "M", "failed": "X"}
 
 
 def build(
@@ -54,7 +63,7 @@ def build(
                 {
                     "source": source,
                     "target": node_of[outcome["target"]],
-                    **{key: outcome[key] for key in ("protocol", "ok", "rtt_ms", "mtu", "cause")},
+                    **{key: outcome[key] for key in ("protocol", "ok", "rtt_ms", "mtu", "tries", "cause")},
                 }
             )
     names = [*pods, *(name for name in absent if name not in pods)]
@@ -66,11 +75,12 @@ def build(
                 pairs += [
                     {
                         "source": source, "target": target, "protocol": protocol, "ok": False,
-                        "rtt_ms": None, "mtu": None, "cause": why,
+                        "rtt_ms": None, "mtu": None, "tries": 0, "cause": why,
                     }
                     for protocol in protocols
                 ]  # fmt: skip
     causes = _explain(pairs, pods, absent, addresses, evidence)
+    _condition.classify(pairs)
     return {
         "ok": all(pair["ok"] for pair in pairs) and not absent,
         "backend": backend,
@@ -132,6 +142,11 @@ def _explain(
     return [{**dataclasses.asdict(cause), "pairs": count} for cause, count in found.items()]
 
 
+def called_from(path: str) -> Path:
+    """A path that, where it is relative, begins where the playbook was called."""
+    return Path(os.environ.get("PWD", ".")) / Path(path).expanduser()
+
+
 def failures(report: Report) -> list[str]:
     """Failed pairs, a line each, with the protocols that failed for the same reason together."""
     grouped: dict[tuple[str, str, str], list[str]] = {}
@@ -160,6 +175,8 @@ def matrix(report: Report) -> str:
     for number, source in enumerate(names, start=1):
         label = source if wide else f"{number:>3} {source}"
         lines.append(f"{label:{first}}  " + _row([cells[source, target] for target in names], widths, wide))
+    if not wide and set(cells.values()) & set(SIGNS.values()):
+        lines.append("\n" + ", ".join(f"{sign} {state}" for state, sign in SIGNS.items()))
     return "\n".join(lines)
 
 
@@ -171,13 +188,16 @@ def _cell(pairs: Iterable[Mapping[str, Any]], wide: bool) -> str:
     pairs = list(pairs)
     if not pairs:
         return "-"
+    state = _condition.worst(pairs)
+    if not wide:
+        return SIGNS.get(state, ".")
     failed = [pair["protocol"] for pair in pairs if not pair["ok"]]
-    if len(failed) == len(pairs):
-        return "DOWN" if wide else "X"
     if failed:
-        return ",".join(failed).upper() if wide else "M" if failed == ["mtu"] else "X"
-    times = [pair["rtt_ms"] for pair in pairs if pair["rtt_ms"] is not None]
-    return f"{min(times):.1f} ms" if wide and times else "ok" if wide else "."
+        return "DOWN" if len(failed) == len(pairs) else ",".join(failed).upper()
+    # The time of what is amiss, and otherwise the shortest: that is the network's, the rest is the pods'.
+    times = [pair["rtt_ms"] for pair in pairs if pair["rtt_ms"] is not None and pair["state"] == state]
+    found = [*([state] if state != "ok" else []), *([f"{min(times):.1f} ms"] if times else [])]
+    return " ".join(found) or "ok"
 
 
 def summary(report: Report) -> str:
@@ -185,10 +205,12 @@ def summary(report: Report) -> str:
     total = len(report["pairs"])
     passed = sum(pair["ok"] for pair in report["pairs"])
     pairs = len({(pair["source"], pair["target"]) for pair in report["pairs"]})
+    states = [pair["state"] for pair in report["pairs"]]
+    amiss = [f"{states.count(state)} {state}" for state in ("flaky", "slow") if state in states]
     verdict = "all passed" if passed == total else f"{total - passed} FAILED"
     return (
         f"{report['backend']}: {len(report['nodes'])} nodes, {pairs} pairs, {total} probes, "
-        f"{verdict}, in {report['duration_s']:.1f} s"
+        f"{verdict}, in {report['duration_s']:.1f} s{'; ' if amiss else ''}{', '.join(amiss)}"
     )
 
 
@@ -212,7 +234,12 @@ def junit(report: Report) -> str:
 
 
 def page(template: str, report: Report) -> str:
-    """The page: the template with the report where it says ``{{ report }}`` and ``{{ summary }}``."""
+    """The page: a template with the report where it says ``{{ report }}``, ``{{ summary }}``, ``{{ matrix }}``."""
     # Inside a script element only "</" and "<!--" have a meaning; both begin with "<".
-    data = json.dumps(report).replace("<", "\\u003c")
-    return template.replace("{{ summary }}", html.escape(summary(report))).replace("{{ report }}", data)
+    parts = {
+        "report": json.dumps(report).replace("<", "\\u003c"),
+        "summary": html.escape(summary(report)),
+        "matrix": html.escape(matrix(report)),
+    }
+    # In one pass: what is put in is not looked at for more.
+    return re.sub(r"{{ (report|summary|matrix) }}", lambda found: parts[found.group(1)], template)

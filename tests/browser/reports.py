@@ -1,0 +1,89 @@
+"""Reports to look at: as verification makes them, of networks that would be hard to come by."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _condition, _diagnosis
+
+PROTOCOLS = ("icmp", "tcp", "udp", "http", "mtu")
+# Whatever a node sends back must stay text.
+HOSTILE = "</script><script>document.title = 'taken'</script><!-- <img src=//example.invalid/x> {{ summary }}"
+BLOCKED = _diagnosis.Cause(
+    code="tunnel-blocked",
+    node="node2",
+    text="the rule 'udp dport 8472 drop' in chain input of table inet filter drops the tunnel's packets",
+    fix="nft delete rule inet filter input handle 8",
+)
+
+
+def whole(size: int) -> dict[str, Any]:
+    """A network without faults."""
+    chance = random.Random(size)
+    names = [f"node{number}" for number in range(1, size + 1)]
+    pairs = [
+        {
+            "source": source,
+            "target": target,
+            "protocol": protocol,
+            "ok": True,
+            "rtt_ms": None if protocol == "mtu" else round(chance.lognormvariate(-0.7, 0.5), 3),
+            "mtu": 1450 if protocol == "mtu" else None,
+            "tries": 1,
+            "cause": None,
+        }
+        for source in names
+        for target in names
+        if source != target
+        for protocol in PROTOCOLS
+    ]
+    return finished(
+        {
+            "backend": "flannel",
+            "nodes": [
+                {
+                    "name": name,
+                    "address": f"192.0.2.{10 + number}",
+                    "pod_ip": f"10.244.{number}.2",
+                    "pod_cidr": f"10.244.{number}.0/24",
+                }
+                for number, name in enumerate(names, start=1)
+            ],
+            "pairs": pairs,
+            "causes": [],
+            "started": "2026-03-01T12:00:00+00:00",
+            "duration_s": 1.25,
+        }
+    )
+
+
+def broken(size: int) -> dict[str, Any]:
+    """The same with a fault of every kind, compared with a time when there were none."""
+    report = whole(size)
+    change(report, "node1", "node2", PROTOCOLS, ok=False, rtt_ms=None, mtu=None, tries=3, cause=str(BLOCKED))
+    change(report, "node1", "node3", ("mtu",), ok=False, mtu=1400, cause="packets over 1400 bytes do not arrive")
+    change(report, "node2", "node3", ("udp",), tries=2)
+    change(report, "node3", "node1", ("tcp", "http"), rtt_ms=180.0)
+    change(report, "node3", "node2", ("http",), ok=False, rtt_ms=None, tries=3, cause=HOSTILE)
+    # The same may be wrong on another node, and is another cause.
+    elsewhere = dataclasses.replace(BLOCKED, node="node1", fix="true")
+    report["causes"] = [{**dataclasses.asdict(cause), "pairs": 1} for cause in (elsewhere, BLOCKED)]
+    finished(report)
+    report["compared"] = _condition.compare(whole(size), report)
+    return report
+
+
+def change(report: dict[str, Any], source: str, target: str, protocols: tuple[str, ...], **changed: Any) -> None:
+    """Change what some probes of a pair found."""
+    for probe in report["pairs"]:
+        if (probe["source"], probe["target"]) == (source, target) and probe["protocol"] in protocols:
+            probe.update(changed)
+
+
+def finished(report: dict[str, Any]) -> dict[str, Any]:
+    """The report with what follows from its probes."""
+    _condition.classify(report["pairs"])
+    report["ok"] = all(probe["ok"] for probe in report["pairs"])
+    return report
