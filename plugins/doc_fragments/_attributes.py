@@ -53,6 +53,18 @@ requirements:
   - Python 3.9 or newer on the target
 """
 
+    # Of modules that `module_defaults` reach as group/binary_cluster.networking.networking.
+    ACTIONGROUP_NETWORKING = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/binary_cluster.networking.networking) in C(module_defaults) to set defaults for this
+      module.
+    support: full
+    membership:
+      - binary_cluster.networking.networking
+"""
+
     CONTROLLER = r"""
 options: {}
 attributes:
