@@ -223,6 +223,8 @@ notes:
     that are temporary.
   - A change of O(devices[].mac), removal of the last IPv4 address and O(devices[].up=false) make the kernel drop
     neighbours or routes. Those that can be are put back, foreign ones too; the others show in the diff.
+seealso:
+  - module: binary_cluster.networking.vxlan_info
 """
 
 EXAMPLES = r"""
