@@ -13,11 +13,13 @@ kernel, their undoing, the diff and the sentences for the user all come from the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _iproute
+
+State = TypeVar("State")
 
 
 class Item(Protocol):
@@ -112,6 +114,19 @@ def apply(kernel: Kernel, changes: Sequence[Change]) -> None:
             change = changes[failed.number] if failed else None
             raise PlanError(change, failed.line if failed else "", error.words) from error
         touched |= {step.number for step in batch}
+
+
+def reach(
+    kernel: Kernel, changes: Sequence[Change], observe: Callable[[], State], plan: Callable[[State], list[Change]]
+) -> State:
+    """Carry out a plan, and see that nothing is left of it to do; return the state after. Raises PlanError."""
+    apply(kernel, changes)
+    after = observe()
+    rest = plan(after)
+    if rest:
+        undo(kernel, changes)
+        raise PlanError(None, "", f"{rest[0].where}: the kernel refused nothing, but lacks: {rest[0].text()}")
+    return after
 
 
 def undo(kernel: Kernel, changes: Sequence[Change]) -> None:

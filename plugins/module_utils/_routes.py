@@ -12,8 +12,8 @@ over whoever put it there; what is not wanted is removed only from its owner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
@@ -54,7 +54,10 @@ class Hop:
 
 @dataclass(frozen=True)
 class Route:
-    """A route. Protocol and table are numbers, as text; an ``mtu`` of 0 stands for none."""
+    """A route. Protocol and table are numbers, as text; an ``mtu`` of 0 stands for none.
+
+    One that is ``ahead`` of others with its key is put back there.
+    """
 
     family: int
     destination: str
@@ -65,6 +68,7 @@ class Route:
     mtu: int = 0
     source: str = ""
     type: str = "unicast"
+    ahead: bool = field(default=False, compare=False)
 
     program = "ip"
 
@@ -79,7 +83,8 @@ class Route:
 
     def put(self, before: Route | None) -> list[str]:
         # Not `add`, which cannot put back one of several routes with one key.
-        return [" ".join(["route", "append" if before is None else "replace", *self._words()])]
+        verb = "replace" if before else "prepend" if self.ahead else "append"
+        return [" ".join(["route", verb, *self._words()])]
 
     def drop(self) -> list[str]:
         return [" ".join(["route", "delete", *self._words()])]
@@ -149,8 +154,9 @@ class Table:
         for route in routes:
             self.by_key.setdefault(route.key, []).append(route)
 
-    def __iter__(self) -> Any:
-        return (route for routes in self.by_key.values() for route in routes)
+    def __iter__(self) -> Iterator[Route]:
+        for routes in self.by_key.values():
+            yield from routes if len(routes) < 2 else [replace(routes[0], ahead=True), *routes[1:]]
 
     def copy(self) -> Table:
         return Table(self)
@@ -183,12 +189,17 @@ def additions(wanted: Iterable[tuple[Route, str]], table: Table) -> list[Change]
     changes = []
     for route, where in wanted:
         there = table.at(route.key)
-        if there and there[0] == route:
+        # The same route with another MTU: the kernel cannot tell which of the two a deletion means.
+        twins = [one for one in there if one != route and replace(one, mtu=route.mtu) == route]
+        first = there[0] if there else None
+        if first == route and not twins:
             continue
-        if route in there:
-            # The kernel refuses to replace the first by one that stands further back.
-            changes.append(Change(route, None, where))
-        changes.append(Change(there[0] if there else None, route, where))
+        if len(there) > 1 and (twins or route in there):
+            # The first of a key can be replaced, but not by one that stands further back.
+            dropped = [one for one in there if one == route or one in twins]
+            changes += [Change(replace(one, ahead=one is first), None, where) for one in dropped]
+            first = next((one for one in there if one not in dropped), None)
+        changes.append(Change(first, route, where))
     return changes
 
 

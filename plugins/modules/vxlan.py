@@ -225,6 +225,7 @@ notes:
     neighbours or routes. Those that can be are put back, foreign ones too; the others show in the diff.
 seealso:
   - module: binary_cluster.networking.vxlan_info
+  - module: binary_cluster.networking.host_routes
 """
 
 EXAMPLES = r"""
@@ -387,19 +388,6 @@ class Devices:
             return _vxlan_plan.plan(self.wanted, state, self.protocol, self.params["purge"])
         return _vxlan_plan.removal(self.names, state)
 
-    def carry_out(self, changes: list[Change], before: State) -> State:
-        """Change the kernel, and see that it is as wanted; otherwise put it back and end the module."""
-        try:
-            _plan.apply(self.kernel, changes)
-        except _plan.PlanError as error:
-            self.give_up(str(error), changes, before)
-        after = self.observe()
-        rest = self.plan(after)
-        if rest:
-            _plan.undo(self.kernel, changes)
-            self.give_up(f"{rest[0].where}: the kernel refused nothing, but lacks: {rest[0].text()}", changes, before)
-        return after
-
     def give_up(self, why: str, changes: list[Change], before: State) -> None:
         """End the module after a failure, with what it left behind."""
         names = [name for name, _where in self.names]
@@ -479,7 +467,10 @@ def main() -> None:
         changes = devices.plan(before)
         after = _vxlan_state.planned(before, changes)
         if changes and not module.check_mode:
-            after = devices.carry_out(changes, before)
+            try:
+                after = _plan.reach(devices.kernel, changes, devices.observe, devices.plan)
+            except _plan.PlanError as error:
+                devices.give_up(str(error), changes, before)
     except _iproute.KernelError as error:
         module.fail_json(msg=str(error))
     result: dict[str, Any] = {"changed": bool(changes), "actions": [change.text() for change in changes]}

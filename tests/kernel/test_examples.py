@@ -23,7 +23,7 @@ def examples(module: str) -> list[dict[str, Any]]:
     raise AssertionError(f"{module} has no examples")
 
 
-@pytest.mark.parametrize("module", ["vxlan", "vxlan_info"])
+@pytest.mark.parametrize("module", ["vxlan", "vxlan_info", "host_routes"])
 def test_examples_run_in_their_order_and_change_nothing_when_run_again(host: Host, module: str) -> None:
     host.ip("link add br0 up type bridge")
     host.ip("link add cni0 up type bridge")

@@ -255,8 +255,8 @@ class KernelModel:
 
     def route_delete(self, route: _routes.Route) -> None:
         for one in self.routes:
-            bare = replace(route, mtu=one.mtu)
-            if one == bare:
+            # Without an MTU any is meant.
+            if one == replace(route, mtu=route.mtu or one.mtu):
                 self.routes.remove(one)
                 return
         raise Refused("RTNETLINK answers: No such process")

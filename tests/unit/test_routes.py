@@ -109,3 +109,15 @@ def test_a_network_of_the_host_itself_is_a_conflict_whatever_the_metric() -> Non
         ("here", "10.1.0.0/24 is a network of this host, on cni0")
     ]
     assert list(_routes.conflicts([(route(), "here")], Table([route(protocol="4")]))) == []
+
+
+def test_twins_that_differ_in_their_mtu_alone_are_all_taken_away_for_the_wanted_one() -> None:
+    twin = route(mtu=1400)
+    planned = _routes.additions([(route(), "here")], Table([route(), twin]))
+    assert planned == [Change(route(), None, "here"), Change(twin, None, "here"), Change(None, route(), "here")]
+
+
+def test_the_first_of_several_routes_is_put_back_before_the_others() -> None:
+    first, second = Table([route(), route(gateway="10.9.9.9")])
+    assert first.put(None)[0].startswith("route prepend ")
+    assert second.put(None)[0].startswith("route append ")

@@ -96,7 +96,8 @@ NOISE = [
     ("ip", "neighbour delete 10.1.1.1 dev {}"),
     ("ip", "route add 10.66.0.0/24 via 10.66.0.1 dev {} onlink protocol 80"),
     ("ip", "route add 10.67.0.0/24 via 10.66.0.1 dev {} onlink protocol 140"),
-    ("ip", "route add 10.68.0.0/24 dev eth0 protocol 80 src 10.1.0.1"),
+    # Not from a secondary address: of that the kernel loses track when the device is deleted.
+    ("ip", "route add 10.68.0.0/24 dev eth0 protocol 80 src 10.2.0.1"),
     ("ip", "route add 10.69.0.0/24 via 10.66.0.1 dev {} onlink protocol 80 mtu 1200"),
     ("ip", "route replace 10.101.1.0/24 via 10.66.0.1 dev {} onlink protocol 80"),
     ("ip", "route prepend 10.101.1.0/24 via 10.66.0.2 dev {} onlink protocol 80"),
