@@ -53,9 +53,10 @@ def gates(fast: bool, scenario: str) -> Iterator[Gate]:
         yield Gate("package", ("pytest", "tests/package"))
         yield Gate("ansible-lint", ("ansible-lint", "--offline", "--strict"))
         if not fast:
+            yield Gate("integration", (sys.executable, "tests/run_ansible_test.py", "integration"))
+            yield Gate("sanity", (sys.executable, "tests/run_ansible_test.py", "sanity"))
             yield Gate("kernel", ("pytest", "tests/kernel"))
             yield Gate("browser", ("pytest", "tests/browser"))
-            yield Gate("sanity", (sys.executable, "tests/sanity.py"))
             yield Gate("readme", ("pytest", "tests/readme"))
     if fast:
         return

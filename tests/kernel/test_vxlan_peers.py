@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import Host, batch
 from ansible_collections.binary_cluster.networking.tests.kernel.vxlan_cases import (
     configuration,
+    many_peers,
     member,
     mesh,
     peer,
@@ -309,28 +310,17 @@ def test_changes_in_place_lose_no_packet(hosts: Hosts) -> None:
 
 
 def test_a_thousand_peers_are_reconciled_in_one_call(host: Host) -> None:
-    def peers(underlay: int) -> list[dict[str, Any]]:
-        return [
-            {
-                "underlay": f"198.{underlay}.{number >> 8}.{number & 255}",
-                "mac": vtep_mac(number),
-                "overlay": [f"10.{number >> 8}.{number & 255}.0"],
-                "subnets": [f"10.{number >> 8}.{number & 255}.0/24"],
-            }
-            for number in range(1, 1001)
-        ]
-
     took = {}
     for what, underlay, changed in (("full", 18, True), ("same", 18, False), ("moved", 19, True)):
         began = time.monotonic()
-        result = host.run_module("vxlan", one(host, peers=peers(underlay), learning=False))
+        result = host.run_module("vxlan", one(host, peers=many_peers(underlay, 1000), learning=False))
         took[what] = time.monotonic() - began
         assert result["changed"] is changed
         assert len(result["actions"]) == {"full": 3001, "same": 0, "moved": 1000}[what]
     assert host.bridge("fdb show dev vx0").count("dst 198.19.") == 1000
     assert host.ip("neighbour show dev vx0").count("PERMANENT") == 1000
     assert host.ip("route show dev vx0").count(" proto 140 ") == 1000
-    # Of one process each, on a machine that does other things too; the benchmark has the figures.
+    # Of one process each, on a machine that does other things too; measure_peers.py has the figures.
     assert took["full"] < 5
     assert took["same"] < 3
 

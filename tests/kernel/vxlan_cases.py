@@ -22,6 +22,19 @@ def peer(number: int, underlay: str, overlay_version: int = 4) -> dict[str, Any]
     return {"underlay": underlay, "mac": vtep_mac(number), "overlay": [overlay], "subnets": [subnet]}
 
 
+def many_peers(underlay: int, count: int) -> list[dict[str, Any]]:
+    """Peers with an address and a subnet each, on the underlay network 198.<underlay>.0.0/16."""
+    return [
+        {
+            "underlay": f"198.{underlay}.{number >> 8}.{number & 255}",
+            "mac": vtep_mac(number),
+            "overlay": [f"10.{number >> 8}.{number & 255}.0"],
+            "subnets": [f"10.{number >> 8}.{number & 255}.0/24"],
+        }
+        for number in range(1, count + 1)
+    ]
+
+
 def member(
     host: Host, others: Sequence[Host], version: int = 4, overlay_version: int = 4, **more: Any
 ) -> dict[str, Any]:
