@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: path_evidence
 short_description: Gathers what a node can say about why its pods' packets do not arrive
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Reads links, routes, forwarding database, neighbours, forwarding and reverse path filters, daemons, CNI
     configurations and leases, and watches packets between pods on every interface for a moment, while it sends

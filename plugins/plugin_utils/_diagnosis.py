@@ -182,15 +182,15 @@ def _dead_daemon(end: End) -> Cause | None:
     return None
 
 
-def _lease_missing(end: End, other: End) -> Cause | None:
+def _lease_missing(holder: End, asker: End) -> Cause | None:
     """Whether etcd has no lease of a node, so that the others know nothing of it."""
-    leases = other.evidence.get("leases")
-    if leases is None or any(lease["address"] == end.address for lease in leases):
+    leases = asker.evidence.get("leases")
+    if leases is None or any(lease["address"] == holder.address for lease in leases):
         return None
     return Cause(
         "lease-missing",
-        end.node,
-        f"etcd has no lease of {end.subnet} for {end.address}, so no other node knows the way there",
+        holder.node,
+        f"etcd has no lease of {holder.subnet} for {holder.address}, so no other node knows the way there",
         "systemctl restart flanneld",
     )
 
