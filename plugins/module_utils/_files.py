@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import grp
 import hashlib
 import os
@@ -252,6 +253,26 @@ def leave_parents(ledger: Ledger) -> None:
         shared.forget(KIND, directory)
 
 
+def put_as(path: str, entry: Entry) -> None:
+    """Make a file or directory like an entry at some path, readable by nobody else on the way."""
+    if entry.kind != "directory":
+        _put(path, entry.data, 0o600)
+    elif not os.path.isdir(path):
+        os.mkdir(path, 0o700)
+    _own(path, entry)
+
+
+def _replace(partial: str, path: str) -> None:
+    try:
+        os.replace(partial, path)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        # A file that is a mount point, as a container engine makes of resolv.conf, cannot be renamed over.
+        shutil.copyfile(partial, path)
+        os.unlink(partial)
+
+
 def _put(path: str, data: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as stream:
@@ -268,9 +289,7 @@ def _write(change: Change, ledger: Ledger) -> None:
     if change.before is not None and change.before.kind != entry.kind:
         _delete(entry.path, change.before.kind, purge=False)
     if entry.kind == "directory":
-        if not os.path.isdir(entry.path):
-            os.mkdir(entry.path, 0o700)
-        _own(entry.path, entry)
+        put_as(entry.path, entry)
     elif entry.kind == "link":
         partial = f"{entry.path}.new"
         with contextlib.suppress(FileNotFoundError):
@@ -279,9 +298,8 @@ def _write(change: Change, ledger: Ledger) -> None:
         os.replace(partial, entry.path)
     else:
         partial = f"{entry.path}.new"
-        _put(partial, entry.data, 0o600)
-        _own(partial, entry)
-        os.replace(partial, entry.path)
+        put_as(partial, entry)
+        _replace(partial, entry.path)
     if entry == _restore(entry.path, ledger.before(KIND, entry.path)):
         ledger.forget(KIND, entry.path)
 

@@ -10,18 +10,29 @@ A unit carries the digest of all it was configured with in its environment. The 
 process has the digest it was started with, so comparing the two tells whether a restart is
 due: also after a run that was interrupted between writing a file and restarting, which a
 handler would have forgotten.
+
+What changes under a process without changing the digest (a file somebody edited, and that is put
+right; a file the daemon only reloads) is noted in the ledger before it is written, with the
+invocation that does not have it yet: a process started later has it anyway.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 DIGEST = "BINARY_CLUSTER_DIGEST"
-PROPERTIES = ("ActiveState", "SubState", "MainPID", "UnitFileState", "LoadState", "NeedDaemonReload")
+PROPERTIES = (
+    "ActiveState", "SubState", "MainPID", "UnitFileState", "LoadState", "NeedDaemonReload", "InvocationID",
+)  # fmt: skip
+# Kind of the ledger's entries: restart or reload -> the invocation that needs it.
+STALE = "stale"
 
 
 class ServiceError(Exception):
@@ -38,6 +49,7 @@ class Unit:
     enabled: bool
     main_pid: int
     needs_reload: bool
+    invocation: str = ""
 
 
 def show(run: Run, name: str) -> Unit:
@@ -51,6 +63,7 @@ def show(run: Run, name: str) -> Unit:
         enabled=found.get("UnitFileState") == "enabled",
         main_pid=int(found.get("MainPID") or 0),
         needs_reload=found.get("NeedDaemonReload") == "yes",
+        invocation=found.get("InvocationID", ""),
     )
 
 
@@ -71,17 +84,36 @@ def with_digest(unit: str, value: str) -> str:
 
 
 def running_digest(pid: int) -> str | None:
-    """The digest a process was started with; None for a process without one."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as stream:
-            variables = stream.read().split(b"\0")
-    except OSError:
-        return None
-    for variable in variables:
-        key, _equals, value = variable.partition(b"=")
-        if key == DIGEST.encode():
-            return value.decode()
+    """The digest a process was started with; None for a process without one.
+
+    A daemon that writes its title over its environment, such as nginx, has it among its arguments.
+    """
+    for part in ("environ", "cmdline"):
+        try:
+            with open(f"/proc/{pid}/{part}", "rb") as stream:
+                found = re.search(rb"\b%s=([0-9a-f]{16})\b" % DIGEST.encode(), stream.read())
+        except OSError:
+            return None
+        if found:
+            return found.group(1).decode()
     return None
+
+
+def mark_stale(ledger: Ledger, operation: str, unit: Unit) -> None:
+    """Note that the running process needs an operation (``restart`` or ``reload``)."""
+    ledger.forget(STALE, operation)
+    ledger.record(STALE, operation, unit.invocation)
+
+
+def is_stale(ledger: Ledger, operation: str, unit: Unit) -> bool:
+    """Whether the running process still needs an operation that was noted."""
+    return unit.active and ledger.before(STALE, operation) == unit.invocation
+
+
+def refreshed(ledger: Ledger) -> None:
+    """Forget what was noted: it has been done."""
+    for operation in ledger.names(STALE):
+        ledger.forget(STALE, operation)
 
 
 def command(run: Run, *words: str) -> None:

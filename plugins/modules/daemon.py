@@ -35,7 +35,8 @@ options:
   state:
     description:
       - V(started) means installed, enabled and running with exactly this configuration.
-      - V(installed) does not start or restart; RV(restart_required) says whether that is due.
+      - V(installed) does not start, restart or reload; RV(restart_required) and RV(reload_required) say
+        whether that is due.
       - V(absent) takes away all that was put here under this name.
     type: str
     choices: [started, installed, absent]
@@ -81,7 +82,7 @@ options:
         type: bool
         default: false
   files:
-    description: Files of the daemon. A change in one of them is a reason to restart.
+    description: Files of the daemon. A change in one of them is a reason to restart, or to reload.
     type: list
     elements: dict
     default: []
@@ -113,6 +114,11 @@ options:
       validate:
         description: Command that must accept the new content before it replaces the old. C(%s) is the file.
         type: str
+      reload:
+        description:
+          - Whether the daemon takes a new content by C(systemctl reload), so that a restart is not needed.
+        type: bool
+        default: false
   secrets:
     description: Content of the files that have O(files[].src), by path, in base64. The action plugin sets it.
     type: dict
@@ -126,6 +132,31 @@ options:
     type: list
     elements: path
     default: []
+  trial:
+    description:
+      - For a daemon that has no checker. Before new files replace old ones, it is started on them for a
+        moment, as its account, in an empty network namespace, where it disturbs nobody.
+    type: dict
+    suboptions:
+      command:
+        description:
+          - Command with its arguments. Names of files in it, and in the files, are relative to O(trial.directory).
+        type: list
+        elements: str
+        required: true
+      directory:
+        description: Directory that the daemon runs in. In the trial it is one that holds the new files.
+        type: path
+        required: true
+      ready:
+        description: Regular expression for the line with which the daemon says that it has accepted the files.
+        type: str
+        required: true
+      addresses:
+        description: Addresses that the daemon binds.
+        type: list
+        elements: str
+        default: []
 """
 
 EXAMPLES = r"""
@@ -167,6 +198,10 @@ restart_required:
   description: Whether the running process is not the one this configuration describes.
   returned: O(state=installed)
   type: bool
+reload_required:
+  description: Whether the running process has yet to read a file with O(files[].reload), and a restart is not due.
+  returned: O(state=installed)
+  type: bool
 populated:
   description: Directories that held something before.
   returned: O(state=installed)
@@ -181,7 +216,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _iproute, _systemd, _trial
 from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Change, Entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
@@ -198,6 +233,8 @@ class Plan:
     enable: bool = False
     operation: str = ""
     restart_required: bool = False
+    reload_required: bool = False
+    stale: list[str] = field(default_factory=list)
 
     def actions(self, name: str, verb: str = "") -> list[str]:
         """The plan as sentences."""
@@ -265,7 +302,8 @@ def plan(
             files=_files.plan([], seen, ledger),
             operation="stop" if ledger.entries and unit.loaded else "",
         )
-    parts = [entry.data for entry in wanted] + [params["unit"].encode()]
+    reloaded = {item["path"] for item in params["files"] if item["reload"]}
+    parts = [entry.data for entry in wanted if entry.path not in reloaded] + [params["unit"].encode()]
     parts += [_systemd.resolved(path) for path in params["restart_on"]]
     value = _systemd.digest(parts)
     text = _systemd.with_digest(params["unit"], value)
@@ -275,10 +313,31 @@ def plan(
         files=_files.plan([*wanted, unit_file], seen, ledger),
         enable=not unit.enabled,
     )
-    made.restart_required = not unit.active or running != value
-    if made.restart_required and state == "started":
-        made.operation = "restart" if unit.active else "start"
+    made.stale = stale(made.files, reloaded)
+    made.restart_required = (
+        not unit.active or running != value or "restart" in made.stale or _systemd.is_stale(ledger, "restart", unit)
+    )
+    made.reload_required = not made.restart_required and (
+        "reload" in made.stale or _systemd.is_stale(ledger, "reload", unit)
+    )
+    if state == "started":
+        if made.restart_required:
+            made.operation = "restart" if unit.active else "start"
+        elif made.reload_required:
+            made.operation = "reload"
     return made
+
+
+def stale(changes: list[Change], reloaded: set[str]) -> list[str]:
+    """What a running process needs for these changes: ``restart``, ``reload``, both or nothing."""
+    contents = {
+        change.path
+        for change in changes
+        if (change.before and (change.before.kind, change.before.data))
+        != (change.after and (change.after.kind, change.after.data))
+        and "directory" not in {entry.kind for entry in (change.before, change.after) if entry}
+    }
+    return (["restart"] if contents - reloaded else []) + (["reload"] if contents & reloaded else [])
 
 
 def _has_account(params: dict[str, Any]) -> bool:
@@ -289,7 +348,7 @@ def _has_account(params: dict[str, Any]) -> bool:
     return True
 
 
-def install(module: AnsibleModule, made: Plan, ledger: Ledger, unit: _systemd.Unit) -> None:
+def install(module: AnsibleModule, made: Plan, wanted: list[Entry], ledger: Ledger, unit: _systemd.Unit) -> None:
     """Carry out a plan that installs; undo it where the daemon does not come up."""
     run, name = module.run_command, module.params["name"]
     if made.account:
@@ -302,6 +361,12 @@ def install(module: AnsibleModule, made: Plan, ledger: Ledger, unit: _systemd.Un
             ],
             check_rc=True,
         )  # fmt: skip
+    if module.params["trial"] and made.files:
+        account = module.params["account"]["name"]
+        _trial.check(_trial.Trial(**module.params["trial"], account=account), wanted, _iproute.IpRoute(run))
+    if unit.active:
+        for operation in made.stale:
+            _systemd.mark_stale(ledger, operation, unit)
     _files.apply(made.files, ledger, run)
     try:
         if made.files or unit.needs_reload:
@@ -310,10 +375,12 @@ def install(module: AnsibleModule, made: Plan, ledger: Ledger, unit: _systemd.Un
             _systemd.command(run, "enable", "--quiet", name)
         if made.operation:
             _systemd.command(run, made.operation, name)
+            _systemd.refreshed(ledger)
     except _systemd.ServiceError:
         _files.undo(made.files, ledger)
         run(["systemctl", "daemon-reload"])
-        run(["systemctl", *(["restart"] if unit.active else ["stop"]), name])
+        if made.operation:
+            run(["systemctl", made.operation if unit.active else "stop", name])
         raise
 
 
@@ -325,6 +392,7 @@ def remove(module: AnsibleModule, made: Plan, ledger: Ledger) -> None:
     _files.apply(made.files, ledger, run)
     run(["systemctl", "daemon-reload"])
     run(["systemctl", "reset-failed", name])
+    _systemd.refreshed(ledger)
     if made.account:
         module.run_command(["userdel", made.account], check_rc=True)
         ledger.forget(ACCOUNTS, made.account)
@@ -370,6 +438,7 @@ def main() -> None:
                     "owner": {"type": "str", "default": "root"},
                     "group": {"type": "str", "default": "root"},
                     "validate": {"type": "str"},
+                    "reload": {"type": "bool", "default": False},
                 },
                 "mutually_exclusive": [("content", "src")],
                 "required_one_of": [("content", "src")],
@@ -377,7 +446,17 @@ def main() -> None:
             "secrets": {"type": "dict", "default": {}, "no_log": True},
             "unit": {"type": "str"},
             "restart_on": {"type": "list", "elements": "path", "default": []},
+            "trial": {
+                "type": "dict",
+                "options": {
+                    "command": {"type": "list", "elements": "str", "required": True},
+                    "directory": {"type": "path", "required": True},
+                    "ready": {"type": "str", "required": True},
+                    "addresses": {"type": "list", "elements": "str", "default": []},
+                },
+            },
         },
+        required_by={"trial": ["account"]},
         required_if=[("state", "started", ["unit"]), ("state", "installed", ["unit"])],
         supports_check_mode=True,
     )
@@ -396,12 +475,13 @@ def main() -> None:
             if params["state"] == "absent":
                 remove(module, made, ledger)
             else:
-                install(module, made, ledger, unit)
+                install(module, made, wanted, ledger, unit)
     except (_files.FileError, _systemd.ServiceError) as error:
         module.fail_json(msg=f"{params['name']}: {error}")
     result: dict[str, Any] = {"changed": bool(actions), "actions": actions}
     if params["state"] == "installed":
         result["restart_required"] = made.restart_required
+        result["reload_required"] = made.reload_required
         result["populated"] = populated
     module.exit_json(diff=[change.diff() for change in made.files], **result)
 
