@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _condition,
     _connectivity,
     _preflight,
+    _preflight_coredns,
     _prometheus,
 )
 
@@ -39,9 +43,16 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         names = {"type": "list", "elements": "str", "required": True}
-        _spec, arguments = self.validate_argument_spec({"roles": {"type": "dict", "required": True}, "networks": names})
+        _spec, arguments = self.validate_argument_spec(
+            {
+                "roles": {"type": "dict", "required": True},
+                "networks": names,
+                "artifacts": {"type": "dict", "default": {}},
+            }
+        )
         inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
-        faults = _preflight.check(inventory)
+        inventory = dataclasses.replace(inventory, coredns_plugins=coredns_plugins(arguments["artifacts"]))
+        faults = _preflight.check(inventory, _preflight_coredns.CHECKS)
         if faults:
             told = "\n".join(f"- {fault}" for fault in faults)
             raise AnsibleActionFail(
@@ -71,7 +82,7 @@ class ActionModule(ActionBase):
                 address=node_addresses([name], hostvars, strict=False).get(name, ""),
             )
         faults += report_paths([host.variables for host in hosts.values()])
-        return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults)
+        return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
 
     @staticmethod
     def _variables(
@@ -87,6 +98,15 @@ class ActionModule(ActionBase):
             except AnsibleError as error:
                 faults.append(_preflight.Fault(name, "a template", f"it cannot be rendered: {error}", (host,)))
         return found
+
+
+def coredns_plugins(artifacts: Mapping[str, Any]) -> list[str]:
+    """Plugins of the CoreDNS among the artifacts; none where it is not there, or not for the controller's processor."""
+    for artifact in (one for stored in artifacts.values() for one in stored if one["name"] == "coredns"):
+        command = [str(Path(artifact["cached"]) / "coredns"), "-plugins"]
+        with contextlib.suppress(OSError):
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return []
 
 
 def argument_spec(role: str) -> dict[str, Any]:

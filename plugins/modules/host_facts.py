@@ -74,6 +74,10 @@ ansible_facts:
           description: Listening sockets, with protocol, address, port and process.
           type: list
           elements: dict
+        nameservers:
+          description: Name servers that the host's C(/etc/resolv.conf) lists.
+          type: list
+          elements: str
         unreachable:
           description: Addresses of O(reach) that did not answer.
           type: list
@@ -131,6 +135,16 @@ def listeners(lines: str) -> list[dict[str, Any]]:
     return found
 
 
+def nameservers(path: str = "/etc/resolv.conf") -> list[str]:
+    """Name servers of a resolv.conf(5); none where there is no such file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            words = [line.split() for line in stream]
+    except OSError:
+        return []
+    return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -167,6 +181,7 @@ def main() -> None:
                 "nft": version.group(1) if version else "",
                 "default_interface": routes[0].get("dev", "") if routes else "",
                 "listeners": listeners(run("ss", "-H", "-lntup")),
+                "nameservers": nameservers(),
                 "unreachable": unreachable,
             }
         }

@@ -27,6 +27,12 @@ options:
     type: list
     elements: str
     required: true
+  artifacts:
+    description:
+      - Artifacts in the controller's cache, as M(binary_cluster.networking.binary_cache) returns them. CoreDNS among
+        them is asked for its plugins; without it, what raw parts of the Corefile name is not judged here.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""

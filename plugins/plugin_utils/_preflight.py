@@ -26,7 +26,7 @@ OLDEST_ANSIBLE = (2, 19)
 OLDEST_NFT = (1, 0, 1)
 CLOCK_SKEW = 5.0
 # Links that the collection or a CNI plugin made: their addresses are the pod network's own.
-OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|veth.*|lo)$")
+OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|veth.*|coredns0|lo)$")
 # What an encapsulation adds to a packet, in bytes, over IPv4.
 OVERHEAD = {"vxlan": 50, "udp": 28, "host-gw": 0}
 # What every host must take (RFC 791).
@@ -68,7 +68,8 @@ class Inventory:
     """All hosts, their groups, the roles that will run and what each of them accepts.
 
     ``specs`` maps a role to the options of its argument_specs; ``faults`` are those found while
-    the inventory was read.
+    the inventory was read. ``coredns_plugins`` are those of the build that will run; empty where it
+    was not asked.
     """
 
     hosts: Mapping[str, Host]
@@ -76,6 +77,7 @@ class Inventory:
     specs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ansible: str = "2.19"
     networks: Sequence[str] = ("flannel",)
+    coredns_plugins: Sequence[str] = ()
     faults: Sequence[Fault] = ()
 
     def value(self, name: str, default: Any = None) -> Any:
@@ -93,10 +95,10 @@ class Inventory:
 Check = Callable[[Inventory], Iterable[Fault]]
 
 
-def check(inventory: Inventory) -> list[Fault]:
+def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:
     """All faults of an inventory; the same fault on several hosts counts once."""
     found: dict[tuple[str, str, str], Fault] = {}
-    for fault in [*inventory.faults, *(fault for one in CHECKS for fault in one(inventory))]:
+    for fault in [*inventory.faults, *(fault for one in (*CHECKS, *further) for fault in one(inventory))]:
         key = (fault.variable, str(fault.value), fault.remedy)
         earlier = found.get(key)
         hosts = (*earlier.hosts, *(h for h in fault.hosts if h not in earlier.hosts)) if earlier else fault.hosts
@@ -426,6 +428,9 @@ PORTS = (
     ("nodes", "flannel_health_port", 8471, "tcp", "flanneld"),
     ("nodes", "flannel_vxlan_port", 8472, "udp", "flanneld"),
     ("nodes", "flannel_udp_port", 8285, "udp", "flanneld"),
+    ("coredns", "coredns_health_port", 8180, "tcp", "coredns"),
+    ("coredns", "coredns_ready_port", 8181, "tcp", "coredns"),
+    ("coredns", "coredns_metrics_port", 9153, "tcp", "coredns"),
     # In the pods' own namespaces, where nobody else is.
     ("nodes", "verify_port", 18080, "pod", ""),
 )

@@ -1,0 +1,215 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: coredns_node
+short_description: This host's CoreDNS, answering at the cluster's DNS address with its current configuration
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Gives the host a link with the address that CoreDNS answers at. It is a bridge without ports, which every
+    kernel has; the address is reached from the host and from its pods, and from nowhere else.
+  - Starts or restarts CoreDNS where that is due, reloads it where another configuration than O(version) is
+    what answers, and waits until this one does. CoreDNS is asked over DNS (V(version.bind), class CH), so
+    a reload that was lost on the way is made up for.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+options:
+  state:
+    description: Whether this host has the link, and CoreDNS answers.
+    type: str
+    choices: [present, absent]
+    default: present
+  link:
+    description: Name of the link.
+    type: str
+    default: coredns0
+  address:
+    description: Address of the link. Required for O(state=present).
+    type: str
+  port:
+    description: Port that CoreDNS listens on.
+    type: int
+    default: 53
+  version:
+    description: Version of the configuration, as CoreDNS is to give it. Required for O(state=present).
+    type: str
+  restart_required:
+    description: Whether the running process is not the configured one, as M(binary_cluster.networking.daemon) says.
+    type: bool
+    default: false
+  reload_required:
+    description: Whether the process has yet to read its files, as M(binary_cluster.networking.daemon) says.
+    type: bool
+    default: false
+  wait:
+    description: Seconds to wait until CoreDNS answers with O(version).
+    type: int
+    default: 30
+"""
+
+EXAMPLES = r"""
+---
+- name: CoreDNS answers
+  binary_cluster.networking.coredns_node:
+    address: 10.0.0.2
+    version: 3f786850e387550f
+
+- name: The link is gone
+  binary_cluster.networking.coredns_node:
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, a sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["link coredns0", "address 10.0.0.2/32 on coredns0", "start coredns"]
+"""
+
+import ipaddress
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns, _iproute, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+UNIT = "coredns"
+OWNER = "coredns-node"
+LINKS = "links"
+TRIES = 3
+
+
+class NodeError(Exception):
+    """The node's CoreDNS is not as wanted; the message says what is in the way."""
+
+
+def plan(links: list[dict[str, Any]], name: str, address: str) -> tuple[list[str], list[str]]:
+    """Lines that give the link its address, and lines that take away what else it has.
+
+    The second come last: until CoreDNS has moved, it may still be asked at an earlier address.
+    """
+    wanted = str(ipaddress.ip_interface(address))
+    link = next((link for link in links if link["ifname"] == name), None)
+    if link is None:
+        return [f"link add name {name} type bridge", f"address add {wanted} dev {name}", f"link set dev {name} up"], []
+    if link.get("linkinfo", {}).get("info_kind") != "bridge":
+        raise NodeError(f"{name} is a link of another kind, so somebody else's")
+    held = [
+        f"{entry['local']}/{entry['prefixlen']}" for entry in link.get("addr_info", ()) if entry.get("scope") != "link"
+    ]
+    missing = [] if wanted in held else [f"address add {wanted} dev {name}"]
+    if "UP" not in link.get("flags", ()):
+        missing.append(f"link set dev {name} up")
+    return missing, [f"address delete {former} dev {name}" for former in held if former != wanted]
+
+
+class Node:
+    """The link and the CoreDNS of this host."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.params = module.params
+        self.kernel = _iproute.IpRoute(module.run_command)
+        self.ledger = Ledger(OWNER)
+        self.actions: list[str] = []
+
+    def change(self, lines: list[str]) -> None:
+        """Carry out lines of a batch of ip."""
+        self.actions += lines
+        if not self.module.check_mode:
+            self.kernel.change(lines)
+
+    def version(self) -> str | None:
+        """Version of the configuration that answers; None where nothing does."""
+        try:
+            told = _dns.ask(self.params["address"], self.params["port"], "version.bind", "TXT", "CH", timeout=0.5)
+        except (OSError, _dns.DnsError):
+            return None
+        return told.values[0] if told.values else told.rcode
+
+    def operation(self) -> str:
+        """What systemd has to do; empty where the right configuration answers."""
+        if not _systemd.show(self.module.run_command, UNIT).active:
+            return "start"
+        if self.params["restart_required"]:
+            return "restart"
+        # A busy machine may take its time; one answer decides.
+        current = any(self.version() == self.params["version"] for _try in range(TRIES))
+        return "" if current and not self.params["reload_required"] else "reload"
+
+    def wait(self) -> None:
+        """Wait until the right configuration answers."""
+        until = time.monotonic() + self.params["wait"]
+        while (version := self.version()) != self.params["version"]:
+            if time.monotonic() > until:
+                what = f"answers with configuration {version}" if version else "does not answer"
+                where = f"{self.params['address']} port {self.params['port']}"
+                raise NodeError(f"{what} at {where} after {self.params['wait']} s; its last lines:\n{self.log()}")
+            time.sleep(0.05)
+
+    def log(self) -> str:
+        """The last lines CoreDNS wrote."""
+        _code, out, _err = self.module.run_command(["journalctl", "-u", UNIT, "-n", "8", "--no-pager", "-o", "cat"])
+        return str(out).strip()
+
+
+def present(node: Node) -> None:
+    """Give the host the link, and have CoreDNS answer there."""
+    name = node.params["link"]
+    missing, superfluous = plan(node.kernel.links(), name, node.params["address"])
+    if not node.module.check_mode:
+        node.ledger.record(LINKS, name, {})
+    node.change(missing)
+    operation = node.operation()
+    if operation:
+        node.actions.append(f"{operation} {UNIT}")
+        if not node.module.check_mode:
+            _systemd.command(node.module.run_command, operation, UNIT)
+            node.wait()
+            _systemd.refreshed(Ledger(UNIT))
+    node.change(superfluous)
+
+
+def absent(node: Node) -> None:
+    """Remove the link, if it was made for CoreDNS."""
+    there = {link["ifname"] for link in node.kernel.links()}
+    for name in node.ledger.names(LINKS):
+        node.change([f"link delete dev {name}"] if name in there else [])
+        if not node.module.check_mode:
+            node.ledger.forget(LINKS, name)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "link": {"type": "str", "default": "coredns0"},
+            "address": {"type": "str"},
+            "port": {"type": "int", "default": 53},
+            "version": {"type": "str"},
+            "restart_required": {"type": "bool", "default": False},
+            "reload_required": {"type": "bool", "default": False},
+            "wait": {"type": "int", "default": 30},
+        },
+        required_if=[("state", "present", ["address", "version"])],
+        supports_check_mode=True,
+    )
+    node = Node(module)
+    try:
+        present(node) if module.params["state"] == "present" else absent(node)
+    except (NodeError, _iproute.KernelError, _systemd.ServiceError) as error:
+        module.fail_json(msg=f"coredns: {error}", actions=node.actions)
+    module.exit_json(changed=bool(node.actions), actions=node.actions)
+
+
+if __name__ == "__main__":
+    main()

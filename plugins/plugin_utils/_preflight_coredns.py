@@ -1,0 +1,263 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""What can be wrong with the names of a cluster, told before the first host changes."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns_records
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _corefile
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    Check,
+    Fault,
+    Host,
+    Inventory,
+    _foreign_networks,
+    _integer,
+    _network,
+    _pods,
+)
+
+EVERY_ADDRESS = ("0.0.0.0", "*", "::")
+PORTS = {"dns": 53, "tls": 853}
+CHECKS: list[Check] = []
+
+
+def _check(check: Callable[[Inventory], Iterator[Fault]]) -> Check:
+    """A check that is made where a host serves names."""
+
+    @wraps(check)
+    def guarded(inventory: Inventory) -> Iterator[Fault]:
+        return check(inventory) if "coredns" in inventory.specs else iter(())
+
+    CHECKS.append(guarded)
+    return guarded
+
+
+def _address(inventory: Inventory) -> tuple[str, str]:
+    """Variable that says where names are served, and the address; empty where it cannot be told."""
+    for name in ("coredns_address", "cluster_dns_address"):
+        if inventory.value(name):
+            return name, str(inventory.value(name))
+    services = _network(inventory, "cluster_service_cidr")
+    return "cluster_service_cidr", str(services[2]) if services and services.num_addresses >= 4 else ""
+
+
+def _port(inventory: Inventory) -> int:
+    return _integer(inventory.value("coredns_port", 53)) or 0
+
+
+# --- where names are served ------------------------------------------------------------
+
+
+@_check
+def service_network_has_room(inventory: Inventory) -> Iterator[Fault]:
+    services = _network(inventory, "cluster_service_cidr")
+    if services and services.num_addresses < 4:
+        remedy = "has no room for the addresses of the API and of the DNS server; take a /29 or larger"
+        yield Fault("cluster_service_cidr", services, remedy)
+
+
+@_check
+def address_is_the_servers_own(inventory: Inventory) -> Iterator[Fault]:
+    variable, told = _address(inventory)
+    if not told:
+        return
+    try:
+        address = ipaddress.IPv4Address(told)
+    except ValueError:
+        yield Fault(variable, told, "not an IPv4 address such as 10.0.0.2")
+        return
+    pods, services = _pods(inventory), _network(inventory, "cluster_service_cidr")
+    if pods and address in pods:
+        hint = f", such as {services[2]} of the service network" if services and services.num_addresses >= 4 else ""
+        yield Fault(variable, told, f"inside the pods' network {pods}; take an address outside of it{hint}")
+    if services and address in (services[0], services[1], services[-1]):
+        remedy = f"the first address of {services} is the API's, its ends are nobody's; take one such as {services[2]}"
+        yield Fault(variable, told, remedy)
+    if address.is_loopback or address.is_multicast or address.is_unspecified:
+        yield Fault(variable, told, "not an address that pods can reach; take one such as 10.0.0.2")
+    for host in inventory.members("coredns"):
+        for link, network in _foreign_networks(host):
+            if address in network and variable != "cluster_service_cidr":
+                remedy = f"in {network}, the network of {link}; take an address that no network of a host has"
+                yield Fault(variable, told, remedy, (host.name,))
+
+
+@_check
+def further_addresses_are_the_hosts(inventory: Inventory) -> Iterator[Fault]:
+    for host in inventory.members("coredns"):
+        held = {
+            address.partition("/")[0]
+            for details in host.facts.get("interfaces", {}).values()
+            for address in details["addresses"]
+        }
+        for number, address in enumerate(host.variables.get("coredns_listen", ())):
+            if host.facts and str(address) not in held:
+                remedy = f"on none of the host's interfaces; it has {', '.join(sorted(held))}"
+                yield Fault(f"coredns_listen[{number}]", address, remedy, (host.name,))
+
+
+@_check
+def nobody_else_answers_there(inventory: Inventory) -> Iterator[Fault]:
+    port = _port(inventory)
+    if not 1 <= port <= 65535:
+        yield Fault("coredns_port", inventory.value("coredns_port"), "a port is a number from 1 to 65535")
+        return
+    variable, own = _address(inventory)
+    for host in inventory.members("coredns"):
+        places = {own: variable, **{str(one): "coredns_listen" for one in host.variables.get("coredns_listen", ())}}
+        for listener in host.facts.get("listeners", ()):
+            if listener["port"] != port or listener["process"] in ("", "coredns"):
+                continue
+            for address, name in places.items():
+                if listener["address"] in (*EVERY_ADDRESS, address):
+                    where = f"{listener['protocol']}/{port}"
+                    remedy = f"{where} is taken by {listener['process']}; stop that, or bind it to other addresses"
+                    yield Fault(name, address, remedy, (host.name,))
+
+
+# --- where names come from -------------------------------------------------------------
+
+
+def _zones(inventory: Inventory) -> list[Mapping[str, Any]]:
+    zones = inventory.value("coredns_zones", ())
+    return [zone for zone in zones if isinstance(zone, Mapping)] if isinstance(zones, Sequence) else []
+
+
+@_check
+def zones_are_told_once_and_legal(inventory: Inventory) -> Iterator[Fault]:
+    places: dict[str, str] = {}
+    for number, zone in enumerate(_zones(inventory)):
+        for position, name in enumerate(zone.get("names") or ()):
+            place = f"coredns_zones[{number}].names[{position}]"
+            try:
+                found = _dns_records.zones([name])
+                if "/" not in str(name) and found != ["."]:
+                    _dns_records.legal_name(name)
+            except _dns_records.RecordError as error:
+                yield Fault(place, name, error.remedy)
+                continue
+            except ValueError as error:
+                yield Fault(place, name, f"neither a domain nor a network: {error}")
+                continue
+            for one in found:
+                if one in places:
+                    yield Fault(place, name, f"{places[one]} serves {one} too; give all its sources there")
+                places.setdefault(one, place)
+
+
+@_check
+def records_are_legal(inventory: Inventory) -> Iterator[Fault]:
+    own = inventory.value("coredns_records") or ()
+    cluster = [inventory.value(f"cluster_{name}") for name in ("dns_domain", "service_cidr", "pod_cidr")]
+    told: list[tuple[str, Any, Any]] = [("coredns_records", own, cluster)]
+    told += [
+        (f"coredns_zones[{number}].records", zone.get("records") or (), zone.get("names") or ())
+        for number, zone in enumerate(_zones(inventory))
+    ]
+    for where, items, names in told:
+        records, faults = _dns_records.read(items, where)
+        for fault in faults:
+            yield Fault(fault.place, fault.value, fault.remedy)
+        try:
+            among = _dns_records.zones([name for name in names if name])
+        except ValueError:
+            continue  # told elsewhere
+        for record in records:
+            if _dns_records.zone_of(record.name, among) is None:
+                yield Fault(where, record.name, f"in none of the zones {', '.join(among)}; name it in one of them")
+
+
+@_check
+def sources_are_whole(inventory: Inventory) -> Iterator[Fault]:
+    wanted: list[tuple[str, Any]] = [("coredns_kubernetes", inventory.value("coredns_kubernetes") or {})]
+    files: list[tuple[str, Any]] = []
+    for number, zone in enumerate(_zones(inventory)):
+        where = f"coredns_zones[{number}]"
+        wanted.append((f"{where}.kubernetes", zone.get("kubernetes") or {}))
+        files += [(f"{where}.files.{name}", path) for name, path in (zone.get("files") or {}).items()]
+        files.append((f"{where}.forward.ca", (zone.get("forward") or {}).get("ca")))
+    for where, source in wanted:
+        if source and bool(source.get("kubeconfig")) == bool(source.get("endpoint")):
+            yield Fault(where, ", ".join(source), "give kubeconfig, or endpoint with certificate, key and ca")
+        given = [name for name in ("certificate", "key", "ca") if source.get(name)]
+        if given and len(given) < 3:
+            yield Fault(where, ", ".join(given), "certificate, key and ca go together")
+        files += [(f"{where}.{name}", source.get(name)) for name in ("kubeconfig", "certificate", "key", "ca")]
+    for where, path in files:
+        if path and not Path(path).expanduser().is_file():
+            yield Fault(where, path, "there is no such file on the controller")
+
+
+@_check
+def queries_do_not_come_back(inventory: Inventory) -> Iterator[Fault]:
+    port = _port(inventory)
+    own = {(_address(inventory)[1], port)}
+    for host in inventory.members("coredns"):
+        own |= {(str(address), port) for address in host.variables.get("coredns_listen", ())}
+    name = "coredns_upstreams" if inventory.value("coredns_upstreams") else "cluster_dns_upstreams"
+    told = [(f"{name}[{number}]", server) for number, server in enumerate(inventory.value(name) or ())]
+    for number, zone in enumerate(_zones(inventory)):
+        servers = (zone.get("forward") or {}).get("to") or ()
+        told += [(f"coredns_zones[{number}].forward.to[{position}]", server) for position, server in enumerate(servers)]
+    remedy = "CoreDNS itself answers there, and would ask itself for ever; give a server of others"
+    for where, server in told:
+        if str(server).startswith("/"):
+            for host in inventory.members("coredns"):
+                looped = [one for one in _nameservers(host, str(server)) if (one, 53) in own]
+                if looped:
+                    yield Fault(where, f"{server} ({looped[0]})", remedy, (host.name,))
+            continue
+        upstream = _upstream(str(server))
+        if upstream is None:
+            yield Fault(where, server, "not an address, with a port or without, such as 192.0.2.53 or tls://192.0.2.53")
+        elif upstream in own:
+            yield Fault(where, server, remedy)
+
+
+def _nameservers(host: Host, path: str) -> Sequence[str]:
+    return host.facts.get("nameservers", ()) if path == "/etc/resolv.conf" else ()
+
+
+def _upstream(server: str) -> tuple[str, int] | None:
+    """Address and port of an upstream; None where it is not one."""
+    scheme, mark, rest = server.partition("://")
+    scheme, rest = (scheme, rest) if mark else ("dns", server)
+    rest = rest.partition("%")[0] if scheme == "tls" else rest
+    host, port = rest, ""
+    if rest.startswith("["):
+        host, _mark, port = rest[1:].partition("]")
+        port = port.lstrip(":")
+    elif rest.count(":") == 1:
+        host, _mark, port = rest.partition(":")
+    try:
+        return str(ipaddress.ip_address(host)), int(port or PORTS[scheme])
+    except (ValueError, KeyError):
+        return None
+
+
+@_check
+def plugins_are_in_the_build(inventory: Inventory) -> Iterator[Fault]:
+    if not inventory.coredns_plugins:
+        return
+    raw = [("coredns_blocks", inventory.value("coredns_blocks") or "", 1)]
+    raw += [
+        (f"coredns_zones[{number}].extra", zone.get("extra") or "", 0) for number, zone in enumerate(_zones(inventory))
+    ]
+    for where, text, depth in raw:
+        for name in _corefile.plugins_named(str(text), depth):
+            if name not in inventory.coredns_plugins:
+                close = difflib.get_close_matches(name, inventory.coredns_plugins, n=1)
+                hint = f"did you mean {close[0]}?" if close else "coredns -plugins lists those it has"
+                yield Fault(where, name, f"this build of CoreDNS has no such plugin; {hint}")
