@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 TYPES = ("A", "AAAA", "CNAME", "PTR", "SRV", "TXT")
+# Of these, CoreDNS reads the key of the name and none below it.
+AT_NAME = ("CNAME", "PTR")
 DEFAULT_TTL = 300
 LARGEST_TTL = 2**31 - 1  # RFC 2181, section 8
 LONGEST_TEXT = 1024
@@ -63,24 +65,26 @@ class Record:
 # --- judging ---------------------------------------------------------------------------
 
 
-def read(items: Sequence[Mapping[str, Any]], where: str = "records") -> tuple[list[Record], list[RecordError]]:
-    """The records of a list, and all its faults, each with a place such as ``records[3].value``."""
-    records: list[Record] = []
+def read(
+    items: Sequence[Mapping[str, Any]], where: str = "records", partial: bool = False
+) -> tuple[dict[Record, str], list[RecordError]]:
+    """The records of a list with the place of each, such as ``records[3]``, and all faults of the list.
+
+    With ``partial``, a record without a value is one, too; its value is empty.
+    """
+    records: dict[Record, str] = {}
     faults: list[RecordError] = []
-    places: dict[Record, str] = {}
     for number, item in enumerate(items):
         place = f"{where}[{number}]"
         try:
-            record = _record(item)
+            record = _record(item, partial)
         except RecordError as error:
             faults.append(RecordError(f"{place}.{error.place}", error.value, error.remedy))
             continue
-        if record in places:
-            faults.append(RecordError(place, record, f"the same as {places[record]}"))
-            continue
-        places[record] = place
-        records.append(record)
-    return records, [*faults, *_conflicts(records, places)]
+        if record in records:
+            faults.append(RecordError(place, record, f"the same as {records[record]}"))
+        records.setdefault(record, place)
+    return records, [*faults, *([] if partial else _conflicts(records))]
 
 
 def legal_name(name: Any, part: str = "name") -> str:
@@ -98,7 +102,7 @@ def legal_name(name: Any, part: str = "name") -> str:
     return folded
 
 
-def _record(item: Mapping[str, Any]) -> Record:
+def _record(item: Mapping[str, Any], partial: bool) -> Record:
     kind = str(item.get("type") or "A").upper()
     if kind not in TYPES:
         raise RecordError("type", kind, f"not one of {', '.join(TYPES)}")
@@ -113,7 +117,8 @@ def _record(item: Mapping[str, Any]) -> Record:
     name = item.get("name") or ""
     if kind == "PTR":
         name = _reverse_name(str(name))
-    return Record(legal_name(name), kind, _value(kind, item.get("value")), ttl)
+    value = item.get("value")
+    return Record(legal_name(name), kind, "" if partial and value is None else _value(kind, value), ttl)
 
 
 def _reverse_name(name: str) -> str:
@@ -162,10 +167,10 @@ def _service(told: str) -> str:
     raise RecordError("value", told, f"the target is a name, which then has the address {words[3]}")
 
 
-def _conflicts(records: Sequence[Record], places: Mapping[Record, str]) -> Iterator[RecordError]:
+def _conflicts(places: Mapping[Record, str]) -> Iterator[RecordError]:
     """What cannot stand together: a CNAME beside anything (RFC 1034, 3.6.2), two TTLs in one set (RFC 2181, 5.2)."""
     by_name: dict[str, list[Record]] = {}
-    for record in records:
+    for record in places:
         for other in by_name.get(record.name, ()):
             if "CNAME" in (record.type, other.type):
                 remedy = f"{places[other]} has the name too, and a CNAME stands alone"
@@ -182,9 +187,9 @@ def _conflicts(records: Sequence[Record], places: Mapping[Record, str]) -> Itera
 
 
 def skydns_key(record: Record, path: str, owner: str) -> str:
-    """The key of a record. CoreDNS looks for a CNAME at the name's own key, for others below it, too."""
+    """The key of a record. Several of a name are below its key, but for types that CoreDNS looks for at it alone."""
     key = name_key(record.name, path)
-    if record.type == "CNAME":
+    if record.type in AT_NAME:
         return key
     mark = hashlib.sha256(f"{owner}\0{record.value}".encode()).hexdigest()[:8]
     return f"{key}/{record.type.lower()}-{mark}"
@@ -196,11 +201,12 @@ def name_key(name: str, path: str) -> str:
 
 
 def skydns_value(record: Record, owner: str) -> str:
-    """The value of a record's key. CoreDNS ignores the member ``owner``.
+    """The value of a record's key.
 
-    The group keeps the records of the names below out of the answers for this name.
+    The group keeps the records of the names below out of the answers for this name. CoreDNS does not know
+    the members owner and type, and leaves them alone.
     """
-    value: dict[str, Any] = {"group": record.name, "owner": owner, "ttl": record.ttl}
+    value: dict[str, Any] = {"group": record.name, "owner": owner, "ttl": record.ttl, "type": record.type}
     if record.type == "TXT":
         value["text"] = record.value
     elif record.type == "SRV":
@@ -209,6 +215,17 @@ def skydns_value(record: Record, owner: str) -> str:
     else:
         value["host"] = record.value
     return json.dumps(value, sort_keys=True)
+
+
+def from_skydns(value: str) -> Record | None:
+    """The record that :func:`skydns_value` made a value of; None where it did not."""
+    if skydns_owner(value) is None:
+        return None
+    found = json.loads(value)
+    told = found.get("host", found.get("text", ""))
+    if found["type"] == "SRV":
+        told = f"{found['priority']} {found['weight']} {found['port']} {told}"
+    return Record(found["group"], found["type"], told, found["ttl"])
 
 
 def skydns_owner(value: str) -> str | None:
@@ -220,8 +237,20 @@ def skydns_owner(value: str) -> str | None:
     return str(found["owner"]) if isinstance(found, dict) and "owner" in found else None
 
 
+def skydns_keys(records: Mapping[Record, str], path: str, owner: str) -> tuple[dict[str, Record], list[RecordError]]:
+    """Records by key, and those that have no key of their own. ``records`` is what :func:`read` returned."""
+    keys: dict[str, Record] = {}
+    faults = []
+    for record, place in records.items():
+        other = keys.setdefault(skydns_key(record, path, owner), record)
+        if other is not record:
+            remedy = f"CoreDNS serves one {record.type} record of a name from etcd, and {records[other]} is that"
+            faults.append(RecordError(f"{place}.name", record.name, remedy))
+    return keys, faults
+
+
 def skydns_faults(
-    wanted: Mapping[str, Record], others: Iterable[str], path: str, places: Mapping[str, str]
+    wanted: Mapping[str, Record], others: Iterable[str], path: str, places: Mapping[Record, str]
 ) -> Iterator[RecordError]:
     """What SkyDNS would answer wrongly.
 
@@ -237,10 +266,10 @@ def skydns_faults(
         pieces = key.split("/")
         parents.update({"/".join(pieces[:count]): key for count in range(2, len(pieces))})
     for key, record in wanted.items():
-        place, own = f"{places[key]}.name", name_key(record.name, path)
+        place, own = f"{places[record]}.name", name_key(record.name, path)
         if record.type == "CNAME" and key in parents:
             yield RecordError(place, record.name, f"{parents[key]} is below it, and would hide the CNAME")
-        if record.type != "CNAME" and own in keys:
+        if record.type not in AT_NAME and own in keys:
             yield RecordError(place, record.name, f"would hide what is at {own}; remove that")
         if record.type == "SRV" and kinds[record.name] & {"A", "AAAA"}:
             remedy = "has addresses too, which SkyDNS gives as SRV; take another name, such as _https._tcp.www"
@@ -278,14 +307,14 @@ def zone_of(name: str, among: Iterable[str]) -> str | None:
     return max(holding, key=len, default=None)
 
 
-def zone_files(records: Sequence[Record], among: Sequence[str], server: str, ttl: int = 30) -> dict[str, str]:
+def zone_files(records: Iterable[Record], among: Sequence[str], server: str, ttl: int = 30) -> dict[str, str]:
     """Zone files of all the zones, by zone; an address gets its PTR record where its reverse zone is here.
 
     ``server`` is the name of the server, ``ttl`` how long a name that does not exist is remembered.
     """
-    named = {record.name for record in records if record.type == "PTR"}
     everything = list(records)
-    for record in records:
+    named = {record.name for record in everything if record.type == "PTR"}
+    for record in list(everything):
         if record.type in ("A", "AAAA"):
             pointer = ipaddress.ip_address(record.value).reverse_pointer
             if pointer not in named:

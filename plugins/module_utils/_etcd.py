@@ -25,6 +25,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# etcd's default for --max-txn-ops.
+MOST_OPERATIONS = 128
+
 ARGUMENTS: dict[str, Any] = {
     "endpoints": {"type": "list", "elements": "str", "default": ["https://127.0.0.1:2379"]},
     "ca_cert": {"type": "path"},
@@ -217,6 +220,17 @@ class Client:
     def delete(self, key: str) -> None:
         """Remove a key."""
         self.call("/v3/kv/deleterange", {"key": _encode(key)})
+
+    def write(self, changes: dict[str, str | None]) -> None:
+        """Set keys, and remove those whose value is None; as many at once as etcd takes, and all or none of those."""
+        operations = [
+            {"requestDeleteRange": {"key": _encode(key)}}
+            if value is None
+            else {"requestPut": {"key": _encode(key), "value": _encode(value)}}
+            for key, value in changes.items()
+        ]
+        for start in range(0, len(operations), MOST_OPERATIONS):
+            self.call("/v3/kv/txn", {"success": operations[start : start + MOST_OPERATIONS]})
 
     def lease_ttl(self, lease: int) -> int:
         """Seconds a lease still has; -1 for one that is over."""

@@ -1,0 +1,226 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dns_record
+short_description: DNS records in etcd, where CoreDNS finds them
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Puts and removes records in the form of SkyDNS, which CoreDNS' plugin C(etcd) serves at once, without a reload.
+  - A list of any length is one call. Records of other owners, and keys made by hand, stay as they are; what would
+    give wrong answers beside them is refused.
+  - In check mode, an etcd that is not there yet, or not yet installed, counts as one without records.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+  - binary_cluster.networking._etcd
+notes:
+  - SkyDNS answers a name that has no record of its own with all records of the names below it. A zone's own
+    name has the records of C(apex.dns) in it.
+options:
+  records:
+    description: The records. There may be several of a name.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the record, without the zone's abbreviation. Of a PTR record, the address will do.
+        type: str
+        required: true
+      type:
+        description: Type of the record.
+        type: str
+        choices: [A, AAAA, CNAME, PTR, SRV, TXT]
+        default: A
+      value:
+        description:
+          - Value of the record as in a zone file, names without the final dot. For SRV that is priority, weight,
+            port and target.
+          - Required for O(state=present). For O(state=absent), all records of the name and type go without it.
+        type: str
+      ttl:
+        description: Seconds for which the record may be kept.
+        type: int
+        default: 300
+  state:
+    description: Whether the records are there.
+    type: str
+    choices: [present, absent]
+    default: present
+  owner:
+    description: Who the records belong to. Only records of this owner are ever changed or removed.
+    type: str
+    default: ansible
+  purge:
+    description: Whether other records of this owner go. Only with O(state=present).
+    type: bool
+    default: false
+  path:
+    description: Key that all records are below.
+    type: str
+    default: /skydns
+"""
+
+EXAMPLES = r"""
+---
+- name: Names of the registry are served
+  binary_cluster.networking.dns_record:
+    ca_cert: /etc/coredns/pki/etcd-ca.crt
+    client_cert: /etc/coredns/pki/etcd.crt
+    client_key: /etc/coredns/pki/etcd.key
+    owner: registry
+    purge: true
+    records:
+      - {name: registry.cluster.local, value: 192.0.2.21}
+      - {name: registry.cluster.local, value: 192.0.2.22}
+      - {name: 192.0.2.21, type: PTR, value: registry.cluster.local}
+      - {name: _https._tcp.registry.cluster.local, type: SRV, value: 10 100 5000 registry.cluster.local}
+      - {name: images.cluster.local, type: CNAME, value: registry.cluster.local, ttl: 60}
+
+- name: One of its addresses is not served any more
+  binary_cluster.networking.dns_record:
+    owner: registry
+    state: absent
+    records:
+      - {name: registry.cluster.local, value: 192.0.2.22}
+
+- name: Nothing of it is served any more
+  binary_cluster.networking.dns_record:
+    owner: registry
+    purge: true
+"""
+
+RETURN = r"""
+added:
+  description: Records that were put, as lines of a zone file.
+  returned: always
+  type: list
+  elements: str
+  sample: ["registry.cluster.local. 300 IN A 192.0.2.21"]
+removed:
+  description: Records that were removed, as lines of a zone file.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns_records, _etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns_records import Record, RecordError
+
+Changes = dict[str, "str | None"]
+
+
+def plan_present(wanted: Mapping[str, Record], found: Mapping[str, str], owner: str, purge: bool) -> Changes:
+    """Keys to write with their values; None for those to remove."""
+    changes: Changes = {}
+    for key, record in wanted.items():
+        value = _dns_records.skydns_value(record, owner)
+        if found.get(key) != value:
+            changes[key] = value
+    for key, value in found.items():
+        if purge and key not in wanted and _dns_records.skydns_owner(value) == owner:
+            changes[key] = None
+    return changes
+
+
+def plan_absent(described: Iterable[Record], found: Mapping[str, str], owner: str) -> Changes:
+    """Keys to remove: those of the owner that the records describe."""
+    changes: Changes = {}
+    for key, value in found.items():
+        held = _dns_records.from_skydns(value)
+        if held and _dns_records.skydns_owner(value) == owner:
+            for record in described:
+                if (held.name, held.type) == (record.name, record.type) and record.value in ("", held.value):
+                    changes[key] = None
+    return changes
+
+
+def refusals(
+    wanted: Mapping[str, Record], places: Mapping[Record, str], found: Mapping[str, str], changes: Changes, params: Any
+) -> list[RecordError]:
+    """Wanted records that would take the key of somebody else, or give wrong answers beside what is there."""
+    owner, path = params["owner"], params["path"]
+    taken = [
+        RecordError(f"{places[record]}.name", record.name, f"{key} is there, and not of owner {owner}")
+        for key, record in wanted.items()
+        if key in found and _dns_records.skydns_owner(found[key]) != owner
+    ]
+    stay = [key for key in found if changes.get(key, "") is not None and key not in wanted]
+    return [*taken, *_dns_records.skydns_faults(wanted, stay, path, places)]
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **_etcd.ARGUMENTS,
+            "records": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "type": {"type": "str", "choices": list(_dns_records.TYPES), "default": "A"},
+                    "value": {"type": "str"},
+                    "ttl": {"type": "int", "default": _dns_records.DEFAULT_TTL},
+                },
+            },
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "owner": {"type": "str", "default": "ansible"},
+            "purge": {"type": "bool", "default": False},
+            "path": {"type": "str", "default": "/skydns"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    present, owner, path = params["state"] == "present", params["owner"], params["path"].rstrip("/")
+    records, faults = _dns_records.read(params["records"], partial=not present)
+    if faults:
+        module.fail_json(msg="\n".join(map(str, faults)))
+    client = None
+    try:
+        client = _etcd.Client.of(params)
+        found = {key: entry["value"] for key, entry in client.under(f"{path}/").items()}
+    except _etcd.EtcdError as error:
+        if not module.check_mode:
+            module.fail_json(msg=str(error))
+        found = {}
+    if present:
+        wanted, faults = _dns_records.skydns_keys(records, path, owner)
+        changes = plan_present(wanted, found, owner, params["purge"])
+        faults += refusals(wanted, records, found, changes, params)
+        if faults:
+            module.fail_json(msg="\n".join(map(str, faults)))
+    else:
+        changes = plan_absent(records, found, owner)
+    if client and changes and not module.check_mode:
+        try:
+            client.write(changes)
+        except _etcd.EtcdError as error:
+            module.fail_json(msg=str(error))
+    added = sorted(str(_dns_records.from_skydns(value)) for value in changes.values() if value is not None)
+    removed = sorted(str(_dns_records.from_skydns(found[key])) for key in changes if key in found)
+    module.exit_json(
+        changed=bool(changes),
+        added=added,
+        removed=removed,
+        diff={
+            "before_header": path,
+            "after_header": path,
+            "before": "".join(f"{one}\n" for one in removed),
+            "after": "".join(f"{one}\n" for one in added),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
