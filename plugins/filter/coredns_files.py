@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: coredns_files
 short_description: All files of CoreDNS from the structure that describes its zones
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Renders the Corefile and the zone files, and says which files of the controller go beside them.
   - The same structure gives the same files, byte for byte.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: nth_address
 short_description: An address of a network by its number
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - The first usable address of a service network is that of the API, and the second that of the DNS server.
 positional: number

@@ -25,9 +25,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns, _icmp
 
-PROTOCOLS = ("icmp", "tcp", "udp", "http", "mtu")
+# The last is not asked of pods: names are, of the DNS server.
+PROTOCOLS = ("icmp", "tcp", "udp", "http", "mtu", "dns")
 # Of IP and ICMP headers together, by IP version.
 HEADERS = {4: 28, 6: 48}
 SMALLEST = {4: 576, 6: 1280}
@@ -46,9 +47,31 @@ class Target:
     port: int
 
 
+@dataclass(frozen=True)
+class Question:
+    """A name to ask for. Its ``values`` are all it may have; none means any, or that it must not exist."""
+
+    name: str
+    type: str = "A"
+    values: tuple[str, ...] = ()
+    exists: bool = True
+
+
+@dataclass(frozen=True)
+class Names:
+    """What to ask of a DNS server, over UDP and TCP."""
+
+    server: str
+    port: int = 53
+    questions: tuple[Question, ...] = ()
+
+
 @dataclass
 class Outcome:
-    """What one probe found. ``cause`` is None where it went well; times in milliseconds."""
+    """What one probe found. ``cause`` is None where it went well; times in milliseconds.
+
+    The target of ``dns`` and ``dns-tcp`` is the name that was asked for.
+    """
 
     target: str
     protocol: str
@@ -242,6 +265,57 @@ def _source(target: Target, said: bytes) -> str:
     return str(answer["source"])
 
 
+async def ask(names: Names, asked: bytes, over_tcp: bool) -> bytes:
+    """Send a query; return the message that came back."""
+    if not over_tcp:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(Datagram, remote_addr=(names.server, names.port))
+        try:
+            transport.sendto(asked)
+            return await protocol.answer
+        finally:
+            transport.close()
+    reader, writer = await asyncio.open_connection(names.server, names.port)
+    try:
+        writer.write(len(asked).to_bytes(2, "big") + asked)
+        return await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+    finally:
+        writer.close()
+
+
+def fault(question: Question, told: _dns.Answer) -> str | None:
+    """What is wrong with an answer; None where nothing is."""
+    if told.rcode != ("NOERROR" if question.exists else "NXDOMAIN"):
+        if not question.exists and told.values:
+            return f"exists, with {', '.join(told.values)}; there is to be no such name"
+        return {"NXDOMAIN": "no such name", "REFUSED": "refused: the server has no zone for it"}.get(
+            told.rcode, told.rcode
+        )
+    if question.exists and not told.values:
+        return f"has no {question.type} record"
+    if question.values and set(told.values) != set(question.values):
+        return f"answered {', '.join(told.values)}, not {', '.join(question.values)}"
+    return None
+
+
+async def resolve(names: Names, question: Question, over_tcp: bool, timeout: float, tries: int) -> Outcome:
+    """Ask for a name, again before it counts as failed."""
+    outcome = Outcome(question.name, "dns-tcp" if over_tcp else "dns")
+    for attempt in range(1, tries + 1):
+        outcome.tries = attempt
+        asked = _dns.question(question.name, question.type)
+        began = time.monotonic()
+        try:
+            told = _dns.answer(await asyncio.wait_for(ask(names, asked, over_tcp), timeout), asked)
+            outcome.cause = fault(question, told)
+        except (OSError, ValueError, asyncio.TimeoutError, asyncio.IncompleteReadError) as error:
+            outcome.cause = f"{explain(error)} from {names.server}"
+        if outcome.cause is None:
+            outcome.ok, outcome.rtt_ms = True, round((time.monotonic() - began) * 1000, 3)
+            break
+    return outcome
+
+
 EXCHANGES: dict[str, Callable[[Target, Echoes], Awaitable[str | None]]] = {
     "tcp": connect,
     "udp": datagram,
@@ -286,22 +360,26 @@ async def path_mtu(target: Target, echoes: Echoes, mtu: int, timeout: float) -> 
 
 
 async def probe(
-    targets: Sequence[Target], protocols: Sequence[str], mtu: int, timeout: float, tries: int
+    targets: Sequence[Target], names: Names | None, protocols: Sequence[str], mtu: int, timeout: float, tries: int
 ) -> list[Outcome]:
-    """Probe all targets with all protocols at once."""
+    """Probe all targets with all protocols, and ask for all names, at once."""
     echoes = Echoes()
+    probes = [
+        path_mtu(target, echoes, mtu, timeout)
+        if protocol == "mtu"
+        else exchange(target, protocol, echoes, timeout, tries)
+        for target in targets
+        for protocol in protocols
+        if protocol != "dns"
+    ]
+    if names and "dns" in protocols:
+        probes += [
+            resolve(names, question, over_tcp, timeout, tries)
+            for question in names.questions
+            for over_tcp in (False, True)
+        ]
     try:
-        return list(
-            await asyncio.gather(
-                *(
-                    path_mtu(target, echoes, mtu, timeout)
-                    if protocol == "mtu"
-                    else exchange(target, protocol, echoes, timeout, tries)
-                    for target in targets
-                    for protocol in protocols
-                )
-            )
-        )
+        return list(await asyncio.gather(*probes))
     finally:
         echoes.close()
 
@@ -310,17 +388,23 @@ def probe_from(
     namespace: str,
     interface: str,
     targets: Sequence[Target],
+    names: Names | None,
     protocols: Sequence[str],
     timeout: float,
     tries: int,
 ) -> list[Outcome]:
     """Enter a namespace and probe from it. The calling thread stays there."""
     enter(namespace)
-    return probe_here(interface, targets, protocols, timeout, tries)
+    return probe_here(interface, targets, names, protocols, timeout, tries)
 
 
 def probe_here(
-    interface: str, targets: Sequence[Target], protocols: Sequence[str], timeout: float, tries: int
+    interface: str,
+    targets: Sequence[Target],
+    names: Names | None,
+    protocols: Sequence[str],
+    timeout: float,
+    tries: int,
 ) -> list[Outcome]:
     """Probe from the namespace this thread is in."""
-    return asyncio.run(probe(targets, protocols, interface_mtu(interface), timeout, tries))
+    return asyncio.run(probe(targets, names, protocols, interface_mtu(interface), timeout, tries))

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: coredns_node
 short_description: This host's CoreDNS, answering at the cluster's DNS address with its current configuration
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Gives the host a link with the address that CoreDNS answers at. It is a bridge without ports, which every
     kernel has; the address is reached from the host and from its pods, and from nowhere else.

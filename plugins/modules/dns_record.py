@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: dns_record
 short_description: DNS records in etcd, where CoreDNS finds them
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Puts and removes records in the form of SkyDNS, which CoreDNS' plugin C(etcd) serves at once, without a reload.
   - A list of any length is one call. Records of other owners, and keys made by hand, stay as they are; what would

@@ -67,11 +67,52 @@ options:
         type: int
         default: 18080
   protocols:
-    description: What to probe with. V(mtu) looks for the largest packet that arrives unfragmented.
+    description:
+      - What to probe with. V(mtu) looks for the largest packet that arrives unfragmented. V(dns) asks for O(names).
     type: list
     elements: str
-    choices: [icmp, tcp, udp, http, mtu]
-    default: [icmp, tcp, udp, http, mtu]
+    choices: [icmp, tcp, udp, http, mtu, dns]
+    default: [icmp, tcp, udp, http, mtu, dns]
+  names:
+    description: What to ask of a DNS server, over UDP and TCP, where O(protocols) has V(dns). Unset asks nothing.
+    type: dict
+    suboptions:
+      server:
+        description: Address of the server.
+        type: str
+        required: true
+      port:
+        description: Port of the server.
+        type: int
+        default: 53
+      unit:
+        description: systemd unit of the server, if it runs on this host. What it logged of a failure is told with it.
+        type: str
+        default: ""
+      questions:
+        description: The names.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          name:
+            description: Name to ask for.
+            type: str
+            required: true
+          type:
+            description: Type of the record.
+            type: str
+            choices: [A, AAAA, CNAME, PTR, SRV, TXT]
+            default: A
+          values:
+            description: The values it has. Without them, any will do.
+            type: list
+            elements: str
+            default: []
+          exists:
+            description: Whether there is such a name; otherwise the answer has to be NXDOMAIN.
+            type: bool
+            default: true
   timeout:
     description: Seconds to wait for an answer.
     type: float
@@ -136,7 +177,7 @@ outcomes:
   elements: dict
   contains:
     target:
-      description: Name of the probed pod.
+      description: Name of the probed pod, or the name that was asked for.
       type: str
     protocol:
       description: What it was probed with.
@@ -186,6 +227,7 @@ PROGRAMS = "/run/binary_cluster"
 RESPONDER = f"{PROGRAMS}/responder.py"
 INTERFACE = "eth0"
 FORWARDING = "/proc/sys/net/ipv4/ip_forward"
+QUESTIONS = ("A", "AAAA", "CNAME", "PTR", "SRV", "TXT")
 
 
 @contextlib.contextmanager
@@ -264,17 +306,43 @@ class Pod:
             os.rmdir(PROGRAMS)
 
     def probe(self) -> list[_probe.Outcome]:
-        """Probe all targets from the pod."""
+        """Probe all targets from the pod, and ask for all names."""
         params = self.module.params
         targets = [_probe.Target(**target) for target in params["targets"]]
-        return _probe.probe_from(
+        asked = params["names"]
+        names = asked and _probe.Names(
+            server=asked["server"],
+            port=asked["port"],
+            questions=tuple(
+                _probe.Question(one["name"], one["type"], tuple(one["values"]), one["exists"])
+                for one in asked["questions"]
+            ),
+        )
+        outcomes = _probe.probe_from(
             self.attachment.namespace,
             INTERFACE,
             targets,
+            names,
             params["protocols"],
             params["timeout"],
             params["tries"],
         )
+        if asked and asked["unit"]:
+            self._quote(asked["unit"], [outcome for outcome in outcomes if outcome.cause == "SERVFAIL"])
+        return outcomes
+
+    def _quote(self, unit: str, failed: list[_probe.Outcome]) -> None:
+        """Add what the server logged of a failure to its cause."""
+        if not failed:
+            return
+        _code, log, _err = self.module.run_command(
+            ["journalctl", f"--unit={unit}", "--since=-1min", "--output=cat", "--no-pager"]
+        )
+        for outcome in failed:
+            lines = [line for line in log.splitlines() if "[ERROR]" in line and f"{outcome.target}." in line]
+            outcome.cause = (
+                f"SERVFAIL: {lines[-1].partition('[ERROR] ')[2]}" if lines else "SERVFAIL; nothing is logged of it"
+            )
 
 
 def main() -> None:
@@ -299,6 +367,25 @@ def main() -> None:
                 "elements": "str",
                 "choices": list(_probe.PROTOCOLS),
                 "default": list(_probe.PROTOCOLS),
+            },
+            "names": {
+                "type": "dict",
+                "options": {
+                    "server": {"type": "str", "required": True},
+                    "port": {"type": "int", "default": 53},
+                    "unit": {"type": "str", "default": ""},
+                    "questions": {
+                        "type": "list",
+                        "elements": "dict",
+                        "required": True,
+                        "options": {
+                            "name": {"type": "str", "required": True},
+                            "type": {"type": "str", "choices": list(QUESTIONS), "default": "A"},
+                            "values": {"type": "list", "elements": "str", "default": []},
+                            "exists": {"type": "bool", "default": True},
+                        },
+                    },
+                },
             },
             "timeout": {"type": "float", "default": 1.0},
             "tries": {"type": "int", "default": 3},

@@ -14,6 +14,7 @@ The report is the dict that ``connectivity.json`` holds::
      "causes": [{"code", "node", "text", "fix", "pairs"}]}
 
 ``state`` is one of :data:`_condition.STATES`; ``compared`` is there where it was compared with an earlier one.
+The target of the protocols ``dns`` and ``dns-tcp`` is a name that was asked for, of any other a node.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ Report = dict[str, Any]
 # As many columns with figures in them fit a terminal; beyond, a cell is one character.
 WIDE = 10
 SIGNS = {"slow": "s", "flaky": "~", "mtu": "M", "failed": "X"}
+# Title of the column for the names that were asked for.
+DNS = "dns"
 
 
 def build(
@@ -62,7 +65,7 @@ def build(
             pairs.append(
                 {
                     "source": source,
-                    "target": node_of[outcome["target"]],
+                    "target": node_of.get(outcome["target"], outcome["target"]),
                     **{key: outcome[key] for key in ("protocol", "ok", "rtt_ms", "mtu", "tries", "cause")},
                 }
             )
@@ -78,6 +81,7 @@ def build(
                         "rtt_ms": None, "mtu": None, "tries": 0, "cause": why,
                     }
                     for protocol in protocols
+                    if protocol != "dns"
                 ]  # fmt: skip
     causes = _explain(pairs, pods, absent, addresses, evidence)
     _condition.classify(pairs)
@@ -117,7 +121,9 @@ def _explain(
     of_pods = _diagnosis.of_pods(pods, absent)
     by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for pair in pairs:
-        by_pair.setdefault((pair["source"], pair["target"]), []).append(pair)
+        # What went wrong with a name, the server told.
+        if not is_name(pair):
+            by_pair.setdefault((pair["source"], pair["target"]), []).append(pair)
     found: dict[_diagnosis.Cause, int] = {cause: 0 for cause, _nodes in of_pods}
     for (source, target), probes in by_pair.items():
         failed = [probe for probe in probes if not probe["ok"]]
@@ -161,23 +167,29 @@ def failures(report: Report) -> list[str]:
 
 
 def matrix(report: Report) -> str:
-    """The matrix for a terminal: from the nodes of the rows to those of the columns."""
+    """The matrix for a terminal: from the nodes of the rows to those of the columns, and to the DNS server."""
     names = [node["name"] for node in report["nodes"]]
     by_pair: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for pair in report["pairs"]:
-        by_pair.setdefault((pair["source"], pair["target"]), []).append(pair)
+        by_pair.setdefault((pair["source"], DNS if is_name(pair) else pair["target"]), []).append(pair)
+    targets = [*names, *([DNS] if any(map(is_name, report["pairs"])) else [])]
     wide = len(names) <= WIDE
-    cells = {(source, target): _cell(by_pair.get((source, target), ()), wide) for source in names for target in names}
-    head = names if wide else [str(number % 10) for number in range(1, len(names) + 1)]
+    cells = {(source, target): _cell(by_pair.get((source, target), ()), wide) for source in names for target in targets}
+    head = targets if wide else [*(str(number % 10) for number in range(1, len(names) + 1)), *targets[len(names) :]]
     first = max(map(len, names)) + (0 if wide else 4)
-    widths = [max(len(title), *(len(cells[source, name]) for source in names)) for title, name in zip(head, names)]
+    widths = [max(len(title), *(len(cells[source, name]) for source in names)) for title, name in zip(head, targets)]
     lines = [f"{'':{first}}  " + _row(head, widths, wide)]
     for number, source in enumerate(names, start=1):
         label = source if wide else f"{number:>3} {source}"
-        lines.append(f"{label:{first}}  " + _row([cells[source, target] for target in names], widths, wide))
+        lines.append(f"{label:{first}}  " + _row([cells[source, target] for target in targets], widths, wide))
     if not wide and set(cells.values()) & set(SIGNS.values()):
         lines.append("\n" + ", ".join(f"{sign} {state}" for state, sign in SIGNS.items()))
     return "\n".join(lines)
+
+
+def is_name(pair: Mapping[str, Any]) -> bool:
+    """Whether the target of a pair is a name that the DNS server was asked for."""
+    return str(pair["protocol"]).startswith("dns")
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], wide: bool) -> str:
@@ -204,12 +216,14 @@ def summary(report: Report) -> str:
     """The report in one line."""
     total = len(report["pairs"])
     passed = sum(pair["ok"] for pair in report["pairs"])
-    pairs = len({(pair["source"], pair["target"]) for pair in report["pairs"]})
+    pairs = len({(pair["source"], pair["target"]) for pair in report["pairs"] if not is_name(pair)})
+    names = len({pair["target"] for pair in report["pairs"] if is_name(pair)})
     states = [pair["state"] for pair in report["pairs"]]
     amiss = [f"{states.count(state)} {state}" for state in ("flaky", "slow") if state in states]
     verdict = "all passed" if passed == total else f"{total - passed} FAILED"
     return (
-        f"{report['backend']}: {len(report['nodes'])} nodes, {pairs} pairs, {total} probes, "
+        f"{report['backend']}: {len(report['nodes'])} nodes, {pairs} pairs, {f'{names} names, ' if names else ''}"
+        f"{total} probes, "
         f"{verdict}, in {report['duration_s']:.1f} s{'; ' if amiss else ''}{', '.join(amiss)}"
     )
 
