@@ -27,6 +27,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
     "etcd": ("etcd", {}),
     "seed": ("seed", {}),
     "verify": ("verify", {}),
+    "coredns": ("coredns", {}),
     "debian11": ("releases", {"LAB_SUITE": "bullseye"}),
     "debian13": ("releases", {"LAB_SUITE": "trixie"}),
 }

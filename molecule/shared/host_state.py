@@ -18,7 +18,7 @@ VOLATILE = re.compile(
     r"^/(proc|sys|dev|tmp|run|var/(log|cache|tmp|lib/(apt|dpkg|systemd|private|ucf|dbus))|home|root)(/|$)"
     # useradd and userdel keep a copy of the file they change.
     r"|^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$"
-    r"|^/etc/(\.pwd\.lock|mtab|resolv\.conf|hosts|hostname|machine-id)$"
+    r"|^/etc/(\.pwd\.lock|mtab|hosts|hostname|machine-id)$"
 )
 # Counted by the kernel, or random by nature.
 VOLATILE_SYSCTLS = re.compile(

@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
         hosts = {}
         for name in dict.fromkeys(host for members in groups.values() for host in members):
             own = {role: specs[role] for role, group in roles.items() if name in groups[group]}
-            variables = self._variables(hostvars[name], [*own, "cluster"], name, faults)
+            variables = self._variables(hostvars, [*own, "cluster"], name, faults)
             for options in own.values():
                 faults += validate(options, variables, name)
             hosts[name] = _preflight.Host(
@@ -84,17 +84,18 @@ class ActionModule(ActionBase):
         faults += report_paths([host.variables for host in hosts.values()])
         return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
 
-    @staticmethod
     def _variables(
-        variables: Mapping[str, Any], prefixes: list[str], host: str, faults: list[_preflight.Fault]
+        self, hostvars: Mapping[str, Any], prefixes: list[str], host: str, faults: list[_preflight.Fault]
     ) -> dict[str, Any]:
         """The host's variables that begin like a role's; one that cannot be templated is a fault."""
+        # hostvars[host] templates by itself, but without knowing hostvars.
+        names = [name for name in hostvars[host] if name.startswith(tuple(f"{prefix}_" for prefix in prefixes))]
+        raw = {**hostvars.raw_get(host), "hostvars": hostvars}  # type: ignore[attr-defined]
+        templar = self._templar.copy_with_new_env(available_variables=raw)
         found = {}
-        for name in variables:
-            if not name.startswith(tuple(f"{prefix}_" for prefix in prefixes)):
-                continue
+        for name in names:
             try:
-                found[name] = variables[name]
+                found[name] = templar.template(raw[name])
             except AnsibleError as error:
                 faults.append(_preflight.Fault(name, "a template", f"it cannot be rendered: {error}", (host,)))
         return found

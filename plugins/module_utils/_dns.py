@@ -85,23 +85,18 @@ def ask(server: str, port: int, name: str, kind: str, klass: str = "IN", timeout
         return answer(one.recv(65535), asked)
 
 
-def reverse(address: str) -> str:
-    """The name whose PTR record names an address."""
-    return ipaddress.ip_address(address).reverse_pointer
-
-
 def _read_name(message: bytes, offset: int) -> tuple[str, int]:
-    """A name, and where what follows it begins. Pointers lead backwards only, so this ends."""
+    """A name, and where what follows it begins. Pointers lead ever further back, so this ends."""
     labels: list[str] = []
-    end = 0
+    begin, end = offset, 0
     while True:
         length = message[offset]
         if length & 0xC0 == 0xC0:
             target = struct.unpack_from("!H", message, offset)[0] & 0x3FFF
             end = end or offset + 2
-            if target >= offset:
+            if target >= begin:
                 raise DnsError("a name points forwards")
-            offset = target
+            begin = offset = target
         elif length == 0:
             return ".".join(labels), end or offset + 1
         else:

@@ -27,9 +27,9 @@ AT_NAME = ("CNAME", "PTR")
 DEFAULT_TTL = 300
 LARGEST_TTL = 2**31 - 1  # RFC 2181, section 8
 LONGEST_TEXT = 1024
-LABEL = re.compile(r"^(?!-)[a-z0-9_-]{1,63}(?<!-)$")
+LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 # What a zone file and CoreDNS' own packing of a TXT record both take as it stands.
-TEXT = re.compile(r"^[ -\[\]-~]+$")
+TEXT = re.compile(r"[ -\[\]-~]+")
 
 
 class RecordError(ValueError):
@@ -96,7 +96,7 @@ def legal_name(name: Any, part: str = "name") -> str:
     for label in folded.split("."):
         if label in ("*", "any"):
             raise RecordError(part, told, f"{label!r} stands for every label in SkyDNS; give the name itself")
-        if not LABEL.match(label):
+        if not LABEL.fullmatch(label):
             remedy = f"label {label!r} is not legal: letters, digits, hyphens and underscores, 63 at most"
             raise RecordError(part, told, remedy)
     return folded
@@ -145,7 +145,7 @@ def _value(kind: str, value: Any) -> str:
     if kind in ("CNAME", "PTR"):
         return legal_name(told, "value")
     if kind == "TXT":
-        if len(told) > LONGEST_TEXT or not TEXT.match(told):
+        if len(told) > LONGEST_TEXT or not TEXT.fullmatch(told):
             remedy = f"a text has 1 to {LONGEST_TEXT} printable ASCII characters without a backslash"
             raise RecordError("value", repr(told[:40]), remedy)
         return told

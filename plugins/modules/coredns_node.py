@@ -14,6 +14,7 @@ author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Gives the host a link with the address that CoreDNS answers at. It is a bridge without ports, which every
     kernel has; the address is reached from the host and from its pods, and from nowhere else.
+  - Tells the host's own resolver of it, once it answers, where O(resolver) says so.
   - Starts or restarts CoreDNS where that is due, reloads it where another configuration than O(version) is
     what answers, and waits until this one does. CoreDNS is asked over DNS (V(version.bind), class CH), so
     a reload that was lost on the way is made up for.
@@ -21,7 +22,7 @@ extends_documentation_fragment:
   - binary_cluster.networking._attributes
 options:
   state:
-    description: Whether this host has the link, and CoreDNS answers.
+    description: Whether this host has the link, and CoreDNS answers. V(absent) restores the resolver, too.
     type: str
     choices: [present, absent]
     default: present
@@ -47,6 +48,18 @@ options:
     description: Whether the process has yet to read its files, as M(binary_cluster.networking.daemon) says.
     type: bool
     default: false
+  resolver:
+    description:
+      - How the host's own resolver is told. With V(resolved), systemd-resolved asks CoreDNS for O(domains) and nothing
+        else; V(resolv_conf) asks it first for everything. V(none) restores what was there.
+    type: str
+    choices: [none, resolved, resolv_conf]
+    default: none
+  domains:
+    description: Domains that CoreDNS serves. The first is searched.
+    type: list
+    elements: str
+    default: []
   wait:
     description: Seconds to wait until CoreDNS answers with O(version).
     type: int
@@ -79,7 +92,13 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns, _iproute, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _dns,
+    _files,
+    _iproute,
+    _resolver,
+    _systemd,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 UNIT = "coredns"
@@ -121,6 +140,27 @@ class Node:
         self.kernel = _iproute.IpRoute(module.run_command)
         self.ledger = Ledger(OWNER)
         self.actions: list[str] = []
+        self.diff: list[dict[str, str]] = []
+
+    def resolve(self, method: str) -> None:
+        """Have the host's resolver ask CoreDNS, or not."""
+        params, run = self.params, self.module.run_command
+        settings = _resolver.link_settings(params["link"], params["address"], params["port"], params["domains"])
+        search = next(iter(params["domains"]), "")
+        entries = _resolver.wanted(method, settings, params["address"], search, self.ledger)
+        changes = _files.plan(entries, _files.observe(entries, self.ledger), self.ledger)
+        missing = _resolver.differing(settings, run) if method == "resolved" else []
+        if method != "resolved" and self.ledger.owns(_files.KIND, _resolver.DROP_IN):
+            missing = [["revert", params["link"]]]
+        self.actions += [f"{'' if change.after else 'remove '}file {change.path}" for change in changes]
+        self.actions += [f"resolvectl {' '.join(words)}" for words in missing]
+        self.diff += [change.diff() for change in changes]
+        if self.module.check_mode:
+            return
+        _files.apply(changes, self.ledger, run)
+        if _resolver.DROP_IN in {change.path for change in changes}:
+            _systemd.command(run, "daemon-reload")
+        _resolver.set_link(missing, run)
 
     def change(self, lines: list[str]) -> None:
         """Carry out lines of a batch of ip."""
@@ -176,11 +216,17 @@ def present(node: Node) -> None:
             _systemd.command(node.module.run_command, operation, UNIT)
             node.wait()
             _systemd.refreshed(Ledger(UNIT))
+    node.resolve(node.params["resolver"])
     node.change(superfluous)
 
 
 def absent(node: Node) -> None:
-    """Remove the link, if it was made for CoreDNS."""
+    """Have the host's resolver ask whom it asked before, stop CoreDNS, and remove the link if it was made for it."""
+    node.resolve("none")
+    if _systemd.show(node.module.run_command, UNIT).active:
+        node.actions.append(f"stop {UNIT}")
+        if not node.module.check_mode:
+            _systemd.command(node.module.run_command, "stop", UNIT)
     there = {link["ifname"] for link in node.kernel.links()}
     for name in node.ledger.names(LINKS):
         node.change([f"link delete dev {name}"] if name in there else [])
@@ -198,17 +244,25 @@ def main() -> None:
             "version": {"type": "str"},
             "restart_required": {"type": "bool", "default": False},
             "reload_required": {"type": "bool", "default": False},
+            "resolver": {"type": "str", "choices": list(_resolver.METHODS), "default": "none"},
+            "domains": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "int", "default": 30},
         },
-        required_if=[("state", "present", ["address", "version"])],
+        required_if=[
+            ("state", "present", ["address", "version"]),
+            ("resolver", "resolved", ["domains"]),
+            ("resolver", "resolv_conf", ["domains"]),
+        ],
         supports_check_mode=True,
     )
     node = Node(module)
     try:
         present(node) if module.params["state"] == "present" else absent(node)
-    except (NodeError, _iproute.KernelError, _systemd.ServiceError) as error:
+    except (
+        NodeError, _files.FileError, _iproute.KernelError, _resolver.ResolverError, _systemd.ServiceError,
+    ) as error:  # fmt: skip
         module.fail_json(msg=f"coredns: {error}", actions=node.actions)
-    module.exit_json(changed=bool(node.actions), actions=node.actions)
+    module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff)
 
 
 if __name__ == "__main__":

@@ -193,6 +193,7 @@ WHOLE_CLUSTER = {
         "cluster_pod_cidr",
         "cluster_service_cidr",
         "cluster_dns_domain",
+        "cluster_dns_address",
         "cluster_certificates_directory",
         "flannel_backend",
         "flannel_network",
@@ -206,6 +207,7 @@ WHOLE_CLUSTER = {
         "flannel_etcd_prefix",
     ),
     "etcd": ("etcd_client_port", "etcd_peer_port"),
+    "coredns": ("coredns_address", "coredns_port", "coredns_etcd_path"),
 }
 
 

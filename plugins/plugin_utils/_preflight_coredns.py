@@ -30,6 +30,12 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
 
 EVERY_ADDRESS = ("0.0.0.0", "*", "::")
 PORTS = {"dns": 53, "tls": 853}
+# What the zones of the cluster are made from.
+CLUSTER = {
+    "cluster_dns_domain": "the domain of the cluster, such as cluster.local",
+    "cluster_service_cidr": "the network of the services, such as 10.0.0.0/24",
+    "cluster_pod_cidr": "the network of the pods, such as 10.244.0.0/16",
+}
 CHECKS: list[Check] = []
 
 
@@ -61,6 +67,24 @@ def _port(inventory: Inventory) -> int:
 
 
 @_check
+def cluster_is_described(inventory: Inventory) -> Iterator[Fault]:
+    for name, meaning in CLUSTER.items():
+        if not inventory.value(name) and not inventory.value("coredns_zones"):
+            yield Fault(name, None, f"set it to {meaning}")
+
+
+@_check
+def everybody_is_told_one_address(inventory: Inventory) -> Iterator[Fault]:
+    variable, address = _address(inventory)
+    services = _network(inventory, "cluster_service_cidr")
+    told = inventory.value("cluster_dns_address") or (
+        str(services[2]) if services and services.num_addresses >= 4 else ""
+    )
+    if variable == "coredns_address" and told and address != told:
+        yield Fault(variable, address, f"pods are told {told}; set cluster_dns_address, which all roles follow")
+
+
+@_check
 def service_network_has_room(inventory: Inventory) -> Iterator[Fault]:
     services = _network(inventory, "cluster_service_cidr")
     if services and services.num_addresses < 4:
@@ -78,7 +102,8 @@ def address_is_the_servers_own(inventory: Inventory) -> Iterator[Fault]:
     except ValueError:
         yield Fault(variable, told, "not an IPv4 address such as 10.0.0.2")
         return
-    pods, services = _pods(inventory), _network(inventory, "cluster_service_cidr")
+    (_variable, pods), services = _pods(inventory), _network(inventory, "cluster_service_cidr")
+    bridge = str(inventory.value("flannel_bridge", "cni0"))
     if pods and address in pods:
         hint = f", such as {services[2]} of the service network" if services and services.num_addresses >= 4 else ""
         yield Fault(variable, told, f"inside the pods' network {pods}; take an address outside of it{hint}")
@@ -88,7 +113,7 @@ def address_is_the_servers_own(inventory: Inventory) -> Iterator[Fault]:
     if address.is_loopback or address.is_multicast or address.is_unspecified:
         yield Fault(variable, told, "not an address that pods can reach; take one such as 10.0.0.2")
     for host in inventory.members("coredns"):
-        for link, network in _foreign_networks(host):
+        for link, network in _foreign_networks(host, bridge):
             if address in network and variable != "cluster_service_cidr":
                 remedy = f"in {network}, the network of {link}; take an address that no network of a host has"
                 yield Fault(variable, told, remedy, (host.name,))
@@ -130,17 +155,34 @@ def nobody_else_answers_there(inventory: Inventory) -> Iterator[Fault]:
 # --- where names come from -------------------------------------------------------------
 
 
-def _zones(inventory: Inventory) -> list[Mapping[str, Any]]:
-    zones = inventory.value("coredns_zones", ())
-    return [zone for zone in zones if isinstance(zone, Mapping)] if isinstance(zones, Sequence) else []
+def _zones(inventory: Inventory) -> list[tuple[str, Mapping[str, Any]]]:
+    """The zones the inventory tells of, each with its place."""
+    found = []
+    for name in ("coredns_zones", "coredns_further_zones"):
+        zones = inventory.value(name)
+        for number, zone in enumerate(zones if isinstance(zones, list) else []):
+            if isinstance(zone, Mapping):
+                found.append((f"{name}[{number}]", zone))
+    return found
+
+
+def _cluster_zones(inventory: Inventory) -> list[str]:
+    """Zones that are served without being told."""
+    told = [inventory.value(f"cluster_{name}") for name in ("dns_domain", "service_cidr", "pod_cidr")]
+    upstreams = inventory.value("coredns_upstreams") or inventory.value("cluster_dns_upstreams")
+    try:
+        return _dns_records.zones([*(one for one in told if one), *(["."] if upstreams else [])])
+    except ValueError:
+        return []  # told elsewhere
 
 
 @_check
 def zones_are_told_once_and_legal(inventory: Inventory) -> Iterator[Fault]:
-    places: dict[str, str] = {}
-    for number, zone in enumerate(_zones(inventory)):
+    own = [] if inventory.value("coredns_zones") else _cluster_zones(inventory)
+    places: dict[str, str] = dict.fromkeys(own, "the zones of the cluster")
+    for where, zone in _zones(inventory):
         for position, name in enumerate(zone.get("names") or ()):
-            place = f"coredns_zones[{number}].names[{position}]"
+            place = f"{where}.names[{position}]"
             try:
                 found = _dns_records.zones([name])
                 if "/" not in str(name) and found != ["."]:
@@ -153,25 +195,23 @@ def zones_are_told_once_and_legal(inventory: Inventory) -> Iterator[Fault]:
                 continue
             for one in found:
                 if one in places:
-                    yield Fault(place, name, f"{places[one]} serves {one} too; give all its sources there")
+                    yield Fault(place, name, f"{one} is among {places[one]} too; give all its sources there")
                 places.setdefault(one, place)
 
 
 @_check
 def records_are_legal(inventory: Inventory) -> Iterator[Fault]:
     own = inventory.value("coredns_records") or ()
-    cluster = [inventory.value(f"cluster_{name}") for name in ("dns_domain", "service_cidr", "pod_cidr")]
-    told: list[tuple[str, Any, Any]] = [("coredns_records", own, cluster)]
+    told: list[tuple[str, Any, Any]] = [("coredns_records", own, _cluster_zones(inventory))]
     told += [
-        (f"coredns_zones[{number}].records", zone.get("records") or (), zone.get("names") or ())
-        for number, zone in enumerate(_zones(inventory))
+        (f"{where}.records", zone.get("records") or (), zone.get("names") or ()) for where, zone in _zones(inventory)
     ]
     for where, items, names in told:
         records, faults = _dns_records.read(items, where)
         for fault in faults:
             yield Fault(fault.place, fault.value, fault.remedy)
         try:
-            among = _dns_records.zones([name for name in names if name])
+            among = _dns_records.zones(names)
         except ValueError:
             continue  # told elsewhere
         for record in records:
@@ -183,8 +223,7 @@ def records_are_legal(inventory: Inventory) -> Iterator[Fault]:
 def sources_are_whole(inventory: Inventory) -> Iterator[Fault]:
     wanted: list[tuple[str, Any]] = [("coredns_kubernetes", inventory.value("coredns_kubernetes") or {})]
     files: list[tuple[str, Any]] = []
-    for number, zone in enumerate(_zones(inventory)):
-        where = f"coredns_zones[{number}]"
+    for where, zone in _zones(inventory):
         wanted.append((f"{where}.kubernetes", zone.get("kubernetes") or {}))
         files += [(f"{where}.files.{name}", path) for name, path in (zone.get("files") or {}).items()]
         files.append((f"{where}.forward.ca", (zone.get("forward") or {}).get("ca")))
@@ -200,30 +239,54 @@ def sources_are_whole(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(where, path, "there is no such file on the controller")
 
 
+def _upstreams(inventory: Inventory) -> list[tuple[str, str]]:
+    """Servers that queries are forwarded to, each with its place."""
+    name = "coredns_upstreams" if inventory.value("coredns_upstreams") else "cluster_dns_upstreams"
+    told = [(f"{name}[{number}]", str(server)) for number, server in enumerate(inventory.value(name) or ())]
+    for where, zone in _zones(inventory):
+        servers = (zone.get("forward") or {}).get("to") or ()
+        told += [(f"{where}.forward.to[{position}]", str(server)) for position, server in enumerate(servers)]
+    return told
+
+
 @_check
 def queries_do_not_come_back(inventory: Inventory) -> Iterator[Fault]:
     port = _port(inventory)
     own = {(_address(inventory)[1], port)}
     for host in inventory.members("coredns"):
         own |= {(str(address), port) for address in host.variables.get("coredns_listen", ())}
-    name = "coredns_upstreams" if inventory.value("coredns_upstreams") else "cluster_dns_upstreams"
-    told = [(f"{name}[{number}]", server) for number, server in enumerate(inventory.value(name) or ())]
-    for number, zone in enumerate(_zones(inventory)):
-        servers = (zone.get("forward") or {}).get("to") or ()
-        told += [(f"coredns_zones[{number}].forward.to[{position}]", server) for position, server in enumerate(servers)]
     remedy = "CoreDNS itself answers there, and would ask itself for ever; give a server of others"
-    for where, server in told:
-        if str(server).startswith("/"):
+    for where, server in _upstreams(inventory):
+        if server.startswith("/"):
             for host in inventory.members("coredns"):
-                looped = [one for one in _nameservers(host, str(server)) if (one, 53) in own]
+                looped = [one for one in _nameservers(host, server) if (one, 53) in own]
                 if looped:
                     yield Fault(where, f"{server} ({looped[0]})", remedy, (host.name,))
             continue
-        upstream = _upstream(str(server))
+        upstream = _upstream(server)
         if upstream is None:
             yield Fault(where, server, "not an address, with a port or without, such as 192.0.2.53 or tls://192.0.2.53")
         elif upstream in own:
             yield Fault(where, server, remedy)
+
+
+@_check
+def resolvers_can_be_told(inventory: Inventory) -> Iterator[Fault]:
+    for host in inventory.members("coredns"):
+        method = host.variables.get("coredns_resolver", "none")
+        running = {listener["process"] for listener in host.facts.get("listeners", ())}
+        if method == "resolved" and host.facts and "systemd-resolve" not in running:
+            yield Fault(
+                "coredns_resolver", method, "systemd-resolved does not run here; take resolv_conf", (host.name,)
+            )
+        if method == "resolv_conf" and _port(inventory) != 53:
+            remedy = f"resolv.conf knows no port, and coredns_port is {_port(inventory)}; take resolved"
+            yield Fault("coredns_resolver", method, remedy, (host.name,))
+        if method != "none":
+            for where, server in _upstreams(inventory):
+                if server.startswith("/"):
+                    remedy = "with coredns_resolver that file leads back to CoreDNS; give the servers themselves"
+                    yield Fault(where, server, remedy)
 
 
 def _nameservers(host: Host, path: str) -> Sequence[str]:
@@ -252,9 +315,7 @@ def plugins_are_in_the_build(inventory: Inventory) -> Iterator[Fault]:
     if not inventory.coredns_plugins:
         return
     raw = [("coredns_blocks", inventory.value("coredns_blocks") or "", 1)]
-    raw += [
-        (f"coredns_zones[{number}].extra", zone.get("extra") or "", 0) for number, zone in enumerate(_zones(inventory))
-    ]
+    raw += [(f"{where}.extra", zone.get("extra") or "", 0) for where, zone in _zones(inventory)]
     for where, text, depth in raw:
         for name in _corefile.plugins_named(str(text), depth):
             if name not in inventory.coredns_plugins:

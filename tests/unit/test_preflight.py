@@ -1,4 +1,4 @@
-"""Inventories with faults, and what they are told: preflight/inventories.yml has them as data."""
+"""Inventories with faults, and what they are told: preflight/*.yml have them as data."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 import yaml
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _preflight_coredns
 
 CASES = yaml.safe_load((Path(__file__).parent / "preflight" / "inventories.yml").read_text())
+NAMES = yaml.safe_load((Path(__file__).parent / "preflight" / "coredns.yml").read_text())
 ROLES = ("binaries", "certificates", "node", "verify", "etcd", "flannel")
 
 
@@ -39,12 +40,18 @@ def inventory(change: dict[str, Any]) -> _preflight.Inventory:
         facts = merged(facts, change.get("facts", {}).get(name, {})) or {}
         hosts[name] = _preflight.Host(name, variables[name], facts, addresses.get(name, ""))
     groups = merged(good["groups"], change.get("groups", {}))
-    specs = {role: action.argument_spec(role) for role in ROLES}
-    return _preflight.Inventory(hosts, groups, specs, change.get("ansible", good["ansible"]))
+    specs = {role: action.argument_spec(role) for role in (*ROLES, *(["coredns"] if "coredns" in groups else []))}
+    return _preflight.Inventory(
+        hosts,
+        groups,
+        specs,
+        change.get("ansible", good["ansible"]),
+        coredns_plugins=change.get("coredns_plugins", ()),
+    )
 
 
 def told(change: dict[str, Any]) -> list[str]:
-    return [str(fault) for fault in _preflight.check(inventory(change))]
+    return [str(fault) for fault in _preflight.check(inventory(change), _preflight_coredns.CHECKS)]
 
 
 def test_a_good_inventory_has_no_faults() -> None:
@@ -59,3 +66,13 @@ def test_nothing_is_said_of(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", CASES["bad"], ids=lambda case: case["name"])
 def test_refused_is(case: dict[str, Any]) -> None:
     assert told(case["change"]) == case["faults"]
+
+
+@pytest.mark.parametrize("case", NAMES["fine"], ids=lambda case: case["name"])
+def test_nothing_is_said_where_names_are_served_of(case: dict[str, Any]) -> None:
+    assert told(merged(NAMES["good"], case["change"])) == []
+
+
+@pytest.mark.parametrize("case", NAMES["bad"], ids=lambda case: case["name"])
+def test_refused_where_names_are_served_is(case: dict[str, Any]) -> None:
+    assert told(merged(NAMES["good"], case["change"])) == case["faults"]

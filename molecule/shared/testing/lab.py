@@ -26,8 +26,11 @@ def inventory() -> dict[str, Any]:
 
 
 def names(group: str = "lab") -> list[str]:
-    """Names of the hosts of a group."""
-    return list(inventory()[group]["hosts"])
+    """Names of the hosts of a group and of the groups in it."""
+    told = inventory()[group]
+    return list(
+        dict.fromkeys([*told.get("hosts", ()), *(host for one in told.get("children", ()) for host in names(one))])
+    )
 
 
 def address(host: str) -> str:
@@ -89,11 +92,12 @@ def run(path: Path, *arguments: str, environment: Mapping[str, str] | None = Non
     )
 
 
-def module(host: str, name: str, **arguments: Any) -> dict[str, Any]:
+def module(host: str, name: str, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
     """Call a module of the collection ad hoc; its result, failed or not."""
     full = f"binary_cluster.networking.{name}"
+    mode = ["--check"] if check_mode else []
     done = subprocess.run(
-        ["ansible", "-i", str(INVENTORY), host, "-m", full, "-a", json.dumps(arguments)],
+        ["ansible", "-i", str(INVENTORY), host, "-m", full, "-a", json.dumps(arguments), *mode],
         capture_output=True,
         text=True,
         check=False,
