@@ -82,8 +82,19 @@ ansible_facts:
           description: Addresses of O(reach) that did not answer.
           type: list
           elements: str
+        pod_cidr:
+          description: Network of this host's pods, where a backend without a daemon was applied; else empty.
+          type: str
+        pod_cidrs:
+          description: Networks of the pods of all nodes that such a backend was told of, by name.
+          type: dict
+        owners:
+          description: Names under which this collection put something on the host.
+          type: list
+          elements: str
 """
 
+import glob
 import json
 import os
 import platform
@@ -93,6 +104,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import STATE_DIRECTORY
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -145,6 +157,17 @@ def nameservers(path: str = "/etc/resolv.conf") -> list[str]:
     return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
 
 
+def applied(pattern: str = "/etc/binary_cluster/*/nodes.json") -> tuple[str, dict[str, str]]:
+    """Pod CIDR of this host, and those of all nodes by name, as module routed_node keeps them."""
+    own, known = "", {}
+    for path in sorted(glob.glob(pattern)):
+        with open(path, encoding="utf-8") as stream:
+            kept = json.load(stream)
+        own = kept["pod_cidrs"][kept["node"]]
+        known.update(kept["pod_cidrs"])
+    return own, known
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -170,6 +193,7 @@ def main() -> None:
     machine = platform.machine()
     nft = module.get_bin_path("nft")
     version = re.search(r"v([0-9.]+)", run(nft, "--version")) if nft else None
+    pod_cidr, pod_cidrs = applied()
     module.exit_json(
         ansible_facts={
             "cluster_host": {
@@ -183,6 +207,9 @@ def main() -> None:
                 "listeners": listeners(run("ss", "-H", "-lntup")),
                 "nameservers": nameservers(),
                 "unreachable": unreachable,
+                "pod_cidr": pod_cidr,
+                "pod_cidrs": pod_cidrs,
+                "owners": [os.path.basename(path)[:-5] for path in sorted(glob.glob(f"{STATE_DIRECTORY}/*.json"))],
             }
         }
     )

@@ -1,0 +1,208 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""A pod network that needs no daemon: which way leads to each node's pods, and what of it is kept for the next boot.
+
+Everything follows from the inventory. The VTEP of a node has the first address of the node's pod
+CIDR, and a MAC made of that address, so that nodes need not tell each other.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
+
+DEVICE = "vxlan-mesh"
+# Marks of the owner on routes and neighbours, none that iproute2 has a name for.
+TUNNELLED, DIRECT = "145", "146"
+# Address reservations end with the bridge: at the next boot neither is there.
+RESERVATIONS = "/run/cni/ipam"
+UNIT = """\
+# Ansible managed
+[Unit]
+Description=Pod network {name}, as it was last applied
+Wants=network-online.target
+After=network-online.target nftables.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -e {script}
+Restart=on-failure
+RestartSec=1
+
+CapabilityBoundingSet=CAP_NET_ADMIN
+DevicePolicy=closed
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+NoNewPrivileges=yes
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectSystem=strict
+RestrictAddressFamilies=AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+class NetworkError(Exception):
+    """The network cannot be as asked for; the message says why."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as the inventory has it."""
+
+    name: str
+    address: str
+    pod_cidr: str
+
+    @property
+    def first(self) -> str:
+        """First address of the pod CIDR, which no pod gets."""
+        return str(ipaddress.IPv4Network(self.pod_cidr).network_address)
+
+    @property
+    def mac(self) -> str:
+        """MAC of the node's VTEP, locally administered."""
+        return ":".join(f"{byte:02x}" for byte in b"\x02\xbc" + ipaddress.IPv4Address(self.first).packed)
+
+
+@dataclass(frozen=True)
+class Underlay:
+    """The interface that has this node's address."""
+
+    name: str
+    network: ipaddress.IPv4Network
+    mtu: int
+
+
+def nodes(entries: Iterable[Mapping[str, str]]) -> list[Node]:
+    """The nodes in the order of their pod CIDRs, whatever that of the inventory."""
+    found = [Node(entry["name"], entry["address"], entry["pod_cidr"]) for entry in entries]
+    return sorted(found, key=lambda node: ipaddress.IPv4Network(node.pod_cidr))
+
+
+def underlay(links: Iterable[Mapping[str, Any]], address: str) -> Underlay:
+    """The interface that has an address. Raises NetworkError."""
+    for link in links:
+        for held in link.get("addr_info", ()):
+            if held.get("local") == address:
+                interface = ipaddress.IPv4Interface(f"{address}/{held['prefixlen']}")
+                return Underlay(link["ifname"], interface.network, int(link["mtu"]))
+    raise NetworkError(f"{address} is on none of this host's interfaces")
+
+
+def ways(
+    own: Node, every: Iterable[Node], network: ipaddress.IPv4Network, tunnel: bool, direct: bool, gateway: str
+) -> tuple[list[Node], list[tuple[Node, str]]]:
+    """Nodes that are reached through the tunnel, and those reached by a plain route with its next hop."""
+    tunnelled, routed = [], []
+    for node in every:
+        if node == own:
+            continue
+        near = ipaddress.IPv4Address(node.address) in network
+        if tunnel and not (direct and near):
+            tunnelled.append(node)
+        elif near:
+            routed.append((node, node.address))
+        elif gateway:
+            routed.append((node, gateway))
+        else:
+            raise NetworkError(f"{node.name} ({node.address}) is outside of {network}, and there is no gateway to it")
+    return tunnelled, routed
+
+
+def device(own: Node, tunnelled: Iterable[Node], vxlan: Mapping[str, Any], mtu: int) -> dict[str, Any]:
+    """The VXLAN device in the form of the options of module vxlan."""
+    return {
+        "name": DEVICE, "vni": vxlan["vni"], "port": vxlan["port"], "local": own.address, "mac": own.mac, "mtu": mtu,
+        "addresses": [own.first], "learning": False, "flood": [], "up": True,
+        "peers": [
+            {"underlay": node.address, "mac": node.mac, "overlay": [node.first], "subnets": [node.pod_cidr]}
+            for node in tunnelled
+        ],
+        # The rest is as the kernel has it by default.
+        "device": None, "remote": None, "group": None, "bridge": None, "port_range": None,
+        "ageing": 300, "limit": 0, "ttl": "auto", "tos": "0", "df": "unset", "udp_checksum": True,
+        "udp6_zero_checksum_tx": False, "udp6_zero_checksum_rx": False, "gbp": False, "proxy": False,
+        "l2miss": False, "l3miss": False, "external": False, "vnifilter": False,
+    }  # fmt: skip
+
+
+def route(node: Node, gateway: str) -> dict[str, Any]:
+    """A plain route in the form of the options of module host_routes."""
+    return {
+        "destination": node.pod_cidr, "gateway": gateway,
+        "device": None, "onlink": False, "metric": None, "table": "main", "mtu": None,
+    }  # fmt: skip
+
+
+def conflist(name: str, bridge: str, pod_cidr: str, mtu: int) -> dict[str, Any]:
+    """The CNI configuration list of a node."""
+    return {
+        "cniVersion": "1.0.0",
+        "name": name,
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": bridge,
+                "isDefaultGateway": True,
+                "hairpinMode": True,
+                "mtu": mtu,
+                "ipam": {"type": "host-local", "dataDir": RESERVATIONS, "ranges": [[{"subnet": pod_cidr}]]},
+            },
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+        ],
+    }
+
+
+def gateway_of(pod_cidr: str) -> str:
+    """Address of the bridge, as the plugin bridge gives it."""
+    network = ipaddress.IPv4Network(pod_cidr)
+    return f"{network.network_address + 1}/{network.prefixlen}"
+
+
+def record(own: Node, every: Iterable[Node]) -> str:
+    """What the next run reads: the pod CIDRs that this node knows of, and under which name its own is."""
+    return json.dumps({"node": own.name, "pod_cidrs": {node.name: node.pod_cidr for node in every}}, indent=2) + "\n"
+
+
+def script(name: str, changes: Sequence[Change]) -> str:
+    """Changes as a shell script that a machine runs at boot; it may be cut short, and run again."""
+    lines = [
+        "# Ansible managed",
+        f"# Puts the pod network {name} back after a boot.",
+        f"ip link delete dev {DEVICE} 2>/dev/null || true",
+        f"ip route flush table all protocol {DIRECT} 2>/dev/null || true",
+    ]
+    takers = {"ip": "ip -batch -", "bridge": "bridge -batch -", "nft": "nft --file -"}
+    taking = ""
+    for change in changes:
+        for line in change.lines():
+            program = change.item.program
+            if program != taking:
+                lines += (["EOF"] if taking else []) + [f"{takers[program]} <<'EOF'"]
+                taking = program
+            lines.append(line.rstrip("\n"))
+    return "\n".join(lines + (["EOF"] if taking else [])) + "\n"

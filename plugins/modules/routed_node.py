@@ -1,0 +1,435 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: routed_node
+short_description: Makes a node part of a pod network without a daemon, or takes it out
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers (@binary-cluster)
+description:
+  - Leads the pods of all other nodes' CIDRs through a VXLAN device, by plain routes, or by both, and masquerades
+    what pods send out of the cluster. All nodes that joined, left or changed are dealt with in one call.
+  - Keeps what it applied as a script that a systemd unit runs at boot, so that the network is there again before
+    Ansible is.
+  - Writes the CNI configuration last, so that no pod is attached before the node can carry its packets.
+  - Should the kernel refuse a change, what was begun is undone, and the message has the kernel's own words.
+  - O(state=absent) detaches the pods it knows, and removes device, routes, rules, bridge and files.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+requirements:
+  - iproute2 5.0 or newer on the target
+  - nftables on the target, for O(masquerade)
+options:
+  name:
+    description: Name of the network, of its unit, its table of nftables and its directory in C(/etc/binary_cluster).
+    type: str
+    required: true
+  state:
+    description: Whether the node is part of the network.
+    type: str
+    choices: [present, absent]
+    default: present
+  node:
+    description: Name of this node among O(nodes). Required for O(state=present).
+    type: str
+  nodes:
+    description: All nodes, this one included. Required for O(state=present).
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the node.
+        type: str
+        required: true
+      address:
+        description: Its IPv4 address on the underlay.
+        type: str
+        required: true
+      pod_cidr:
+        description: Network of its pods.
+        type: str
+        required: true
+  network:
+    description: Network that all pod CIDRs are parts of. Required for O(state=present).
+    type: str
+  vxlan:
+    description: How packets are tunnelled. Unset means that all nodes are reached by plain routes.
+    type: dict
+    suboptions:
+      vni:
+        description: VXLAN network identifier.
+        type: int
+        required: true
+      port:
+        description: UDP port.
+        type: int
+        default: 4789
+      direct_routing:
+        description: Whether nodes in this node's subnet are reached by plain routes.
+        type: bool
+        default: false
+  gateway:
+    description: Router that leads to the pods of nodes in other subnets, where O(vxlan) is unset.
+    type: str
+    default: ""
+  mtu:
+    description: MTU of the pods' interfaces. V(0) takes the underlay's, less what the tunnel needs.
+    type: int
+    default: 0
+  masquerade:
+    description: Whether packets that leave O(network) carry the node's address as their source.
+    type: bool
+    default: true
+  bridge:
+    description: Bridge of the pods. The CNI plugin makes it with the first pod.
+    type: str
+    default: cni0
+"""
+
+EXAMPLES = r"""
+---
+- name: The node reaches the pods of the other two
+  binary_cluster.networking.routed_node:
+    name: vxlan_mesh
+    node: node1
+    nodes:
+      - {name: node1, address: 192.0.2.11, pod_cidr: 10.244.0.0/24}
+      - {name: node2, address: 192.0.2.12, pod_cidr: 10.244.1.0/24}
+      - {name: node3, address: 198.51.100.13, pod_cidr: 10.244.2.0/24}
+    network: 10.244.0.0/16
+    vxlan:
+      vni: 1
+      direct_routing: true
+
+- name: It does not any more
+  binary_cluster.networking.routed_node:
+    name: vxlan_mesh
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, one item each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["add route 10.244.1.0/24 via 192.0.2.12 dev eth0 protocol 146", "file /etc/cni/net.d/10-vxlan_mesh.conflist"]
+mtu:
+  description: MTU of the pods' interfaces.
+  returned: O(state=present)
+  type: int
+  sample: 1450
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _cni,
+    _files,
+    _host_routes,
+    _iproute,
+    _masquerade,
+    _plan,
+    _routed_pods,
+    _spec,
+    _systemd,
+    _vxlan_judge,
+    _vxlan_link,
+    _vxlan_plan,
+    _vxlan_spec,
+    _vxlan_state,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._masquerade import Masquerade
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routed_pods import DEVICE, DIRECT, TUNNELLED
+
+KIND = "networks"
+CONFIGURATION = "/etc/binary_cluster"
+UNITS = "/etc/systemd/system"
+
+
+@dataclass
+class State:
+    """Devices, routes and links of the host, and the table that masquerades."""
+
+    devices: _vxlan_state.State
+    masquerade: Masquerade | None
+
+    def routing(self) -> _host_routes.State:
+        """What the plan of plain routes looks at."""
+        addresses = {name: link.addresses for name, link in self.devices.interfaces.items()}
+        return _host_routes.State(addresses, self.devices.routes, self.masquerade)
+
+    def after(self, changes: list[Change]) -> State:
+        """The state as changes would leave it."""
+        tables = [change for change in changes if isinstance(change.item, Masquerade)]
+        devices = _vxlan_state.planned(self.devices, [change for change in changes if change not in tables])
+        return State(devices, tables[-1].after if tables else self.masquerade)
+
+
+@dataclass
+class Wanted:
+    """What the kernel is to have. No device, no routes and no table mean that the node is to have none of it."""
+
+    devices: list[_vxlan_spec.Wanted]
+    routes: _host_routes.Placed
+    masquerade: Masquerade | None
+
+
+NOTHING = Wanted([], [], None)
+
+
+def plan(wanted: Wanted, state: State) -> list[Change]:
+    """The changes that lead to what is wanted, in all of the kernel."""
+    if wanted.devices:
+        changes = _vxlan_plan.plan(wanted.devices, state.devices, TUNNELLED, purge=True)
+    else:
+        changes = _vxlan_plan.removal([(DEVICE, DEVICE)], state.devices)
+    routing = state.after(changes).routing()
+    return changes + _host_routes.plan(wanted.routes, wanted.masquerade, False, routing, DIRECT, purge=True)
+
+
+class RoutedNode:
+    """This node: its kernel, its ledger and what is done to them."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.params = module.params
+        self.name = str(module.params["name"])
+        self.kernel = _host_routes.Kernel(module.run_command)
+        self.ledger = Ledger(self.name)
+        self.directory = f"{CONFIGURATION}/{self.name}"
+        self.actions: list[str] = []
+        self.diff: list[dict[str, str]] = []
+
+    def observe(self) -> State:
+        """Read the kernel's state."""
+        there = self.kernel.nft.table(self.name) if self.kernel.nft.there else None
+        masquerade = _masquerade.found(self.name, *there) if there else None
+        return State(_vxlan_state.observe(self.kernel.routes, [DEVICE]), masquerade)
+
+    def reach(self, wanted: Wanted, before: State) -> State:
+        """Bring the kernel to what is wanted; return the state after, or as it would be in check mode."""
+        changes = plan(wanted, before)
+        after = before.after(changes)
+        self.actions += [change.text() for change in changes]
+        if changes and not self.module.check_mode:
+            try:
+                after = _plan.reach(self.kernel, changes, self.observe, lambda state: plan(wanted, state))
+            except _plan.PlanError as error:
+                left = _vxlan_state.residue([DEVICE], changes, before.devices, self.observe().devices)
+                undone = "What was begun could not be undone in full" if left else "What was begun is undone"
+                raise _routed_pods.NetworkError("\n".join([f"{error}. {undone}.", *left])) from error
+        self.diff += _vxlan_state.diff([DEVICE], changes, before.devices, after.devices)
+        routed = [change for change in changes if not isinstance(change.item, _vxlan_link.Link)]
+        if _host_routes.text(before.routing(), DIRECT) != _host_routes.text(after.routing(), DIRECT):
+            self.diff += _host_routes.diff(routed, before.routing(), after.routing(), DIRECT)
+        return after
+
+    def bridge(self, pod_cidr: str, mtu: int, links: list[dict[str, Any]]) -> None:
+        """Remove a bridge in another network, with the pods' ends; raise one to the pods' MTU.
+
+        The kernel keeps it at the lowest MTU of its ports, and at 1500 while there is none.
+        """
+        lines = []
+        for link in links:
+            if link["ifname"] != self.params["bridge"]:
+                continue
+            held = {f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"] if one["family"] == "inet"}
+            if held and _routed_pods.gateway_of(pod_cidr) not in held:
+                lines.append(f"link delete dev {link['ifname']}")
+            elif link["mtu"] < mtu:
+                lines.append(f"link set dev {link['ifname']} mtu {mtu}")
+        self.actions += lines
+        if not self.module.check_mode:
+            self.kernel.change(lines)
+
+    def write(self, files: list[_files.Entry], conflist: _files.Entry) -> None:
+        """Write the files, have the unit started at the next boot, and write the CNI configuration last."""
+        run = self.module.run_command
+        wanted = [*files, conflist]
+        changes = _files.plan(wanted, _files.observe(wanted, self.ledger), self.ledger)
+        enabled = _systemd.show(run, self.name).enabled
+        self.actions += [f"file {change.path}" for change in changes] + ([] if enabled else [f"enable {self.name}"])
+        self.diff += [change.diff() for change in changes]
+        if self.module.check_mode:
+            return
+        _files.apply([change for change in changes if change.path != conflist.path], self.ledger, run)
+        if any(change.path.startswith(f"{UNITS}/") for change in changes):
+            _systemd.command(run, "daemon-reload")
+        if not enabled:
+            _systemd.command(run, "enable", "--quiet", self.name)
+        _files.apply([change for change in changes if change.path == conflist.path], self.ledger, run)
+
+
+def wanted_state(node: RoutedNode, every: list[_routed_pods.Node], state: State) -> tuple[Wanted, int]:
+    """What the kernel is to have, and the MTU of the pods. Raises NetworkError."""
+    params, faults = node.params, _spec.Faults()
+    own = own_node(node, every)
+    under = _routed_pods.underlay(node.kernel.routes.links(), own.address)
+    vxlan = params["vxlan"]
+    direct = bool(vxlan and vxlan["direct_routing"])
+    tunnelled, routed = _routed_pods.ways(own, every, under.network, bool(vxlan), direct, params["gateway"])
+    mtu = params["mtu"] or under.mtu - (_vxlan_link.OVERHEAD[4] if vxlan else 0)
+    devices = []
+    if vxlan:
+        devices = _vxlan_spec.parse([_routed_pods.device(own, tunnelled, vxlan, mtu)], TUNNELLED, faults)
+        _vxlan_judge.judge(devices, state.devices, True, faults)
+    placed = _host_routes.parse(
+        [_routed_pods.route(peer, hop) for peer, hop in routed], DIRECT, node.kernel.names, faults
+    )
+    placed = _host_routes.located(placed, state.routing(), faults)
+    if faults.found:
+        raise _routed_pods.NetworkError(faults.text())
+    table = _masquerade.masquerade(node.name, [params["network"]], []) if params["masquerade"] else None
+    return Wanted(devices, placed, table), mtu
+
+
+def own_node(node: RoutedNode, every: list[_routed_pods.Node]) -> _routed_pods.Node:
+    """This node among all."""
+    for one in every:
+        if one.name == node.params["node"]:
+            return one
+    raise _routed_pods.NetworkError(f"{node.params['node']} is not among the nodes")
+
+
+def present(node: RoutedNode) -> dict[str, Any]:
+    """Make the node part of the network."""
+    if node.params["masquerade"]:
+        node.kernel.nft.require()
+    every = _routed_pods.nodes(node.params["nodes"])
+    own = own_node(node, every)
+    before = node.observe()
+    wanted, mtu = wanted_state(node, every, before)
+    if not node.module.check_mode:
+        node.ledger.record(KIND, node.name, {})
+    after = node.reach(wanted, before)
+    node.bridge(own.pod_cidr, mtu, node.kernel.routes.links())
+    # What a machine needs that has none of it.
+    bare = after.after(plan(NOTHING, after))
+    script = f"{node.directory}/restore"
+    conflist = _routed_pods.conflist(node.name, node.params["bridge"], own.pod_cidr, mtu)
+    files = {
+        f"{node.directory}/nodes.json": _routed_pods.record(own, every),
+        script: _routed_pods.script(node.name, plan(wanted, bare)),
+        f"{UNITS}/{node.name}.service": _routed_pods.UNIT.format(name=node.name, script=script),
+    }
+    node.write(
+        [_files.Entry(path, data=text.encode()) for path, text in files.items()],
+        _files.Entry(
+            f"{_cni.CONFIGURATIONS}/10-{node.name}.conflist", data=(json.dumps(conflist, indent=2) + "\n").encode()
+        ),
+    )
+    return {"mtu": mtu}
+
+
+def absent(node: RoutedNode) -> dict[str, Any]:
+    """Take the node out of the network."""
+    if not node.ledger.entries:
+        return {}
+    run, check_mode = node.module.run_command, node.module.check_mode
+    runtime = _cni.Runtime(run)
+    for attachment in runtime.attachments(node.name):
+        node.actions.append(f"detach {attachment.namespace}")
+        if not check_mode:
+            runtime.delete(node.name, attachment)
+    bridge = own_bridge(node)
+    if bridge:
+        node.actions.append(bridge)
+        if not check_mode:
+            node.kernel.change([bridge])
+    node.reach(NOTHING, node.observe())
+    if _systemd.show(run, node.name).loaded:
+        node.actions.append(f"disable {node.name}")
+        if not check_mode:
+            _systemd.command(run, "disable", "--quiet", "--now", node.name)
+    changes = _files.release(node.ledger)
+    leftovers = [path for path in (f"{_routed_pods.RESERVATIONS}/{node.name}",) if os.path.exists(path)]
+    node.actions += [f"remove {path}" for path in [*(change.path for change in changes), *leftovers]]
+    node.diff += [change.diff() for change in changes]
+    if not check_mode:
+        _files.apply(changes, node.ledger, run)
+        node.ledger.forget(KIND, node.name)
+        _systemd.command(run, "daemon-reload")
+        for path in leftovers:
+            shutil.rmtree(path)
+        parents = (_routed_pods.RESERVATIONS, os.path.dirname(_routed_pods.RESERVATIONS))
+        for path in (*parents, _cni.CACHE, os.path.dirname(_cni.CACHE)):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+    return {}
+
+
+def own_bridge(node: RoutedNode) -> str:
+    """The line that removes the pods' bridge; empty where there is none. It is known by its address."""
+    try:
+        with open(f"{node.directory}/nodes.json", encoding="utf-8") as stream:
+            kept = json.load(stream)
+    except FileNotFoundError:
+        return ""
+    address = _routed_pods.gateway_of(kept["pod_cidrs"][kept["node"]])
+    for link in node.kernel.routes.links():
+        held = [f"{one.get('local')}/{one['prefixlen']}" for one in link.get("addr_info", ())]
+        if address in held and link.get("linkinfo", {}).get("info_kind") == "bridge":
+            return f"link delete dev {link['ifname']}"
+    return ""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "node": {"type": "str"},
+            "nodes": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "address": {"type": "str", "required": True},
+                    "pod_cidr": {"type": "str", "required": True},
+                },
+            },
+            "network": {"type": "str"},
+            "vxlan": {
+                "type": "dict",
+                "options": {
+                    "vni": {"type": "int", "required": True},
+                    "port": {"type": "int", "default": 4789},
+                    "direct_routing": {"type": "bool", "default": False},
+                },
+            },
+            "gateway": {"type": "str", "default": ""},
+            "mtu": {"type": "int", "default": 0},
+            "masquerade": {"type": "bool", "default": True},
+            "bridge": {"type": "str", "default": "cni0"},
+        },
+        required_if=[("state", "present", ["node", "nodes", "network"])],
+        supports_check_mode=True,
+    )
+    node = RoutedNode(module)
+    try:
+        node.kernel.routes.require()
+        told = present(node) if module.params["state"] == "present" else absent(node)
+    except (
+        _routed_pods.NetworkError, _iproute.KernelError, _systemd.ServiceError, _files.FileError, _cni.CniError,
+        ValueError,
+    ) as error:  # fmt: skip
+        module.fail_json(msg=f"{node.name}: {error}")
+    module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff, **told)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Which way leads to which node's pods, and what of it a machine puts back at boot."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+
+import pytest
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _masquerade, _routed_pods
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routed_pods import Node
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routes import Hop, Route
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_entries import Fdb
+
+A = Node("a", "192.0.2.11", "10.244.0.0/24")
+B = Node("b", "192.0.2.12", "10.244.1.0/24")
+FAR = Node("far", "198.51.100.13", "10.244.200.0/24")
+NETWORK = ipaddress.IPv4Network("192.0.2.0/24")
+
+
+def ways(tunnel: bool, direct: bool, gateway: str = "") -> tuple[list[str], list[tuple[str, str]]]:
+    tunnelled, routed = _routed_pods.ways(A, [A, B, FAR], NETWORK, tunnel, direct, gateway)
+    return [node.name for node in tunnelled], [(node.name, hop) for node, hop in routed]
+
+
+def test_all_others_are_reached_through_the_tunnel() -> None:
+    assert ways(tunnel=True, direct=False) == (["b", "far"], [])
+
+
+def test_with_direct_routing_only_those_of_other_subnets_are() -> None:
+    assert ways(tunnel=True, direct=True) == (["far"], [("b", "192.0.2.12")])
+
+
+def test_without_a_tunnel_others_are_routed_to_plainly_and_those_of_other_subnets_through_the_gateway() -> None:
+    assert ways(tunnel=False, direct=False, gateway="192.0.2.1") == ([], [("b", "192.0.2.12"), ("far", "192.0.2.1")])
+
+
+def test_without_a_tunnel_and_a_gateway_other_subnets_are_refused() -> None:
+    with pytest.raises(_routed_pods.NetworkError, match=r"^far \(198.51.100.13\) is outside of 192.0.2.0/24"):
+        ways(tunnel=False, direct=False)
+
+
+def test_the_mac_of_a_vtep_follows_from_its_pod_cidr_and_is_no_ones_else() -> None:
+    assert A.mac == "02:bc:0a:f4:00:00"
+    assert FAR.mac == "02:bc:0a:f4:c8:00"
+
+
+def test_nodes_stand_in_the_order_of_their_pod_cidrs() -> None:
+    entries = [{"name": node.name, "address": node.address, "pod_cidr": node.pod_cidr} for node in (FAR, B, A)]
+    assert _routed_pods.nodes(entries) == [A, B, FAR]
+
+
+def test_the_underlay_is_the_interface_with_the_address() -> None:
+    links = [
+        {"ifname": "lo", "mtu": 65536, "addr_info": [{"local": "127.0.0.1", "prefixlen": 8}]},
+        {"ifname": "eth0", "mtu": 1500, "addr_info": [{"local": "192.0.2.11", "prefixlen": 24}]},
+    ]
+    assert _routed_pods.underlay(links, "192.0.2.11") == _routed_pods.Underlay("eth0", NETWORK, 1500)
+    with pytest.raises(_routed_pods.NetworkError, match=r"^192.0.2.99 is on none"):
+        _routed_pods.underlay(links, "192.0.2.99")
+
+
+def test_a_record_tells_the_next_run_what_the_node_has_and_knows() -> None:
+    assert json.loads(_routed_pods.record(A, [A, B])) == {
+        "node": "a",
+        "pod_cidrs": {"a": "10.244.0.0/24", "b": "10.244.1.0/24"},
+    }
+
+
+def test_the_script_gives_each_program_its_lines_in_order_and_ends_with_the_first_that_is_refused() -> None:
+    route = Route(4, "10.244.1.0/24", (Hop("10.244.1.0", "vxlan-mesh", onlink=True),), "145")
+    changes = [
+        Change(None, Fdb("vxlan-mesh", B.mac, B.address), ""),
+        Change(None, route, ""),
+        Change(None, _masquerade.masquerade("vxlan_mesh", ["10.244.0.0/16"], []), ""),
+    ]
+    stand_ins = (
+        'ip() { echo "ip $*"; cat; }; bridge() { echo "bridge $*"; cat; }; nft() { echo "nft $*"; cat; false; }\n'
+    )
+    script = stand_ins + _routed_pods.script("vxlan_mesh", changes) + "echo not reached\n"
+    done = subprocess.run(["sh", "-e"], input=script, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    told = [line for line in done.stdout.splitlines() if not line.startswith(("\t", "}"))]
+    assert told[0] == "ip link delete dev vxlan-mesh"
+    assert told[1] == "ip route flush table all protocol 146"
+    assert told[2:] == [
+        "bridge -batch -",
+        "fdb replace 02:bc:0a:f4:01:00 dev vxlan-mesh dst 192.0.2.12 self permanent",
+        "ip -batch -",
+        "route append 10.244.1.0/24 via 10.244.1.0 dev vxlan-mesh onlink protocol 145",
+        "nft --file -",
+        "table inet vxlan_mesh",
+        "delete table inet vxlan_mesh",
+        "table inet vxlan_mesh {",
+    ]
