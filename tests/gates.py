@@ -28,6 +28,8 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
     "seed": ("seed", {}),
     "verify": ("verify", {}),
     "coredns": ("coredns", {}),
+    "vxlan_mesh": ("vxlan_mesh", {}),
+    "host_routes": ("host_routes", {}),
     "debian11": ("releases", {"LAB_SUITE": "bullseye"}),
     "debian13": ("releases", {"LAB_SUITE": "trixie"}),
 }

@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
         hosts = {}
         for name in dict.fromkeys(host for members in groups.values() for host in members):
             own = {role: specs[role] for role, group in roles.items() if name in groups[group]}
-            variables = self._variables(hostvars, [*own, "cluster"], name, faults)
+            variables = self._variables(hostvars, [*own, *networks, "cluster"], name, faults)
             for options in own.values():
                 faults += validate(options, variables, name)
             hosts[name] = _preflight.Host(

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
+
 ARCHITECTURES = ("amd64", "arm64")
 OLDEST_PYTHON = (3, 9)
 OLDEST_ANSIBLE = (2, 19)
@@ -26,9 +28,11 @@ OLDEST_ANSIBLE = (2, 19)
 OLDEST_NFT = (1, 0, 1)
 CLOCK_SKEW = 5.0
 # Links that the collection or a CNI plugin made: their addresses are the pod network's own.
-OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|veth.*|coredns0|lo)$")
+OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|vxlan-mesh|veth.*|coredns0|lo)$")
 # What an encapsulation adds to a packet, in bytes, over IPv4.
 OVERHEAD = {"vxlan": 50, "udp": 28, "host-gw": 0}
+# Network backends without a daemon, with what they add to a packet.
+ROUTED = {"vxlan_mesh": 50, "host_routes": 0}
 # What every host must take (RFC 791).
 SMALLEST_MTU = 576
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -162,9 +166,11 @@ def cluster_variables_are_set(inventory: Inventory) -> Iterator[Fault]:
         "cluster_network": f"set it to one of {', '.join(inventory.networks)}",
         "cluster_pod_cidr": "set it to the network of the pods, such as 10.244.0.0/16",
         "cluster_service_cidr": "set it to the network of the services, such as 10.0.0.0/24",
-        "cluster_certificates_directory": "set it to a private directory of the controller, "
-        "such as {{ inventory_dir }}/pki",
     }
+    if "certificates" in inventory.specs:
+        wanted["cluster_certificates_directory"] = (
+            "set it to a private directory of the controller, such as {{ inventory_dir }}/pki"
+        )
     for name, remedy in wanted.items():
         if inventory.value(name) in (None, ""):
             yield Fault(name, None, remedy)
@@ -205,6 +211,12 @@ WHOLE_CLUSTER = {
         "flannel_mtu",
         "flannel_firewall",
         "flannel_etcd_prefix",
+        "vxlan_mesh_subnet_length",
+        "vxlan_mesh_vni",
+        "vxlan_mesh_port",
+        "vxlan_mesh_direct_routing",
+        "vxlan_mesh_mtu",
+        "host_routes_subnet_length",
     ),
     "etcd": ("etcd_client_port", "etcd_peer_port"),
     "coredns": ("coredns_address", "coredns_port", "coredns_etcd_path"),
@@ -273,12 +285,11 @@ def networks_do_not_overlap(inventory: Inventory) -> Iterator[Fault]:
     (variable, pods), services = _pods(inventory), _network(inventory, "cluster_service_cidr")
     if pods and services and pods.overlaps(services):
         yield Fault("cluster_service_cidr", services, f"overlaps the pods' network {pods}; the two must be disjoint")
-    bridge = str(inventory.value("flannel_bridge", "cni0"))
     for name, network in ((variable, pods), ("cluster_service_cidr", services)):
         if network is None:
             continue
         for host in inventory.hosts.values():
-            for link, found in _foreign_networks(host, bridge):
+            for link, found in _foreign_networks(host, _bridges(inventory)):
                 if found.overlaps(network):
                     remedy = (
                         f"overlaps {found}, the network of {link}; packets for it would not leave the pods' network"
@@ -286,10 +297,15 @@ def networks_do_not_overlap(inventory: Inventory) -> Iterator[Fault]:
                     yield Fault(name, network, remedy, (host.name,))
 
 
-def _foreign_networks(host: Host, bridge: str) -> Iterator[tuple[str, IPv4]]:
+def _bridges(inventory: Inventory) -> set[str]:
+    """Bridges of the pods, of all backends: there may be a switch from one to another."""
+    return {str(inventory.value(f"{backend}_bridge")) for backend in inventory.networks}
+
+
+def _foreign_networks(host: Host, bridges: set[str]) -> Iterator[tuple[str, IPv4]]:
     """Networks of the interfaces that are not the pod network's own."""
     for link, details in host.facts.get("interfaces", {}).items():
-        if OWN_LINKS.match(link) or link == bridge:
+        if OWN_LINKS.match(link) or link in bridges:
             continue
         for address in details["addresses"]:
             interface = ipaddress.ip_interface(address)
@@ -430,6 +446,7 @@ PORTS = (
     ("nodes", "flannel_health_port", 8471, "tcp", "flanneld"),
     ("nodes", "flannel_vxlan_port", 8472, "udp", "flanneld"),
     ("nodes", "flannel_udp_port", 8285, "udp", "flanneld"),
+    ("nodes", "vxlan_mesh_port", 4789, "udp", ""),
     ("coredns", "coredns_health_port", 8180, "tcp", "coredns"),
     ("coredns", "coredns_ready_port", 8181, "tcp", "coredns"),
     ("coredns", "coredns_metrics_port", 9153, "tcp", "coredns"),
@@ -569,6 +586,109 @@ def flannel_firewall_works(inventory: Inventory) -> Iterator[Fault]:
             yield Fault("flannel_firewall", "nftables", remedy, (host.name,))
 
 
+# --- backends without a daemon ---------------------------------------------------------
+
+
+def _routed(inventory: Inventory) -> str:
+    """The backend without a daemon that will run; empty where another will."""
+    return next((backend for backend in ROUTED if backend in inventory.specs), "")
+
+
+def pod_cidrs_suffice(inventory: Inventory) -> Iterator[Fault]:
+    backend, pods = _routed(inventory), _network(inventory, "cluster_pod_cidr")
+    if not backend or pods is None:
+        return
+    variable, names = f"{backend}_subnet_length", list(inventory.groups.get("nodes", ()))
+    told = inventory.value(variable, 24)
+    length = _integer(told)
+    if length is None or not pods.prefixlen <= length <= 30:
+        remedy = (
+            f"must be from {pods.prefixlen} to 30 in {pods}"
+            if pods.prefixlen <= 30
+            else f"no length fits {pods}; the pods' network must be a /30 or larger"
+        )
+        yield Fault(variable, told, remedy)
+        return
+    if 2 ** (length - pods.prefixlen) < len(names):
+        remedy = (
+            f"room for {2 ** (length - pods.prefixlen)} subnets of /{length}, and there are {len(names)} nodes; "
+            f"take a larger network or a longer {variable}"
+        )
+        yield Fault("cluster_pod_cidr", pods, remedy)
+    facts = {name: inventory.hosts[name].facts for name in names if name in inventory.hosts}
+    for part, holders in _pod_cidrs.doubled(_pod_cidrs.held(names, facts, pods, length)).items():
+        yield Fault("pod CIDR", part, _pod_cidrs.DOUBLED, tuple(holders))
+    missing = _pod_cidrs.unknown(names, facts, pods, length)
+    if missing and len(missing) < len(names):
+        yield Fault("groups.nodes", ", ".join(missing), _pod_cidrs.NOT_KNOWN)
+
+
+def vxlan_mesh_vni_is_legal(inventory: Inventory) -> Iterator[Fault]:
+    value = inventory.value("vxlan_mesh_vni")
+    number = _integer(value)
+    if "vxlan_mesh" in inventory.specs and value is not None and (number is None or not 1 <= number <= 16777215):
+        yield Fault("vxlan_mesh_vni", value, "a VNI is a number from 1 to 16777215")
+
+
+def routed_mtu_fits(inventory: Inventory) -> Iterator[Fault]:
+    backend = _routed(inventory)
+    if not backend:
+        return
+    variable = f"{backend}_mtu"
+    for host in inventory.members("nodes"):
+        mtu, link = _integer(host.variables.get(variable, 0)), _link_of(host, host.address)
+        if not mtu:
+            continue
+        if mtu < SMALLEST_MTU:
+            yield Fault(variable, mtu, f"take {SMALLEST_MTU} or more, or 0 to derive it from the underlay's")
+        elif link and mtu + ROUTED[backend] > link[1]["mtu"]:
+            header = f"with {ROUTED[backend]} bytes of VXLAN header it" if ROUTED[backend] else "it"
+            most = link[1]["mtu"] - ROUTED[backend]
+            remedy = f"{header} exceeds the {link[1]['mtu']} of {link[0]}; take {most} or less, or 0"
+            yield Fault(variable, mtu, remedy, (host.name,))
+
+
+def routed_masquerade_works(inventory: Inventory) -> Iterator[Fault]:
+    backend = _routed(inventory)
+    for host in inventory.members("nodes") if backend else ():
+        variable = f"{backend}_masquerade"
+        if host.facts and not host.facts["nft"] and str(host.variables.get(variable, True)).lower() == "true":
+            yield Fault(variable, "true", "nftables is missing here; install it, or set false", (host.name,))
+
+
+def host_routes_lead_everywhere(inventory: Inventory) -> Iterator[Fault]:
+    if "host_routes" not in inventory.specs:
+        return
+    nodes = inventory.members("nodes")
+    for host in nodes:
+        link = _link_of(host, host.address)
+        if not link:
+            continue
+        gateway = host.variables.get("host_routes_gateway") or ""
+        far = [
+            f"{other.name} ({other.address})"
+            for other in nodes
+            if other.address and ipaddress.ip_address(other.address) not in link[2]
+        ]
+        if not gateway and far:
+            remedy = (
+                f"{', '.join(far)}: outside of {link[2]}; set it to the router there that leads to their pods, "
+                "or take vxlan_mesh"
+            )
+            yield Fault("host_routes_gateway", None, remedy, (host.name,))
+        if gateway and not _is_in(gateway, link[2]):
+            yield Fault(
+                "host_routes_gateway", gateway, f"not an address in {link[2]}, the network of {link[0]}", (host.name,)
+            )
+
+
+def _is_in(text: Any, network: IPv4) -> bool:
+    try:
+        return ipaddress.IPv4Address(str(text)) in network
+    except ValueError:
+        return False
+
+
 # --- certificates ----------------------------------------------------------------------
 
 
@@ -612,5 +732,10 @@ CHECKS: tuple[Check, ...] = (
     flannel_mtu_fits,
     flannel_backend_fits,
     flannel_firewall_works,
+    pod_cidrs_suffice,
+    vxlan_mesh_vni_is_legal,
+    routed_mtu_fits,
+    routed_masquerade_works,
+    host_routes_lead_everywhere,
     certificates_outlive_renewal,
 )

@@ -22,6 +22,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     Fault,
     Host,
     Inventory,
+    _bridges,
     _foreign_networks,
     _integer,
     _network,
@@ -103,7 +104,6 @@ def address_is_the_servers_own(inventory: Inventory) -> Iterator[Fault]:
         yield Fault(variable, told, "not an IPv4 address such as 10.0.0.2")
         return
     (_variable, pods), services = _pods(inventory), _network(inventory, "cluster_service_cidr")
-    bridge = str(inventory.value("flannel_bridge", "cni0"))
     if pods and address in pods:
         hint = f", such as {services[2]} of the service network" if services and services.num_addresses >= 4 else ""
         yield Fault(variable, told, f"inside the pods' network {pods}; take an address outside of it{hint}")
@@ -113,7 +113,7 @@ def address_is_the_servers_own(inventory: Inventory) -> Iterator[Fault]:
     if address.is_loopback or address.is_multicast or address.is_unspecified:
         yield Fault(variable, told, "not an address that pods can reach; take one such as 10.0.0.2")
     for host in inventory.members("coredns"):
-        for link, network in _foreign_networks(host, bridge):
+        for link, network in _foreign_networks(host, _bridges(inventory)):
             if address in network and variable != "cluster_service_cidr":
                 remedy = f"in {network}, the network of {link}; take an address that no network of a host has"
                 yield Fault(variable, told, remedy, (host.name,))

@@ -14,7 +14,11 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _
 
 CASES = yaml.safe_load((Path(__file__).parent / "preflight" / "inventories.yml").read_text())
 NAMES = yaml.safe_load((Path(__file__).parent / "preflight" / "coredns.yml").read_text())
-ROLES = ("binaries", "certificates", "node", "verify", "etcd", "flannel")
+ROLES = {
+    "flannel": ("binaries", "certificates", "node", "verify", "etcd", "flannel"),
+    "vxlan_mesh": ("binaries", "node", "verify", "vxlan_mesh"),
+    "host_routes": ("binaries", "node", "verify", "host_routes"),
+}
 
 
 def merged(base: Any, change: Any) -> Any:
@@ -40,12 +44,14 @@ def inventory(change: dict[str, Any]) -> _preflight.Inventory:
         facts = merged(facts, change.get("facts", {}).get(name, {})) or {}
         hosts[name] = _preflight.Host(name, variables[name], facts, addresses.get(name, ""))
     groups = merged(good["groups"], change.get("groups", {}))
-    specs = {role: action.argument_spec(role) for role in (*ROLES, *(["coredns"] if "coredns" in groups else []))}
+    roles = ROLES.get(shared.get("cluster_network"), ROLES["flannel"])
+    specs = {role: action.argument_spec(role) for role in (*roles, *(["coredns"] if "coredns" in groups else []))}
     return _preflight.Inventory(
         hosts,
         groups,
         specs,
         change.get("ansible", good["ansible"]),
+        tuple(ROLES),
         coredns_plugins=change.get("coredns_plugins", ()),
     )
 

@@ -1,0 +1,75 @@
+"""What a run of site.yml leaves behind, seen from the hosts and from the reports of the runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from testinfra.host import Host
+
+from testing import lab
+
+testinfra_hosts = ["ansible://nodes"]
+
+
+def test_every_pair_is_whole_with_the_mtu_of_the_underlay() -> None:
+    report = lab.connectivity()
+    assert report["ok"]
+    assert report["backend"] == "host_routes"
+    assert {pair["mtu"] for pair in report["pairs"] if pair["protocol"] == "mtu"} == {1500}
+
+
+def test_check_mode_announced_exactly_what_the_first_run_changed() -> None:
+    announced = lab.changes(lab.runs(check_mode=True)[0])
+    assert announced == lab.changes(lab.runs()[0])
+    assert announced
+
+
+def test_the_second_run_changed_nothing() -> None:
+    assert lab.changes(lab.runs()[1]) == set()
+
+
+def test_every_other_node_is_a_route_and_nothing_else(host: Host) -> None:
+    numbers = {"node1": 0, "node2": 1, "node3": 2}
+    wanted = {
+        f"10.244.{number}.0/24 via {lab.address(name)} dev eth0 proto 146"
+        for name, number in numbers.items()
+        if name != host.backend.get_hostname()
+    }
+    routes = {line.strip() for line in host.run("ip route show").stdout.splitlines()}
+    assert {line for line in routes if "proto 146" in line} == wanted
+    assert "vxlan" not in host.run("ip -details link show").stdout
+
+
+def test_the_conflist_is_json_and_the_only_network(host: Host) -> None:
+    assert host.file("/etc/cni/net.d").listdir() == ["10-host_routes.conflist"]
+    conflist = json.loads(host.file("/etc/cni/net.d/10-host_routes.conflist").content_string)
+    assert conflist["plugins"][0]["mtu"] == 1500
+
+
+def test_a_pod_leaves_the_cluster_with_the_nodes_address() -> None:
+    """Node4 is no node yet: it is told by whom it was asked."""
+    listen = (
+        "import socket as s; l = s.socket(s.AF_INET, s.SOCK_DGRAM); l.bind((str(), 18098)); "
+        "open('/run/asked-by', 'w').write(l.recvfrom(9)[1][0])"
+    )
+    lab.shell("node4", f'systemd-run --quiet --unit=asked python3 -c "{listen}" && sleep 1')
+    lab.module("node1", "cni_attachment", netns="demo")
+    lab.shell("node1", f"ip netns exec demo bash -c 'echo > /dev/udp/{lab.address('node4')}/18098'")
+    lab.module("node1", "cni_attachment", netns="demo", state="absent")
+    assert lab.shell("node4", "sleep 1; cat /run/asked-by").strip() == lab.address("node1")
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"host_routes_gateway": "203.0.113.1"}, "host_routes_gateway: 203.0.113.1: not an address in 192.168."),
+        ({"host_routes_mtu": 1501}, "host_routes_mtu: 1501: it exceeds the 1500 of eth0; take 1500 or less, or 0"),
+        ({"host_routes_subnet_length": 31}, "host_routes_subnet_length: 31: must be from 16 to 30 in 10.244.0.0/16"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_changes(variables: dict[str, object], told: str) -> None:
+    done = lab.playbook("site", "--extra-vars", json.dumps(variables))
+    assert done.returncode != 0
+    assert told in done.stdout + done.stderr
+    assert "changed=1" not in done.stdout

@@ -1,0 +1,24 @@
+"""After a fourth node has joined."""
+
+from __future__ import annotations
+
+from testing import lab
+
+CIDRS = {f"node{number}": f"10.244.{number - 1}.0/24" for number in (1, 2, 3, 4)}
+
+
+def test_every_pair_is_whole() -> None:
+    report = lab.connectivity()
+    assert report["ok"]
+    assert len(report["nodes"]) == 4
+
+
+def test_nobody_moved_and_the_new_node_has_the_lowest_part_that_was_free() -> None:
+    assert {node["name"]: node["pod_cidr"] for node in lab.connectivity()["nodes"]} == CIDRS
+
+
+def test_the_other_nodes_followed_in_one_task_each() -> None:
+    changes = lab.changes(lab.runs("joined.yml")[-1])
+    backend = lab.connectivity()["backend"]
+    for host in ("node1", "node2", "node3"):
+        assert [role for name, role, _task in changes if name == host] == [backend]

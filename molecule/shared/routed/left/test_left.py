@@ -1,0 +1,38 @@
+"""After the fourth node has left."""
+
+from __future__ import annotations
+
+from testinfra.host import Host
+
+from testing import lab
+
+testinfra_hosts = ["ansible://nodes"]
+
+
+def test_every_pair_is_whole() -> None:
+    report = lab.connectivity()
+    assert report["ok"]
+    assert {node["name"]: node["pod_cidr"] for node in report["nodes"]} == {
+        "node1": "10.244.0.0/24",
+        "node2": "10.244.1.0/24",
+        "node3": "10.244.2.0/24",
+    }
+
+
+def test_nothing_leads_to_the_node_any_more(host: Host) -> None:
+    seen = host.run("ip route show table all; ip neighbour show nud permanent; bridge fdb show").stdout
+    assert "10.244.1.0" in seen or "10.244.2.0" in seen
+    assert "10.244.3.0" not in seen
+    assert f"dst {lab.address('node4')}" not in seen
+
+
+def test_the_next_boot_does_not_bring_it_back(host: Host) -> None:
+    (kept,) = host.file("/etc/binary_cluster").listdir()
+    assert "10.244.3.0" not in host.file(f"/etc/binary_cluster/{kept}/restore").content_string
+
+
+def test_the_others_followed_in_one_task_each() -> None:
+    changes = lab.changes(lab.runs("left.yml")[-1])
+    backend = lab.connectivity()["backend"]
+    for name in ("node1", "node2", "node3"):
+        assert [role for one, role, _task in changes if one == name] == [backend]
