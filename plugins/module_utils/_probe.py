@@ -25,10 +25,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns, _icmp
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns, _icmp, _responder
 
-# The last is not asked of pods: names are, of the DNS server.
-PROTOCOLS = ("icmp", "tcp", "udp", "http", "mtu", "dns")
+# From pod to pod: ICMP echo, a TCP connection, a datagram, a small and a large answer over HTTP, and the largest
+# packet. node: from the pod to the other's node; host: from the node to the other pod; both by ICMP echo.
+# dns is not asked of pods: names are, of the DNS server.
+PROTOCOLS = ("icmp", "tcp", "udp", "http", "bulk", "mtu", "node", "host", "dns")
 # Of IP and ICMP headers together, by IP version.
 HEADERS = {4: 28, 6: 48}
 SMALLEST = {4: 576, 6: 1280}
@@ -40,11 +42,12 @@ CLONE_NEWNET = 0x40000000
 
 @dataclass(frozen=True)
 class Target:
-    """A pod to probe."""
+    """A pod to probe, and the address of its node."""
 
     name: str
     address: str
     port: int
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,18 +220,30 @@ async def connect(target: Target, _echoes: Echoes) -> str | None:
     return None
 
 
-async def fetch(target: Target, _echoes: Echoes) -> str | None:
-    """Fetch over HTTP; return the address the pod saw. The answer must be that pod's own."""
+async def _get(target: Target, path: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(target.address, target.port)
     try:
-        writer.write(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % target.address.encode())
+        writer.write(b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (path, target.address.encode()))
         await writer.drain()
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
             raise ValueError(f"answered {head.splitlines()[0].decode()}")
-        return _source(target, await reader.read())
+        return await reader.read()
     finally:
         writer.close()
+
+
+async def fetch(target: Target, _echoes: Echoes) -> str | None:
+    """Fetch over HTTP; return the address the pod saw. The answer must be that pod's own."""
+    return _source(target, await _get(target, b"/"))
+
+
+async def fetch_bulk(target: Target, _echoes: Echoes) -> str | None:
+    """Fetch much over HTTP; it must arrive whole and unspoiled."""
+    found = await _get(target, b"/bulk")
+    if found != _responder.BULK:
+        raise ValueError(f"{len(found)} of {len(_responder.BULK)} bytes arrived, or other bytes than were sent")
+    return None
 
 
 class Datagram(asyncio.DatagramProtocol):
@@ -320,6 +335,7 @@ EXCHANGES: dict[str, Callable[[Target, Echoes], Awaitable[str | None]]] = {
     "tcp": connect,
     "udp": datagram,
     "http": fetch,
+    "bulk": fetch_bulk,
 }
 
 
@@ -330,8 +346,8 @@ async def exchange(target: Target, protocol: str, echoes: Echoes, timeout: float
         outcome.tries = attempt
         began = time.monotonic()
         try:
-            if protocol == "icmp":
-                elapsed = await echoes.echo(target.address, timeout, 56)
+            if protocol in ("icmp", "node", "host"):
+                elapsed = await echoes.echo(target.node if protocol == "node" else target.address, timeout, 56)
             else:
                 asked = EXCHANGES[protocol](target, echoes)
                 outcome.source_seen = await asyncio.wait_for(asked, timeout)
@@ -407,4 +423,11 @@ def probe_here(
     tries: int,
 ) -> list[Outcome]:
     """Probe from the namespace this thread is in."""
-    return asyncio.run(probe(targets, names, protocols, interface_mtu(interface), timeout, tries))
+    wanted = [protocol for protocol in protocols if protocol != "host"]
+    return asyncio.run(probe(targets, names, wanted, interface_mtu(interface), timeout, tries))
+
+
+def probe_from_host(targets: Sequence[Target], protocols: Sequence[str], timeout: float, tries: int) -> list[Outcome]:
+    """Probe from the host itself."""
+    wanted = [protocol for protocol in protocols if protocol == "host"]
+    return asyncio.run(probe(targets, None, wanted, 0, timeout, tries))

@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection.
 
-"""The program in a probe pod: answers HTTP over TCP, and echoes UDP, on one port.
+"""The program in a probe pod: answers HTTP over TCP, small or BULK, and echoes UDP, on one port.
 
 Every answer names the pod and the address the request came from, so that the asking side sees
 whether its source address was rewritten on the way. Runs alone, with Python's standard library:
@@ -20,6 +20,9 @@ import socket
 import sys
 from typing import Any, cast
 
+# As much as fills many segments of the largest size: what loses large packets only, loses it.
+BULK = bytes(range(256)) * 256
+
 
 def answer(name: str, source: str) -> bytes:
     """What a pod says to whoever asks it."""
@@ -30,8 +33,8 @@ def answer(name: str, source: str) -> bytes:
 async def serve_tcp(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer one HTTP request."""
     try:
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), timeout=10)
-        body = answer(name, writer.get_extra_info("peername")[0])
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), timeout=10)
+        body = BULK if head.startswith(b"GET /bulk ") else answer(name, writer.get_extra_info("peername")[0])
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
             b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)

@@ -66,13 +66,19 @@ options:
         description: Port of its responder.
         type: int
         default: 18080
+      node:
+        description: Address of its node, for V(node) of O(protocols).
+        type: str
+        default: ""
   protocols:
     description:
-      - What to probe with. V(mtu) looks for the largest packet that arrives unfragmented. V(dns) asks for O(names).
+      - What to probe with. V(mtu) looks for the largest packet that arrives unfragmented. V(bulk) fetches 64 KiB.
+        V(dns) asks for O(names).
+      - V(node) probes from the pod to the other pod's node, V(host) from this host to the other pod.
     type: list
     elements: str
-    choices: [icmp, tcp, udp, http, mtu, dns]
-    default: [icmp, tcp, udp, http, mtu, dns]
+    choices: [icmp, tcp, udp, http, bulk, mtu, node, host, dns]
+    default: [icmp, tcp, udp, http, bulk, mtu, node, host, dns]
   names:
     description: What to ask of a DNS server, over UDP and TCP, where O(protocols) has V(dns). Unset asks nothing.
     type: dict
@@ -318,7 +324,9 @@ class Pod:
                 for one in asked["questions"]
             ),
         )
-        outcomes = _probe.probe_from(
+        # First from the host: the thread that enters the pod's namespace stays there.
+        outcomes = _probe.probe_from_host(targets, params["protocols"], params["timeout"], params["tries"])
+        outcomes += _probe.probe_from(
             self.attachment.namespace,
             INTERFACE,
             targets,
@@ -360,6 +368,7 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "address": {"type": "str", "required": True},
                     "port": {"type": "int", "default": 18080},
+                    "node": {"type": "str", "default": ""},
                 },
             },
             "protocols": {

@@ -10,7 +10,8 @@ The report is the dict that ``connectivity.json`` holds::
 
     {"ok": bool, "backend": str, "started": str, "duration_s": float,
      "nodes": [{"name", "address", "pod_ip", "pod_cidr"}],
-     "pairs": [{"source", "target", "protocol", "ok", "state", "rtt_ms", "mtu", "tries", "cause"}],
+     "pairs": [{"source", "target", "protocol", "ok", "state", "rtt_ms", "mtu", "tries", "cause",
+                "source_seen"}],
      "causes": [{"code", "node", "text", "fix", "pairs"}]}
 
 ``state`` is one of :data:`_condition.STATES`; ``compared`` is there where it was compared with an earlier one.
@@ -62,13 +63,14 @@ def build(
     pairs = []
     for source, found in outcomes.items():
         for outcome in found:
-            pairs.append(
-                {
-                    "source": source,
-                    "target": node_of.get(outcome["target"], outcome["target"]),
-                    **{key: outcome[key] for key in ("protocol", "ok", "rtt_ms", "mtu", "tries", "cause")},
-                }
-            )
+            pair = {
+                "source": source,
+                "target": node_of.get(outcome["target"], outcome["target"]),
+                **{key: outcome[key] for key in ("protocol", "ok", "rtt_ms", "mtu", "tries", "cause", "source_seen")},
+            }
+            if pair["source_seen"] not in (None, pods[source]["address"]):
+                pair.update(ok=False, cause=f"arrives as if from {pair['source_seen']}")
+            pairs.append(pair)
     names = [*pods, *(name for name in absent if name not in pods)]
     probed = {(pair["source"], pair["target"]) for pair in pairs}
     for source in names:
@@ -78,7 +80,7 @@ def build(
                 pairs += [
                     {
                         "source": source, "target": target, "protocol": protocol, "ok": False,
-                        "rtt_ms": None, "mtu": None, "tries": 0, "cause": why,
+                        "rtt_ms": None, "mtu": None, "tries": 0, "cause": why, "source_seen": None,
                     }
                     for protocol in protocols
                     if protocol != "dns"
@@ -130,7 +132,12 @@ def _explain(
         if not failed:
             continue
         cause = next((one for one, nodes in of_pods if nodes & {source, target}), None)
-        if not cause and evidence.get(source) and evidence.get(target):
+        seen = next((probe["source_seen"] for probe in failed if probe["source_seen"]), None)
+        if not cause and seen:
+            cause = _diagnosis.rewritten(ends[source], ends[target], seen)
+        # What fails between a pod and a node alone, the packets between pods say nothing of.
+        between_pods = any(probe["protocol"] in _diagnosis.PROTOCOLS for probe in failed)
+        if not cause and between_pods and evidence.get(source) and evidence.get(target):
             cause = _diagnosis.diagnose(
                 _diagnosis.Path(
                     ends[source],

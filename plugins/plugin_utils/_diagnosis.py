@@ -138,6 +138,17 @@ def _duplicates(pods: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Cause, 
             return  # the addresses follow from it
 
 
+def rewritten(source: End, target: End, seen: str) -> Cause:
+    """A source address that is not the pod's own when its packets arrive."""
+    return Cause(
+        "source-rewritten",
+        source.node,
+        f"packets of {source.node}'s pods arrive at {target.node} as if from {seen}: something on the way masquerades "
+        "what stays in the cluster",
+        "nft -a list ruleset | grep masquerade; iptables-save -t nat | grep MASQUERADE",
+    )
+
+
 # --- the pods themselves ---------------------------------------------------------------
 
 

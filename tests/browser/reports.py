@@ -59,6 +59,29 @@ def whole(size: int) -> dict[str, Any]:
     )
 
 
+def named(size: int) -> dict[str, Any]:
+    """A network whose pods also asked for names, one of them in vain."""
+    report = whole(size)
+    names = ("kubernetes.default.svc.cluster.local", "no-such-name.cluster.local")
+    report["pairs"] += [
+        {
+            "source": node["name"],
+            "target": name,
+            "protocol": protocol,
+            "ok": True,
+            "rtt_ms": 0.5,
+            "mtu": None,
+            "tries": 1,
+            "cause": None,
+        }
+        for node in report["nodes"]
+        for name in names
+        for protocol in ("dns", "dns-tcp")
+    ]
+    change(report, "node2", names[0], ("dns",), ok=False, rtt_ms=None, tries=3, cause="no answer from 10.0.0.2")
+    return finished(report)
+
+
 def broken(size: int) -> dict[str, Any]:
     """The same with a fault of every kind, compared with a time when there were none."""
     report = whole(size)

@@ -40,7 +40,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     directory.chmod(0o755)
     template = TEMPLATE.read_text()
     made = {"whole3": reports.whole(3), "whole1": reports.whole(1), "whole30": reports.whole(30)}
-    made |= {"broken3": reports.broken(3), "broken30": reports.broken(30)}
+    made |= {"broken3": reports.broken(3), "broken30": reports.broken(30), "named3": reports.named(3)}
     for name, report in made.items():
         (directory / f"{name}.html").write_text(_connectivity.page(template, report))
     found = Browser(directory)
@@ -48,7 +48,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     found.close()
 
 
-@pytest.mark.parametrize("name", ["whole1", "whole3", "broken3", "whole30", "broken30"])
+@pytest.mark.parametrize("name", ["whole1", "whole3", "broken3", "whole30", "broken30", "named3"])
 def test_a_page_loads_without_a_complaint_and_asks_for_nothing_but_itself(browser: Browser, name: str) -> None:
     page = Page(browser, f"{name}.html")
     assert page.text("h1")
@@ -86,6 +86,16 @@ def test_cells_show_the_state_of_their_pair_and_not_by_colour_alone(browser: Bro
             cell = f".cell[data-source={source}][data-target={target}]"
             assert page.ask(f"document.querySelector('{cell}').dataset.state") == told[0]
             assert told[column] in page.text(cell)
+
+
+def test_names_have_a_table_of_their_own_and_are_no_pairs(browser: Browser) -> None:
+    page = Page(browser, "named3.html")
+    assert page.text("h1").strip() == "All 6 pairs are whole"
+    assert page.count("#names tbody tr") == 3 and page.count("#names tbody td") == 6
+    assert page.count("#names [data-state=failed]") == 1
+    assert "dns: no answer from 10.0.0.2" in page.text("#names tbody tr:nth-child(2)")
+    assert page.count("#protocols input[value=dns]") == 0
+    assert "Names" not in Page(browser, "whole3.html").text("main")
 
 
 def test_the_head_and_the_legend_count_pairs(browser: Browser) -> None:

@@ -27,6 +27,7 @@ def outcome(target: str, protocol: str, cause: str | None = None) -> dict[str, A
         "mtu": None,
         "tries": 1,
         "cause": cause,
+        "source_seen": None,
     }
 
 
@@ -69,3 +70,23 @@ def test_a_node_without_a_pod_is_not_blamed_on_names() -> None:
     told = report(absent={"node2": "it was not reached"})
     assert {pair["protocol"] for pair in told["pairs"] if not pair["ok"]} == {"icmp"}
     assert [cause["code"] for cause in told["causes"]] == ["pod-missing"]
+
+
+def test_a_pod_that_is_seen_under_another_address_is_not_whole() -> None:
+    outcomes = {
+        "node1": [{**outcome("probe-node2", "udp"), "source_seen": "10.244.0.0"}],
+        "node2": [{**outcome("probe-node1", "udp"), "source_seen": PODS["node2"]["address"]}],
+    }
+    made = _connectivity.build(
+        backend="flannel",
+        pods=PODS,
+        addresses={},
+        outcomes=outcomes,
+        absent={},
+        evidence={},
+        protocols=["udp"],
+        started="2026-03-01T12:00:00+00:00",
+        duration=0.1,
+    )
+    assert [pair["ok"] for pair in made["pairs"]] == [False, True]
+    assert [cause["code"] for cause in made["causes"]] == ["source-rewritten"]

@@ -218,14 +218,32 @@ BREAKAGES = (
         text=("eth0 of node1 carries 1400 bytes",),
     ),
     Breakage(
-        "something between the nodes carries less",
+        "a firewall drops what is large",
         "node1",
         "nft add table netdev breakage;"
         " nft 'add chain netdev breakage out { type filter hook egress device eth0 priority 0; }';"
         " nft add rule netdev breakage out ip daddr {address2} meta length gt 1414 drop",
         "nft delete table netdev breakage",
+        "tunnel-blocked",
+        text=("meta length > 1414 drop",),
+    ),
+    Breakage(
+        "something between the nodes carries less",
+        "node1",
+        # No trace tells of the older iptables, so it stands for what drops packets between the nodes.
+        "iptables-legacy -t mangle -A POSTROUTING -d {address2} -p udp --dport 8472 -m length --length 1401: -j DROP",
+        "iptables-legacy -t mangle -F POSTROUTING",
         "mtu",
         text=("carries pods' packets of 1350 bytes at most",),
+    ),
+    Breakage(
+        "somebody masquerades what stays in the cluster",
+        "node1",
+        "nft add table ip breakage; nft 'add chain ip breakage out { type nat hook postrouting priority 90; }';"
+        " nft add rule ip breakage out ip saddr {subnet1} ip daddr {subnet2} masquerade",
+        "nft delete table ip breakage",
+        "source-rewritten",
+        text=("node1's pods arrive at node2 as if from {vtep1}",),
     ),
     Breakage(
         "the CNI configuration is gone",

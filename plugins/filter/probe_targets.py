@@ -1,0 +1,57 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: probe_targets
+short_description: All pods that can be probed, with the addresses of their nodes
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers (@binary-cluster)
+description:
+  - What M(binary_cluster.networking.pod_probe) takes as O(binary_cluster.networking.pod_probe#module:targets).
+positional: addresses
+options:
+  _input:
+    description: Results of O(binary_cluster.networking.pod_probe#module:state=ready), by node.
+    type: dict
+    required: true
+  addresses:
+    description: Addresses of the nodes, by name.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+---
+- name: The pods to probe are known
+  ansible.builtin.debug:
+    msg: "{{ ready | binary_cluster.networking.probe_targets({'node1': '192.0.2.21', 'node2': '192.0.2.22'}) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Name, address, port and node of each pod.
+  type: list
+  elements: dict
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def probe_targets(ready: Mapping[str, Mapping[str, Any]], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The pods of all nodes that have one."""
+    return [
+        {**{key: found["pod"][key] for key in ("name", "address", "port")}, "node": addresses[node]}
+        for node, found in ready.items()
+        if "pod" in found
+    ]
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"probe_targets": probe_targets}
