@@ -23,6 +23,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _condition,
     _connectivity,
     _preflight,
+    _preflight_balancer,
     _preflight_coredns,
     _prometheus,
 )
@@ -52,7 +53,9 @@ class ActionModule(ActionBase):
         )
         inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
         inventory = dataclasses.replace(inventory, coredns_plugins=coredns_plugins(arguments["artifacts"]))
-        faults = _preflight.check(inventory, _preflight_coredns.CHECKS)
+        told_all = _preflight.check(inventory, (*_preflight_coredns.CHECKS, *_preflight_balancer.CHECKS))
+        result["warnings"] = [str(fault) for fault in told_all if fault.warning]
+        faults = [fault for fault in told_all if not fault.warning]
         if faults:
             told = "\n".join(f"- {fault}" for fault in faults)
             raise AnsibleActionFail(
@@ -66,7 +69,8 @@ class ActionModule(ActionBase):
     ) -> _preflight.Inventory:
         """Variables and facts of every host that a role runs on."""
         hostvars = task_vars["hostvars"]
-        groups = {group: list(task_vars["groups"].get(group, ())) for group in ("nodes", *roles.values())}
+        named = ("nodes", "kube_control_plane", *roles.values())
+        groups = {group: list(task_vars["groups"].get(group, ())) for group in named}
         specs = {role: argument_spec(role) for role in roles}
         faults: list[_preflight.Fault] = []
         hosts = {}

@@ -26,6 +26,11 @@ options:
     type: list
     elements: str
     default: []
+  claims:
+    description: Addresses that no machine should have yet; every link they belong to is asked for them.
+    type: list
+    elements: str
+    default: []
   controller_time:
     description: The controller's clock when the task was sent, in seconds since the epoch.
     type: float
@@ -78,6 +83,9 @@ ansible_facts:
           description: Name servers that the host's C(/etc/resolv.conf) lists.
           type: list
           elements: str
+        answered:
+          description: MAC addresses of the other machines that answer for each of O(claims).
+          type: dict
         unreachable:
           description: Addresses of O(reach) that did not answer.
           type: list
@@ -95,6 +103,7 @@ ansible_facts:
 """
 
 import glob
+import ipaddress
 import json
 import os
 import platform
@@ -103,7 +112,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp, _who_has
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import STATE_DIRECTORY
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -168,10 +177,25 @@ def applied(pattern: str = "/etc/binary_cluster/*/nodes.json") -> tuple[str, dic
     return own, known
 
 
+def answered(claims: list[str], links: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """MAC addresses of the other machines that answer for each address."""
+    found: dict[str, list[str]] = {}
+    for claim in claims:
+        wanted = ipaddress.ip_address(claim)
+        for name, link in links.items():
+            held = [ipaddress.ip_interface(address) for address in link["addresses"]]
+            source = next((str(one.ip) for one in held if one.version == 6 and one.is_link_local), "")
+            near = any(wanted in one.network and one.network.prefixlen < one.network.max_prefixlen for one in held)
+            if near and link["mac"] and (wanted.version == 4 or source):
+                found.setdefault(claim, []).extend(_who_has.who_has(claim, name, source))
+    return found
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "reach": {"type": "list", "elements": "str", "default": []},
+            "claims": {"type": "list", "elements": "str", "default": []},
             "controller_time": {"type": "float"},
         },
         supports_check_mode=True,
@@ -185,11 +209,12 @@ def main() -> None:
         return str(out)
 
     routes = json.loads(run("ip", "-json", "route", "show", "default") or "[]")
-    unreachable = []
+    links = interfaces(json.loads(run("ip", "-json", "address", "show")))
     try:
         unreachable = _icmp.silent(module.params["reach"])
+        answers = answered(module.params["claims"], links)
     except PermissionError as error:
-        module.fail_json(msg=f"ICMP: {error}: this module needs root")
+        module.fail_json(msg=f"raw socket: {error}: this module needs root")
     machine = platform.machine()
     nft = module.get_bin_path("nft")
     version = re.search(r"v([0-9.]+)", run(nft, "--version")) if nft else None
@@ -201,11 +226,12 @@ def main() -> None:
                 "python": platform.python_version(),
                 "systemd": os.path.isdir("/run/systemd/system"),
                 "clock_skew": now - (module.params["controller_time"] or now),
-                "interfaces": interfaces(json.loads(run("ip", "-json", "address", "show"))),
+                "interfaces": links,
                 "nft": version.group(1) if version else "",
                 "default_interface": routes[0].get("dev", "") if routes else "",
                 "listeners": listeners(run("ss", "-H", "-lntup")),
                 "nameservers": nameservers(),
+                "answered": answers,
                 "unreachable": unreachable,
                 "pod_cidr": pod_cidr,
                 "pod_cidrs": pod_cidrs,

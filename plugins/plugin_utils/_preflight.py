@@ -16,8 +16,8 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeGuard
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
 
@@ -50,6 +50,8 @@ class Fault:
     value: Any
     remedy: str
     hosts: tuple[str, ...] = ()
+    # Allowed, but worth knowing.
+    warning: bool = False
 
     def __str__(self) -> str:
         where = f" [{', '.join(self.hosts)}]" if self.hosts else ""
@@ -106,7 +108,7 @@ def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:
         key = (fault.variable, str(fault.value), fault.remedy)
         earlier = found.get(key)
         hosts = (*earlier.hosts, *(h for h in fault.hosts if h not in earlier.hosts)) if earlier else fault.hosts
-        found[key] = Fault(fault.variable, fault.value, fault.remedy, hosts)
+        found[key] = replace(fault, hosts=hosts)
     return list(found.values())
 
 
@@ -134,7 +136,8 @@ def hosts_can_run_it(inventory: Inventory) -> Iterator[Fault]:
 
 
 def groups_are_filled(inventory: Inventory) -> Iterator[Fault]:
-    if not inventory.groups.get("nodes"):
+    # Load balancers alone are a cluster's front door, and the cluster may be somebody else's.
+    if not inventory.groups.get("nodes") and not inventory.groups.get("api_load_balancer"):
         yield Fault("groups.nodes", "empty", "put the hosts that run pods into it")
 
 
@@ -162,6 +165,8 @@ def _other_role(name: str, role: str, inventory: Inventory) -> bool:
 
 
 def cluster_variables_are_set(inventory: Inventory) -> Iterator[Fault]:
+    if not inventory.groups.get("nodes"):
+        return
     wanted = {
         "cluster_network": f"set it to one of {', '.join(inventory.networks)}",
         "cluster_pod_cidr": "set it to the network of the pods, such as 10.244.0.0/16",
@@ -392,8 +397,8 @@ def etcd_has_a_quorum(inventory: Inventory) -> Iterator[Fault]:
 def etcd_settings_fit(inventory: Inventory) -> Iterator[Fault]:
     if "etcd" not in inventory.specs:
         return
-    heartbeat = _integer(inventory.value("etcd_heartbeat_interval", 100))
-    election = _integer(inventory.value("etcd_election_timeout", 1000))
+    heartbeat = integer(inventory.value("etcd_heartbeat_interval", 100))
+    election = integer(inventory.value("etcd_election_timeout", 1000))
     if heartbeat and election and election < 5 * heartbeat:
         remedy = f"must be at least five times etcd_heartbeat_interval, so {5 * heartbeat} or more"
         yield Fault("etcd_election_timeout", election, remedy)
@@ -420,23 +425,36 @@ def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
         if not any(variable.startswith(f"{role}_") for role in inventory.specs):
             continue
         for host in inventory.members(group):
-            port = _integer(host.variables.get(variable, default))
-            if port is None or not 1 <= port <= 65535:
-                yield Fault(variable, host.variables.get(variable), "a port is a number from 1 to 65535")
+            port = integer(host.variables.get(variable, default))
+            if not legal(port):
+                yield Fault(variable, host.variables.get(variable), NO_PORT)
                 continue
             if BACKEND_PORTS.get(variable, backend) != backend:
                 continue
             other = holders.setdefault((host.name, protocol, port), variable)
             if other != variable:
                 yield Fault(variable, port, f"{other} is the same; each needs its own", (host.name,))
-            for listener in host.facts.get("listeners", ()):
-                if (
-                    (listener["protocol"], listener["port"]) == (protocol, port)
-                    # A socket of the kernel, such as that of a VXLAN device, has no process.
-                    and listener["process"] not in ("", process)
-                ):
-                    remedy = f"taken by {listener['process']}; stop that, or choose another port"
-                    yield Fault(variable, f"{protocol}/{port}", remedy, (host.name,))
+            yield from takers(host, variable, port, protocol, process)
+
+
+NO_PORT = "a port is a number from 1 to 65535"
+
+
+def legal(port: int | None) -> TypeGuard[int]:
+    """Whether it is the number of a port."""
+    return port is not None and 1 <= port <= 65535
+
+
+def takers(host: Host, variable: str, port: int, protocol: str, process: str) -> Iterator[Fault]:
+    """The processes that keep one of ours from listening on a port."""
+    for listener in host.facts.get("listeners", ()):
+        if (
+            (listener["protocol"], listener["port"]) == (protocol, port)
+            # A socket of the kernel, such as that of a VXLAN device, has no process.
+            and listener["process"] not in ("", process)
+        ):
+            remedy = f"taken by {listener['process']}; stop that, or choose another port"
+            yield Fault(variable, f"{protocol}/{port}", remedy, (host.name,))
 
 
 PORTS = (
@@ -464,7 +482,7 @@ def flannel_subnets_suffice(inventory: Inventory) -> Iterator[Fault]:
     variable, pods = _pods(inventory)
     if "flannel" not in inventory.specs or pods is None:
         return
-    length = _integer(inventory.value("flannel_subnet_length", 24))
+    length = integer(inventory.value("flannel_subnet_length", 24))
     # flanneld wants room for more than two subnets, and for a tunnel and a bridge in each.
     if length is None or not pods.prefixlen + 2 <= length <= 30:
         remedy = (
@@ -508,7 +526,7 @@ def flannel_subnets_suffice(inventory: Inventory) -> Iterator[Fault]:
 
 def flannel_vni_is_legal(inventory: Inventory) -> Iterator[Fault]:
     value = inventory.value("flannel_vxlan_vni")
-    number = _integer(value)
+    number = integer(value)
     if value is not None and (number is None or not 1 <= number <= 16777215):
         yield Fault("flannel_vxlan_vni", value, "a VNI is a number from 1 to 16777215")
 
@@ -536,7 +554,7 @@ def flannel_interface_is_one(inventory: Inventory) -> Iterator[Fault]:
 
 
 def flannel_mtu_fits(inventory: Inventory) -> Iterator[Fault]:
-    mtu = _integer(inventory.value("flannel_mtu", 0))
+    mtu = integer(inventory.value("flannel_mtu", 0))
     backend = inventory.value("flannel_backend", "vxlan")
     if "flannel" not in inventory.specs or not mtu or backend not in OVERHEAD:
         return
@@ -600,7 +618,7 @@ def pod_cidrs_suffice(inventory: Inventory) -> Iterator[Fault]:
         return
     variable, names = f"{backend}_subnet_length", list(inventory.groups.get("nodes", ()))
     told = inventory.value(variable, 24)
-    length = _integer(told)
+    length = integer(told)
     if length is None or not pods.prefixlen <= length <= 30:
         remedy = (
             f"must be from {pods.prefixlen} to 30 in {pods}"
@@ -625,7 +643,7 @@ def pod_cidrs_suffice(inventory: Inventory) -> Iterator[Fault]:
 
 def vxlan_mesh_vni_is_legal(inventory: Inventory) -> Iterator[Fault]:
     value = inventory.value("vxlan_mesh_vni")
-    number = _integer(value)
+    number = integer(value)
     if "vxlan_mesh" in inventory.specs and value is not None and (number is None or not 1 <= number <= 16777215):
         yield Fault("vxlan_mesh_vni", value, "a VNI is a number from 1 to 16777215")
 
@@ -636,7 +654,7 @@ def routed_mtu_fits(inventory: Inventory) -> Iterator[Fault]:
         return
     variable = f"{backend}_mtu"
     for host in inventory.members("nodes"):
-        mtu, link = _integer(host.variables.get(variable, 0)), _link_of(host, host.address)
+        mtu, link = integer(host.variables.get(variable, 0)), _link_of(host, host.address)
         if not mtu:
             continue
         if mtu < SMALLEST_MTU:
@@ -693,13 +711,14 @@ def _is_in(text: Any, network: IPv4) -> bool:
 
 
 def certificates_outlive_renewal(inventory: Inventory) -> Iterator[Fault]:
-    days = _integer(inventory.value("certificates_days", 365))
-    before = _integer(inventory.value("certificates_renew_before", 30))
+    days = integer(inventory.value("certificates_days", 365))
+    before = integer(inventory.value("certificates_renew_before", 30))
     if days is not None and before is not None and before >= days:
         yield Fault("certificates_renew_before", before, f"must be less than certificates_days ({days})")
 
 
-def _integer(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
+    """A number; None for what is none."""
     try:
         return int(value)
     except (TypeError, ValueError):

@@ -24,9 +24,9 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     Inventory,
     _bridges,
     _foreign_networks,
-    _integer,
     _network,
     _pods,
+    integer,
 )
 
 EVERY_ADDRESS = ("0.0.0.0", "*", "::")
@@ -61,7 +61,7 @@ def _address(inventory: Inventory) -> tuple[str, str]:
 
 
 def _port(inventory: Inventory) -> int:
-    return _integer(inventory.value("coredns_port", 53)) or 0
+    return integer(inventory.value("coredns_port", 53)) or 0
 
 
 # --- where names are served ------------------------------------------------------------

@@ -10,15 +10,28 @@ import pytest
 import yaml
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _preflight_coredns
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _preflight,
+    _preflight_balancer,
+    _preflight_coredns,
+)
 
-CASES = yaml.safe_load((Path(__file__).parent / "preflight" / "inventories.yml").read_text())
-NAMES = yaml.safe_load((Path(__file__).parent / "preflight" / "coredns.yml").read_text())
+DATA = Path(__file__).parent / "preflight"
+FILES = {name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers")}
+# What it takes to serve names is a change to the good inventory.
+NAMES = yaml.safe_load((DATA / "coredns.yml").read_text())
+CHECKS = (*_preflight_coredns.CHECKS, *_preflight_balancer.CHECKS)
+# Roles by network backend.
 ROLES = {
     "flannel": ("binaries", "certificates", "node", "verify", "etcd", "flannel"),
     "vxlan_mesh": ("binaries", "node", "verify", "vxlan_mesh"),
     "host_routes": ("binaries", "node", "verify", "host_routes"),
 }
+
+
+def cases(kind: str) -> list[Any]:
+    """Cases of all files, each with the good inventory of its file."""
+    return [pytest.param(one["good"], case, id=case["name"]) for one in FILES.values() for case in one[kind]]
 
 
 def merged(base: Any, change: Any) -> Any:
@@ -29,9 +42,9 @@ def merged(base: Any, change: Any) -> Any:
     return {key: value for key, value in made.items() if value is not None}
 
 
-def inventory(change: dict[str, Any]) -> _preflight.Inventory:
+def inventory(sound: dict[str, Any], change: dict[str, Any]) -> _preflight.Inventory:
     """The good inventory with a change, read as the action plugin reads one."""
-    good = copy.deepcopy(CASES["good"])
+    good = copy.deepcopy(sound)
     shared = merged(good["variables"], change.get("variables", {}))
     variables = {
         name: merged(shared, {**own, **change.get("hosts", {}).get(name, {})}) for name, own in good["hosts"].items()
@@ -40,11 +53,11 @@ def inventory(change: dict[str, Any]) -> _preflight.Inventory:
     hosts = {}
     for name, own in good["hosts"].items():
         facts = copy.deepcopy(good["facts"])
-        facts["interfaces"]["eth0"]["addresses"] = [f"{own['ansible_host']}/24"]
+        facts["interfaces"]["eth0"]["addresses"] += [f"{own['ansible_host']}/24"]
         facts = merged(facts, change.get("facts", {}).get(name, {})) or {}
         hosts[name] = _preflight.Host(name, variables[name], facts, addresses.get(name, ""))
     groups = merged(good["groups"], change.get("groups", {}))
-    roles = ROLES.get(shared.get("cluster_network"), ROLES["flannel"])
+    roles = good.get("roles") or ROLES.get(shared.get("cluster_network"), ROLES["flannel"])
     specs = {role: action.argument_spec(role) for role in (*roles, *(["coredns"] if "coredns" in groups else []))}
     return _preflight.Inventory(
         hosts,
@@ -56,29 +69,46 @@ def inventory(change: dict[str, Any]) -> _preflight.Inventory:
     )
 
 
-def told(change: dict[str, Any]) -> list[str]:
-    return [str(fault) for fault in _preflight.check(inventory(change), _preflight_coredns.CHECKS)]
+def told(good: dict[str, Any], change: dict[str, Any], warning: bool = False) -> list[str]:
+    """What an inventory is refused for, or warned of."""
+    faults = _preflight.check(inventory(good, change), CHECKS)
+    return [str(fault) for fault in faults if fault.warning == warning]
 
 
-def test_a_good_inventory_has_no_faults() -> None:
-    assert told({}) == []
+def told_of_names(change: dict[str, Any]) -> list[str]:
+    return told(FILES["inventories"]["good"], merged(NAMES["good"], change))
 
 
-@pytest.mark.parametrize("case", CASES["fine"], ids=lambda case: case["name"])
-def test_nothing_is_said_of(case: dict[str, Any]) -> None:
-    assert told(case["change"]) == []
+@pytest.mark.parametrize("name", FILES)
+def test_a_good_inventory_has_no_faults(name: str) -> None:
+    assert told(FILES[name]["good"], {}) == []
 
 
-@pytest.mark.parametrize("case", CASES["bad"], ids=lambda case: case["name"])
-def test_refused_is(case: dict[str, Any]) -> None:
-    assert told(case["change"]) == case["faults"]
+@pytest.mark.parametrize(("good", "case"), cases("fine"))
+def test_nothing_is_said_of(good: dict[str, Any], case: dict[str, Any]) -> None:
+    assert told(good, case["change"]) == []
+
+
+@pytest.mark.parametrize(("good", "case"), cases("bad"))
+def test_refused_is(good: dict[str, Any], case: dict[str, Any]) -> None:
+    assert told(good, case["change"]) == case["faults"]
 
 
 @pytest.mark.parametrize("case", NAMES["fine"], ids=lambda case: case["name"])
 def test_nothing_is_said_where_names_are_served_of(case: dict[str, Any]) -> None:
-    assert told(merged(NAMES["good"], case["change"])) == []
+    assert told_of_names(case["change"]) == []
 
 
 @pytest.mark.parametrize("case", NAMES["bad"], ids=lambda case: case["name"])
 def test_refused_where_names_are_served_is(case: dict[str, Any]) -> None:
-    assert told(merged(NAMES["good"], case["change"])) == case["faults"]
+    assert told_of_names(case["change"]) == case["faults"]
+
+
+def test_one_balancer_is_allowed_and_the_consequence_is_told() -> None:
+    good = FILES["balancers"]["good"]
+    change = {"groups": {"api_load_balancer": ["lb1"]}}
+    assert told(good, change) == []
+    assert told(good, change, warning=True) == [
+        "groups.api_load_balancer: 1 member: "
+        "one balancer: the addresses go down with it, and every restart is felt; take two"
+    ]

@@ -97,7 +97,16 @@ def module(host: str, name: str, check_mode: bool = False, **arguments: Any) -> 
     full = f"binary_cluster.networking.{name}"
     mode = ["--check"] if check_mode else []
     done = subprocess.run(
-        ["ansible", "-i", str(INVENTORY), host, "-m", full, "-a", json.dumps(arguments), *mode],
+        [
+            "ansible",
+            "-i",
+            str(INVENTORY),
+            host,
+            "-m",
+            full,
+            *(["-a", json.dumps(arguments)] if arguments else []),
+            *mode,
+        ],
         capture_output=True,
         text=True,
         check=False,

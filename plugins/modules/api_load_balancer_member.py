@@ -1,0 +1,269 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: api_load_balancer_member
+short_description: A balancer that runs with its current configuration, one at a time
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - O(state=started) starts what does not run and, where nothing is due, waits until every address is held
+    and answers. It restarts nothing, so it may happen to all balancers at once.
+  - O(state=current) reloads or restarts what is due, and is for one balancer at a time. It refuses to
+    while no other balancer answers. Before a restart the addresses are handed over, and they stay where
+    they are afterwards.
+  - An address answers when a backend answers at it. While no backend answers anywhere, because there is
+    none yet, it is enough that the balancer accepts connections at it.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+options:
+  state:
+    description: What to do.
+    type: str
+    choices: [started, current]
+    default: started
+  addresses:
+    description: The addresses that clients come to.
+    type: list
+    elements: str
+    required: true
+  port:
+    description: The port that they come to.
+    type: int
+    required: true
+  peers:
+    description: Addresses of the other balancers.
+    type: list
+    elements: str
+    required: true
+  due:
+    description: What the configuration asks for, V(reload) or V(restart), by V(nginx), V(health) and V(keepalived).
+    type: dict
+    default: {}
+  timeout:
+    description: Seconds to wait until the addresses answer.
+    type: int
+    default: 60
+"""
+
+EXAMPLES = r"""
+---
+- name: Every balancer runs
+  binary_cluster.networking.api_load_balancer_member: &member
+    addresses: [192.0.2.100]
+    port: 6443
+    peers: [192.0.2.12]
+    due:
+      nginx: reload
+  register: member
+
+- name: One balancer at a time is brought up to date
+  binary_cluster.networking.api_load_balancer_member:
+    <<: *member
+    state: current
+  throttle: 1
+  when: member.due | length > 0
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, a sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["start nginx"]
+due:
+  description: What is left to do one balancer at a time.
+  returned: O(state=started)
+  type: list
+  elements: str
+  sample: ["reload nginx"]
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _keepalived, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+# In the order they start.
+DAEMONS = ("nginx", "health", "keepalived")
+HEALTH = "/usr/local/libexec/api-load-balancer-health"
+CONFIGURATION = "/etc/api-load-balancer/health.json"
+
+
+class MemberError(Exception):
+    """The balancer cannot be brought to the wanted state; the message says what is in the way."""
+
+
+def unit(daemon: str) -> str:
+    """Name of a daemon's unit, and of its ledger."""
+    return f"api-load-balancer-{daemon}"
+
+
+def to_start(active: dict[str, bool]) -> list[str]:
+    """Actions for what does not run."""
+    return [f"start {daemon}" for daemon in DAEMONS if not active[daemon]]
+
+
+def to_refresh(active: dict[str, bool], due: dict[str, str]) -> list[str]:
+    """Actions for what runs with an older configuration.
+
+    A restart of nginx or keepalived is done with the addresses handed over.
+    """
+    wanted = {daemon: due.get(daemon, "") for daemon in DAEMONS if active[daemon] and due.get(daemon)}
+    actions = [f"{what} {daemon}" for daemon, what in wanted.items()]
+    if "restart" in (wanted.get("nginx"), wanted.get("keepalived")):
+        return ["hand over", *(action for action in actions if action != "restart keepalived"), "take part again"]
+    return actions
+
+
+class Here:
+    """The balancer on this host."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.params = module.params
+        self.run = module.run_command
+        self.active = {daemon: _systemd.show(self.run, unit(daemon)).active for daemon in DAEMONS}
+
+    def answering(self, addresses: list[str]) -> list[str]:
+        """Those of the addresses at which a backend answers."""
+        if not addresses:
+            return []
+        _code, out, _err = self.run([HEALTH, CONFIGURATION, *addresses])
+        return [line.split()[0] for line in out.splitlines() if line.endswith(" answers")]
+
+    def served(self, addresses: list[str]) -> list[str]:
+        """Those of the addresses that do for clients what can be done for them now."""
+        answering = self.answering([*addresses, "127.0.0.1", *self.params["peers"]])
+        if answering:
+            return [address for address in addresses if address in answering]
+        return [address for address in addresses if _accepts(address, self.params["port"])]
+
+    def wait_for(self, done: Callable[[], str]) -> None:
+        """Wait until there is nothing left to say against going on."""
+        until = time.monotonic() + self.params["timeout"]
+        while True:
+            problem = done()
+            if not problem:
+                return
+            if time.monotonic() > until:
+                raise MemberError(f"{problem}, after {self.params['timeout']} s{self._last_words()}")
+            time.sleep(0.1)
+
+    def _last_words(self) -> str:
+        units = [word for daemon in DAEMONS for word in ("--unit", unit(daemon))]
+        _code, log, _err = self.run(["journalctl", *units, "--lines", "12", "--no-pager", "--output", "short-iso"])
+        return f"; last lines of the daemons here:\n{log.strip()}"
+
+    def addresses_answer(self) -> str:
+        """What is wrong with the addresses; empty where they all answer."""
+        served = self.served(self.params["addresses"])
+        silent = [address for address in self.params["addresses"] if address not in served]
+        return f"no answer at {', '.join(silent)}" if silent else ""
+
+    def takes_part(self) -> str:
+        """What keeps this balancer from holding the addresses; empty where nothing does."""
+        if not self.served(["127.0.0.1"]):
+            return "no answer through the listener here"
+        try:
+            number = int(self.run(["keepalived", "--signum=JSON"])[1])
+            found = _keepalived.ask(_systemd.show(self.run, unit("keepalived")).main_pid, number)
+        except (_keepalived.KeepalivedError, ValueError, OSError) as error:
+            return str(error)
+        out = [f"{router.name} is {router.state}" for router in found if router.state not in ("MASTER", "BACKUP")]
+        return ", ".join(out)
+
+    def do(self, action: str) -> None:
+        """Carry out one action."""
+        what, _space, daemon = action.partition(" ")
+        if action == "hand over":
+            _systemd.command(self.run, "stop", unit("keepalived"))
+            if self.params["peers"]:
+                self.wait_for(self.addresses_answer)
+        elif action == "take part again":
+            _systemd.command(self.run, "start", unit("keepalived"))
+            _systemd.refreshed(Ledger(unit("keepalived")))
+        else:
+            _systemd.command(self.run, what, unit(daemon))
+            _systemd.refreshed(Ledger(unit(daemon)))
+
+
+def _accepts(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def bring_up(here: Here, actions: list[str], due: list[str]) -> None:
+    """Start what does not run, and wait until the addresses answer.
+
+    While something is due that is not waited for: an address may be one that nobody has been told of yet.
+    """
+    for action in actions:
+        here.do(action)
+    if due:
+        return
+    here.wait_for(here.takes_part)
+    here.wait_for(here.addresses_answer)
+
+
+def bring_up_to_date(here: Here, actions: list[str]) -> None:
+    """Reload and restart while another balancer can take over."""
+    peers = here.params["peers"]
+    if peers:
+        here.wait_for(
+            lambda: "" if here.served(peers) else f"not touched, because no other balancer answers ({', '.join(peers)})"
+        )
+    for action in actions:
+        here.do(action)
+    here.wait_for(here.takes_part)
+    here.wait_for(here.addresses_answer)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["started", "current"], "default": "started"},
+            "addresses": {"type": "list", "elements": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "peers": {"type": "list", "elements": "str", "required": True},
+            "due": {"type": "dict", "default": {}},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    result: dict[str, Any] = {}
+    try:
+        here = Here(module)
+        due = to_refresh(here.active, module.params["due"])
+        started = module.params["state"] == "started"
+        actions = to_start(here.active) if started else due
+        if started:
+            result["due"] = due
+        # In check mode there may be nothing to ask yet.
+        if module.check_mode or not os.path.exists(HEALTH):
+            pass
+        elif started:
+            bring_up(here, actions, due)
+        else:
+            bring_up_to_date(here, actions)
+    except (MemberError, _systemd.ServiceError) as error:
+        module.fail_json(msg=f"load balancer: {error}")
+    module.exit_json(changed=bool(actions), actions=actions, **result)
+
+
+if __name__ == "__main__":
+    main()

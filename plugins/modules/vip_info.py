@@ -1,0 +1,172 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vip_info
+short_description: Who holds which virtual address, and whether two machines do
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers
+description:
+  - Asks the keepalived that role C(api_load_balancer) runs on this host for its virtual routers, looks for
+    their addresses on the interfaces, and asks the link who else answers for them.
+  - An address that this host holds and another machine answers for is a split brain. So is one that two
+    other machines answer for. Every balancer sees that by itself; no other host needs to be asked.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes.INFO
+options:
+  unit:
+    description: The unit of keepalived.
+    type: str
+    default: api-load-balancer-keepalived
+"""
+
+EXAMPLES = r"""
+---
+# ansible api_load_balancer -b -m binary_cluster.networking.vip_info
+- name: The virtual addresses are known
+  binary_cluster.networking.vip_info:
+  register: vips
+
+- name: Every address is on exactly one balancer
+  ansible.builtin.assert:
+    that:
+      - not vips.split_brain
+      - ansible_play_hosts | map('extract', hostvars, ['vips', 'held']) | flatten | length == vips.routers | length
+"""
+
+RETURN = r"""
+held:
+  description: Virtual addresses that are on this host.
+  returned: success
+  type: list
+  elements: str
+split_brain:
+  description: Whether more than one machine has any of the addresses.
+  returned: success
+  type: bool
+routers:
+  description: Virtual routers of this host's keepalived.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the virtual router.
+      type: str
+    virtual_router_id:
+      description: Identifier of the virtual router.
+      type: int
+    state:
+      description: V(MASTER), V(BACKUP) or V(FAULT).
+      type: str
+    priority:
+      description: Priority of this host now.
+      type: int
+    since:
+      description: Time of the last change of state, in seconds since the epoch.
+      type: float
+    interface:
+      description: Interface of the addresses.
+      type: str
+    addresses:
+      description: Virtual addresses.
+      type: list
+      elements: dict
+      contains:
+        address:
+          description: The address.
+          type: str
+        held:
+          description: Whether this host has it.
+          type: bool
+        answered_by:
+          description: MAC addresses of the other machines that answer for it.
+          type: list
+          elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _iproute,
+    _keepalived,
+    _systemd,
+    _who_has,
+)
+
+
+def addresses_of(link: dict[str, Any]) -> list[str]:
+    """Addresses of a link."""
+    return [entry["local"] for entry in link.get("addr_info", ()) if "local" in entry]
+
+
+def link_local(link: dict[str, Any]) -> str:
+    """An IPv6 address to ask from; empty without one."""
+    return next((address for address in addresses_of(link) if address.startswith("fe80:")), "")
+
+
+def look(router: _keepalived.Router, links: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where a router's addresses are."""
+    link = links.get(router.interface, {})
+    found = []
+    for address in router.addresses:
+        source = link_local(link)
+        can_ask = bool(link) and "UP" in link.get("flags", ()) and (":" not in address or bool(source))
+        found.append(
+            {
+                "address": address,
+                "held": address in addresses_of(link),
+                "answered_by": _who_has.who_has(address, router.interface, source) if can_ask else [],
+            }
+        )
+    return found
+
+
+def is_split(found: dict[str, Any]) -> bool:
+    """Whether more than one machine has an address."""
+    return int(found["held"]) + len(found["answered_by"]) > 1
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"unit": {"type": "str", "default": "api-load-balancer-keepalived"}},
+        supports_check_mode=True,
+    )
+    name = module.params["unit"]
+    unit = _systemd.show(module.run_command, name)
+    if not unit.active:
+        module.fail_json(msg=f"{name}: does not run; see journalctl --unit {name}")
+    try:
+        number = int(module.run_command(["keepalived", "--signum=JSON"], check_rc=True)[1])
+        links = {link["ifname"]: link for link in _iproute.IpRoute(module.run_command).links()}
+        told: list[dict[str, Any]] = [
+            {
+                "name": router.name,
+                "virtual_router_id": router.virtual_router_id,
+                "state": router.state,
+                "priority": router.priority,
+                "since": router.since,
+                "interface": router.interface,
+                "addresses": look(router, links),
+            }
+            for router in _keepalived.ask(unit.main_pid, number)
+        ]
+    except (_keepalived.KeepalivedError, _iproute.KernelError, OSError) as error:
+        module.fail_json(msg=f"{name}: {error}")
+    places = [place for router in told for place in router["addresses"]]
+    module.exit_json(
+        changed=False,
+        held=[place["address"] for place in places if place["held"]],
+        split_brain=any(is_split(place) for place in places),
+        routers=told,
+    )
+
+
+if __name__ == "__main__":
+    main()
