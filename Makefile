@@ -35,6 +35,14 @@ test: setup ## run all gates, cheapest first; SCENARIO=name runs one molecule sc
 test-fast: $(VENV)/.ready $(COLLECTION) ## run the gates that need no container
 	@python tests/gates.py --fast
 
+.PHONY: bench
+bench: setup ## measure what the README claims: tables here, JSON in report/bench
+	@mkdir -p report/bench
+	@for part in bench/*.py; do \
+		name=$$(basename $$part .py); echo "== $$name" && \
+		PYTHONPATH=.ansible/collections python $$part --json report/bench/$$name.json || exit 1; \
+	done
+
 .PHONY: docs
 docs: $(VENV)/.ready $(COLLECTION) ## write the roles' READMEs from their argument_specs
 	@python docs/role_readmes.py

@@ -320,7 +320,7 @@ def test_a_thousand_peers_are_reconciled_in_one_call(host: Host) -> None:
     assert host.bridge("fdb show dev vx0").count("dst 198.19.") == 1000
     assert host.ip("neighbour show dev vx0").count("PERMANENT") == 1000
     assert host.ip("route show dev vx0").count(" proto 140 ") == 1000
-    # Of one process each, on a machine that does other things too; measure_peers.py has the figures.
+    # Of one process each, on a machine that does other things too; bench/peers.py has the figures.
     assert took["full"] < 5
     assert took["same"] < 3
 

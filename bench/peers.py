@@ -1,6 +1,6 @@
 """How long a thousand peers take: the module vxlan, beside what the kernel and iproute2 take for the same.
 
-usage, as root: PYTHONPATH=.ansible/collections python tests/kernel/measure_peers.py [RUNS]
+usage, as root: PYTHONPATH=.ansible/collections python bench/peers.py [--repeat 7] [--json FILE]
 
 Times are of whole processes, in seconds: the median of all runs and, in brackets, the quickest. What is
 left of the module's time after that of a call with nothing to do is its own.
@@ -8,8 +8,9 @@ left of the module's time after that of a call with nothing to do is its own.
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -69,13 +70,18 @@ def measured(host: Host) -> dict[str, float]:
 
 
 def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, underlay(Path(scratch)) as network:
         (host,) = network.add(1)
-        results = [measured(host) for _number in range(runs)]
+        results = [measured(host) for _number in range(arguments.repeat)]
     for name in results[0]:
         times = [result[name] for result in results]
         print(f"{name:38} {statistics.median(times):.2f} ({min(times):.2f})")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+"""Time the whole site and its verification on labs of several sizes.
+
+usage: site.py [--nodes 3 7 10 20 30] [--json FILE]
+
+For each size a lab is brought up, deployed, deployed again, verified, and removed. The binaries are in the
+controller's cache by then. Prints a table; --json also writes the figures, in seconds and tasks per node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+COLUMNS = ("nodes", "first", "second", "verify", "probing", "pairs", "probes", "tasks", "skipped", "changed again")
+
+
+class Lab:
+    """A lab of one size and the runs on it."""
+
+    def __init__(self, nodes: int, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {
+            **os.environ,
+            "LAB_NAME": "bench",
+            "LAB_SUBNET": "192.168.211",
+            "LAB_NODES": str(nodes),
+            "ANSIBLE_CALLBACKS_ENABLED": "binary_cluster.networking.run_report",
+            "BINARY_CLUSTER_RUN_REPORT": str(directory),
+        }
+
+    def run(self, name: str) -> tuple[float, dict[str, Any]]:
+        """Seconds of the whole process of a playbook, and its run report."""
+        command = ["ansible-playbook", "-i", "inventories/lab", f"playbooks/{name}.yml"]
+        command += ["--extra-vars", f"verify_report_directory={self.directory}"]
+        began = time.monotonic()
+        done = subprocess.run(command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - began
+        if done.returncode != 0:
+            raise SystemExit(f"{name} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+        return seconds, json.loads((self.directory / "run.json").read_text())
+
+
+def measure(nodes: int, directory: Path) -> dict[str, float]:
+    """Figures of one size."""
+    lab = Lab(nodes, directory)
+    lab.run("lab_up")
+    try:
+        first, _report = lab.run("site")
+        second, report = lab.run("site")
+        verify, _report = lab.run("verify")
+        connectivity = json.loads((directory / "connectivity.json").read_text())
+    finally:
+        lab.run("lab_down")
+    hosts = [counts for name, counts in report["hosts"].items() if name != "localhost"]
+    return {
+        "nodes": nodes,
+        "first": round(first, 1),
+        "second": round(second, 1),
+        "verify": round(verify, 1),
+        "probing": round(connectivity["duration_s"], 2),
+        "pairs": len({(pair["source"], pair["target"]) for pair in connectivity["pairs"]}),
+        "probes": len(connectivity["pairs"]),
+        # Of the node with the most: one node also does what is done once.
+        "tasks": max(host["ok"] + host["changed"] for host in hosts),
+        "skipped": max(host["skipped"] for host in hosts),
+        "changed again": sum(host["changed"] for host in hosts),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--nodes", type=int, nargs="+", default=[3, 7, 10, 20, 30])
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    print("seconds:  " + "  ".join(COLUMNS), flush=True)
+    figures = []
+    for nodes in arguments.nodes:
+        with tempfile.TemporaryDirectory() as directory:
+            figures.append(measure(nodes, Path(directory)))
+        print("          " + "  ".join(f"{figures[-1][name]:>{len(name)}}" for name in COLUMNS), flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
