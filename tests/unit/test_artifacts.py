@@ -1,0 +1,202 @@
+"""Artifacts from a server, a directory, and several sources; what is interrupted, spoiled or missing."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _artifacts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import Artifact, ArtifactError, Cache
+
+Sources = list[_artifacts.Directory | _artifacts.Release | _artifacts.Go]
+CONTENT = bytes(range(256)) * 4000
+
+
+def archive(**files: bytes) -> bytes:
+    """An archive as releases have them: the files in a folder, beside others."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, content in {"README.md": b"more", **files}.items():
+            member = tarfile.TarInfo(f"release/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+ARCHIVE = archive(tool=CONTENT)
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves the archive, ranges too; `/broken` breaks off in the middle, once for each test."""
+
+    requested: list[tuple[str, str]]
+    broke: bool
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range", "")
+        type(self).requested.append((self.path, wanted))
+        if self.path not in ("/whole/tool.tgz", "/broken/tool.tgz"):
+            self.send_error(404)
+            return
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(ARCHIVE) - start))
+        self.end_headers()
+        if self.path.startswith("/broken") and not type(self).broke:
+            type(self).broke = True
+            self.wfile.write(ARCHIVE[start : len(ARCHIVE) // 2])
+            return
+        self.wfile.write(ARCHIVE[start:])
+
+    def log_message(self, *_arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Where the server is."""
+    Server.requested, Server.broke = [], False
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def tool(url: str, sha256: str = hashlib.sha256(ARCHIVE).hexdigest(), **more: Any) -> Artifact:
+    release = {"url": f"{url}/tool.tgz", "sha256": sha256}
+    return Artifact(
+        **{"name": "tool", "version": "1.0", "arch": "amd64", "files": ("tool",), **more}, release=release, go=None
+    )
+
+
+def release_cache(tmp_path: Path) -> Cache:
+    return Cache(str(tmp_path / "cache"), [_artifacts.Release()])
+
+
+def fetched(cache: Cache, *artifacts: Artifact) -> list[_artifacts.Stored]:
+    return _artifacts.ensure(cache, artifacts, lambda _line: None)
+
+
+def leftovers(cache: Cache) -> list[str]:
+    return [path.name for path in cache.root.iterdir() if path.name.startswith(".partial")]
+
+
+def test_a_release_is_unpacked_and_not_asked_for_again(tmp_path: Path, url: str) -> None:
+    cache = release_cache(tmp_path)
+    (stored,) = fetched(cache, tool(f"{url}/whole"))
+    assert (stored.directory / "tool").read_bytes() == CONTENT
+    assert stored.sha256 == {"tool": hashlib.sha256(CONTENT).hexdigest()} and stored.source == "release"
+    fetched(cache, tool(f"{url}/whole"))
+    assert len(Server.requested) == 1
+
+
+def test_an_interrupted_download_is_taken_up_where_it_broke_off(tmp_path: Path, url: str) -> None:
+    cache = release_cache(tmp_path)
+    with pytest.raises(ArtifactError, match=r"no source can serve it: release: .*/broken/tool\.tgz"):
+        fetched(cache, tool(f"{url}/broken"))
+    assert leftovers(cache) == []
+    (stored,) = fetched(cache, tool(f"{url}/broken"))
+    assert Server.requested[1][1] == f"bytes={len(ARCHIVE) // 2}-"
+    assert (stored.directory / "tool").read_bytes() == CONTENT
+
+
+def test_a_release_with_another_sha256_is_refused_and_leaves_nothing(tmp_path: Path, url: str) -> None:
+    cache = release_cache(tmp_path)
+    with pytest.raises(ArtifactError, match=f"sha256 {hashlib.sha256(ARCHIVE).hexdigest()}, not {'0' * 64}"):
+        fetched(cache, tool(f"{url}/whole", sha256="0" * 64))
+    assert leftovers(cache) == [] and not list(cache.root.glob("*.part")) and not list(cache.root.glob("tool-1.0*"))
+
+
+def test_everything_that_cannot_be_had_is_told_at_once(tmp_path: Path, url: str) -> None:
+    cache = release_cache(tmp_path)
+    gone = tool(f"{url}/gone", name="gone")
+    spoiled = tool(f"{url}/whole", sha256="0" * 64, name="spoiled")
+    with pytest.raises(ArtifactError) as raised:
+        fetched(cache, gone, spoiled, tool(f"{url}/whole"))
+    assert "gone 1.0 amd64" in str(raised.value) and "spoiled 1.0 amd64" in str(raised.value)
+    assert cache.find(tool(f"{url}/whole"))[0], "what could be had was kept"
+
+
+def test_a_release_without_one_of_the_files_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ArtifactError, match="release has no other"):
+        fetched(release_cache(tmp_path), tool(f"{url}/whole", files=("tool", "other")))
+
+
+def test_a_cached_file_that_was_changed_is_fetched_again(tmp_path: Path, url: str) -> None:
+    cache = release_cache(tmp_path)
+    (stored,) = fetched(cache, tool(f"{url}/whole"))
+    (stored.directory / "tool").write_bytes(b"spoiled")
+    (again,) = fetched(cache, tool(f"{url}/whole"))
+    assert (again.directory / "tool").read_bytes() == CONTENT
+
+
+def bundle(tmp_path: Path, url: str) -> Path:
+    """A directory as the bundle playbook writes it: an artifact of the cache beside its record."""
+    (stored,) = fetched(release_cache(tmp_path), tool(f"{url}/whole"))
+    made = tmp_path / "bundle"
+    made.mkdir()
+    stored.directory.rename(made / "tool-1.0-amd64")
+    return made
+
+
+def test_a_bundle_serves_without_a_network_and_before_the_release(tmp_path: Path, url: str) -> None:
+    sources: Sources = [_artifacts.Directory(str(bundle(tmp_path, url))), _artifacts.Release()]
+    Server.requested = []
+    (stored,) = fetched(Cache(str(tmp_path / "second"), sources), tool(f"{url}/whole"))
+    assert stored.source == "directory" and Server.requested == []
+
+
+def test_a_spoiled_bundle_is_refused(tmp_path: Path, url: str) -> None:
+    made = bundle(tmp_path, url)
+    (made / "tool-1.0-amd64" / "tool").write_bytes(b"spoiled")
+    with pytest.raises(ArtifactError, match=r"tool-1\.0-amd64/tool: sha256"):
+        fetched(Cache(str(tmp_path / "second"), [_artifacts.Directory(str(made))]), tool(f"{url}/whole"))
+
+
+def test_where_the_bundle_lacks_it_the_next_source_serves_and_otherwise_each_is_named(tmp_path: Path, url: str) -> None:
+    (tmp_path / "empty").mkdir()
+    sources: Sources = [_artifacts.Directory(str(tmp_path / "empty")), _artifacts.Release()]
+    (stored,) = fetched(Cache(str(tmp_path / "cache"), sources), tool(f"{url}/whole"))
+    assert stored.source == "release"
+    with pytest.raises(ArtifactError, match=r"directory: .*does not hold it; release: upstream publishes no sha256"):
+        fetched(Cache(str(tmp_path / "cache"), sources), tool(f"{url}/whole", sha256="", name="unpinned"))
+
+
+MANIFEST = {
+    "tool": {
+        "version": "1.0",
+        "architectures": ["amd64"],
+        "files": ["tool"],
+        "release": {
+            "url": "https://example.invalid/v{version}/tool-{arch}.tgz",
+            "sha256": {"1.0": {"amd64": "a" * 64}},
+        },
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "arch", "settings", "told"),
+    [
+        ("took", "amd64", {}, "binaries: took: unknown; known are tool"),
+        ("tool", "riscv64", {}, "binaries: tool: riscv64: not an architecture it is known for (amd64)"),
+        ("tool", "amd64", {"versions": {"tool": "9"}}, "binaries_versions: tool: 9: no sha256 is pinned for it"),
+    ],
+)
+def test_what_the_manifest_does_not_know_is_refused(name: str, arch: str, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ArtifactError) as raised:
+        _artifacts.describe(name, arch, MANIFEST, settings)
+    assert told in str(raised.value)
+
+
+def test_a_mirror_serves_the_files_under_their_own_names() -> None:
+    settings = {"mirror": "https://mirror.example.invalid/files/"}
+    made = _artifacts.describe("tool", "amd64", MANIFEST, settings)
+    assert made.release == {"url": "https://mirror.example.invalid/files/tool-amd64.tgz", "sha256": "a" * 64}
