@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: api_load_balancer_member
 short_description: A balancer that runs with its current configuration, one at a time
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - O(state=started) starts what does not run and, where nothing is due, waits until every address is held
     and answers. It restarts nothing, so it may happen to all balancers at once.

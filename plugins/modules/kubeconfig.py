@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: kubeconfig
 short_description: Kubeconfigs that lead to one address, whoever wrote them
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Makes kubeconfigs, and leads those that another tool wrote elsewhere. Of these it changes the server of
     the cluster in use and, where they are given, what is trusted and the credentials. Everything else in

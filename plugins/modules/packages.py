@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: packages
 short_description: Programs of the distribution, installed where they are missing, removed without a trace
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - A set is there when all of O(sets[].provides) exist. Then nothing is done, whoever installed it.
   - Otherwise its packages are installed with C(apt-get), and the packages that came with them are noted.

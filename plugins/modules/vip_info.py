@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: vip_info
 short_description: Who holds which virtual address, and whether two machines do
 version_added: 0.1.0
-author: The binary_cluster.networking maintainers
+author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Asks the keepalived that role C(api_load_balancer) runs on this host for its virtual routers, looks for
     their addresses on the interfaces, and asks the link who else answers for them.
