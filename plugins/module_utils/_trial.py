@@ -101,7 +101,8 @@ def _staged(files: Iterable[Entry]) -> Iterator[str]:
 
 def _comes_up(trial: Trial, root: str, said: list[str]) -> bool:
     """Whether the daemon says that it is up; its lines are added to ``said``."""
-    process = subprocess.Popen(
+    # run_command() tells what was said only when a program has ended.
+    process = subprocess.Popen(  # pylint: disable=ansible-bad-function
         trial.command,
         cwd=root + trial.directory,
         env={"PATH": os.environ.get("PATH", os.defpath)},
@@ -113,11 +114,12 @@ def _comes_up(trial: Trial, root: str, said: list[str]) -> bool:
         extra_groups=[],
         umask=0o077,
     )
-    assert process.stdout
     ready = re.compile(trial.ready)
     until = time.monotonic() + trial.timeout
-    descriptor, rest = process.stdout.fileno(), b""
     try:
+        if process.stdout is None:
+            return False
+        descriptor, rest = process.stdout.fileno(), b""
         while (left := until - time.monotonic()) > 0:
             if not select.select([descriptor], [], [], left)[0]:
                 break

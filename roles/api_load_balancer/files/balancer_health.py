@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright (c) The binary_cluster.networking maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -159,7 +158,7 @@ class Health:
         if await probe.answers("127.0.0.1", self.port):
             return View(own=True)
         # The proxy chose one backend; give it the chance to choose each of the others.
-        if any(await asyncio.gather(*(probe.answers("127.0.0.1", self.port) for _ in range(self.backends)))):
+        if any(await asyncio.gather(*(probe.answers("127.0.0.1", self.port) for _number in range(self.backends)))):
             return View(own=True)
         answers, reached, witnesses = await asyncio.gather(
             asyncio.gather(*(probe.answers(peer, self.port) for peer in self.peers)),
