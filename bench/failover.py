@@ -13,31 +13,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import yaml
-
 CHECKOUT = Path(__file__).resolve().parents[1]
-SCENARIO = CHECKOUT / "molecule" / "api_load_balancer"
 sys.path.insert(0, str(CHECKOUT / "molecule" / "shared"))
-os.environ.update(
-    {
-        **{
-            name: str(value).replace("${MOLECULE_SCENARIO_DIRECTORY}", str(SCENARIO))
-            for name, value in yaml.safe_load((SCENARIO / "molecule.yml").read_text())["ansible"]["env"].items()
-        },
-        "LAB_NAME": "molecule-api_load_balancer",
-        "MOLECULE_SCENARIO_NAME": "api_load_balancer",
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-    }
-)
+
+from testing import scenario
+
+scenario.enter("api_load_balancer")
 
 from testing import lab
 from testing.failover import BACKENDS, SETTLE, Machines, Outcome
@@ -120,21 +108,12 @@ def succeed(playbook: str, *options: str) -> None:
         raise SystemExit(f"{playbook} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
 
 
-def molecule(*steps: str) -> None:
-    """Steps of the scenario that makes the machines."""
-    for step in steps:
-        command = ["molecule", step, "--scenario-name", "api_load_balancer"]
-        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise SystemExit(f"molecule {step} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    molecule("destroy", "create", "prepare", "converge")
+    scenario.run("destroy", "create", "prepare", "converge")
     try:
         machines = Machines.of_this_lab()
         ours, held = measure(machines, ("api-load-balancer-nginx", "api-load-balancer-keepalived"), arguments.repeat)
@@ -143,7 +122,7 @@ def main() -> None:
         succeed(str(CHECKOUT / "bench" / "seeds_balancer.yml"))
         theirs, theirs_held = measure(machines, ("nginx", "keepalived"), arguments.repeat)
     finally:
-        molecule("destroy")
+        scenario.run("destroy")
     print(f"{'longest gap, s':26} {'here':>6} {'first recipe':>13} {'ratio':>6}")
     for name, gaps in ours.items():
         mine, other = statistics.median(gaps), statistics.median(theirs[name])
