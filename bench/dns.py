@@ -64,7 +64,7 @@ def measure(server: str, port: int) -> dict[str, float]:
     if not (lost and rate):
         raise SystemExit(f"dnsperf said:\n{fast}")
     # It tells the latency of every answer, and no more than their mean of all.
-    steady = dnsperf(server, port, f"-Q {STEADY} -v | grep -o ' NOERROR .*' | awk '{{print $NF}}'")
+    steady = dnsperf(server, port, f"-Q {STEADY} -v | grep '^> NOERROR ' | awk '{{print $NF}}'")
     took = sorted(float(line) for line in steady.split())
     return {
         "queries_per_second": float(rate.group(1)),
