@@ -76,7 +76,7 @@ def coredns_files(
             {"path": f"{directory}/{name}", "group": "coredns", "mode": "0750"}
             for name in sorted({path.rpartition("/")[0] for path in made.copies})
         ],
-        "files": [{**entry, "reload": True} for entry in texts + copied],
+        "files": [{**entry, "needs": "reload"} for entry in texts + copied],
         "version": made.version,
     }
 

@@ -82,7 +82,7 @@ options:
         type: bool
         default: false
   files:
-    description: Files of the daemon. A change in one of them is a reason to restart, or to reload.
+    description: Files of the daemon. A change in one is a reason to restart or to reload it, by O(files[].needs).
     type: list
     elements: dict
     default: []
@@ -114,11 +114,13 @@ options:
       validate:
         description: Command that must accept the new content before it replaces the old. C(%s) is the file.
         type: str
-      reload:
+      needs:
         description:
-          - Whether the daemon takes a new content by C(systemctl reload), so that a restart is not needed.
-        type: bool
-        default: false
+          - What a daemon that runs needs to take a new content. V(reload) is C(systemctl reload), and V(nothing) is
+            for files that others read.
+        type: str
+        choices: [restart, reload, nothing]
+        default: restart
   secrets:
     description: Content of the files that have O(files[].src), by path, in base64. The action plugin sets it.
     type: dict
@@ -302,8 +304,9 @@ def plan(
             files=_files.plan([], seen, ledger),
             operation="stop" if ledger.entries and unit.loaded else "",
         )
-    reloaded = {item["path"] for item in params["files"] if item["reload"]}
-    parts = [entry.data for entry in wanted if entry.path not in reloaded] + [params["unit"].encode()]
+    needs = {item["path"]: item["needs"] for item in params["files"]}
+    parts = [entry.data for entry in wanted if needs.get(entry.path, "restart") == "restart"]
+    parts.append(params["unit"].encode())
     parts += [_systemd.resolved(path) for path in params["restart_on"]]
     value = _systemd.digest(parts)
     text = _systemd.with_digest(params["unit"], value)
@@ -313,7 +316,7 @@ def plan(
         files=_files.plan([*wanted, unit_file], seen, ledger),
         enable=not unit.enabled,
     )
-    made.stale = stale(made.files, reloaded)
+    made.stale = stale(made.files, needs)
     made.restart_required = (
         not unit.active or running != value or "restart" in made.stale or _systemd.is_stale(ledger, "restart", unit)
     )
@@ -328,16 +331,16 @@ def plan(
     return made
 
 
-def stale(changes: list[Change], reloaded: set[str]) -> list[str]:
+def stale(changes: list[Change], needs: dict[str, str]) -> list[str]:
     """What a running process needs for these changes: ``restart``, ``reload``, both or nothing."""
-    contents = {
-        change.path
+    wanted = {
+        needs.get(change.path, "restart")
         for change in changes
         if (change.before and (change.before.kind, change.before.data))
         != (change.after and (change.after.kind, change.after.data))
         and "directory" not in {entry.kind for entry in (change.before, change.after) if entry}
     }
-    return (["restart"] if contents - reloaded else []) + (["reload"] if contents & reloaded else [])
+    return [need for need in ("restart", "reload") if need in wanted]
 
 
 def _has_account(params: dict[str, Any]) -> bool:
@@ -438,7 +441,7 @@ def main() -> None:
                     "owner": {"type": "str", "default": "root"},
                     "group": {"type": "str", "default": "root"},
                     "validate": {"type": "str"},
-                    "reload": {"type": "bool", "default": False},
+                    "needs": {"type": "str", "choices": ["restart", "reload", "nothing"], "default": "restart"},
                 },
                 "mutually_exclusive": [("content", "src")],
                 "required_one_of": [("content", "src")],

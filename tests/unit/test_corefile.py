@@ -184,9 +184,10 @@ def test_keys_are_for_the_daemon_to_read_and_texts_need_no_restart() -> None:
     assert made["directories"] == [{"path": "/etc/coredns/pki", "group": "coredns", "mode": "0750"}]
     key = next(entry for entry in made["files"] if entry["path"] == "/etc/coredns/pki/etcd.key")
     assert key == {
-        "path": "/etc/coredns/pki/etcd.key", "src": "/nowhere/key", "group": "coredns", "mode": "0640", "reload": True,
+        "path": "/etc/coredns/pki/etcd.key", "src": "/nowhere/key", "group": "coredns", "mode": "0640",
+        "needs": "reload",
     }  # fmt: skip
-    assert all(entry["reload"] for entry in made["files"])
+    assert all(entry["needs"] == "reload" for entry in made["files"])
 
 
 @pytest.mark.parametrize(("network", "number"), [("10.0.0.0/31", 2), ("10.0.0.0/30", 3), ("10.0.0.0/24", 0), ("x", 1)])

@@ -21,6 +21,8 @@ class Change:
     on: str
     make: str
     told: tuple[str, str, str]
+    # What has to be done because of it, on the same host.
+    follows: tuple[str, ...] = ()
 
 
 # Three nodes: what is changed on one must not hide what is changed on another.
@@ -41,6 +43,7 @@ CHANGES = (
         "node3",
         "echo '# by hand' >> /etc/systemd/system/flanneld.service",
         ("node3", "flannel", "/etc/systemd/system/flanneld.service"),
+        follows=("restart flanneld",),
     ),
     Change(
         "node2",
@@ -63,6 +66,7 @@ CHANGES = (
         ("cluster", "flannel", "/coreos.com/network/config"),
     ),
 )
+NUMBER = sum(1 + len(change.follows) for change in CHANGES)
 
 
 def drift() -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
@@ -84,7 +88,7 @@ def found() -> dict[str, Any]:
         lab.shell(change.on, change.make)
     done, report = drift()
     assert done.returncode != 0
-    assert f"{len(CHANGES)} differences" in done.stdout
+    assert f"{NUMBER} differences" in done.stdout
     return report
 
 
@@ -93,10 +97,11 @@ def test_what_was_changed_is_found(change: Change, found: dict[str, Any]) -> Non
     host, role, what = change.told
     told = [one["what"] for one in found["differences"] if (one["host"], one["role"]) == (host, role)]
     assert any(one.startswith(what) for one in told), told
+    assert set(change.follows) <= set(told)
 
 
 def test_nothing_else_is_found(found: dict[str, Any]) -> None:
-    assert len(found["differences"]) == len(CHANGES), found["differences"]
+    assert len(found["differences"]) == NUMBER, found["differences"]
 
 
 def test_drift_changes_nothing(found: dict[str, Any]) -> None:
