@@ -87,6 +87,7 @@ due:
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -140,7 +141,7 @@ class Here:
         """Those of the addresses at which a backend answers."""
         if not addresses:
             return []
-        _code, out, _err = self.run([HEALTH, CONFIGURATION, *addresses])
+        _code, out, _err = self.run([sys.executable, HEALTH, CONFIGURATION, *addresses])
         return [line.split()[0] for line in out.splitlines() if line.endswith(" answers")]
 
     def served(self, addresses: list[str]) -> list[str]:

@@ -131,7 +131,9 @@ def dropped(name: str) -> int:
 
 
 def test_an_operator_can_ask_which_balancers_answer(host: Host) -> None:
-    done = host.run(f"/usr/local/libexec/api-load-balancer-health /etc/api-load-balancer/health.json {VIP} 192.0.2.1")
+    done = host.run(
+        f"python3 /usr/local/libexec/api-load-balancer-health /etc/api-load-balancer/health.json {VIP} 192.0.2.1"
+    )
     assert done.stdout.splitlines() == [f"{VIP} answers", "192.0.2.1 does not answer"]
     assert done.rc == 1
 

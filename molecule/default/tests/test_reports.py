@@ -12,7 +12,11 @@ import pytest
 from testing import lab
 
 # UDP between probe pods, and nothing else, stops on its way into node2's pods.
-RULE = "FORWARD --protocol udp --dport 18080 --jump DROP"
+BREAK = (
+    "nft add table ip breakage; nft 'add chain ip breakage passing { type filter hook forward priority 0; }';"
+    " nft add rule ip breakage passing udp dport 18080 drop"
+)
+MEND = "nft delete table ip breakage"
 
 
 def read(directory: Path) -> dict[str, Any]:
@@ -28,11 +32,11 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     earlier.write_text(json.dumps(lab.connectivity()))
     given = [f"verify_report_directory={directory}", f"verify_compare={earlier}"]
     given.append(f"verify_prometheus_file={directory}/pods.prom")
-    lab.shell("node2", f"iptables --insert {RULE}")
+    lab.shell("node2", BREAK)
     try:
         done = lab.playbook("verify", *(part for one in given for part in ("--extra-vars", one)))
     finally:
-        lab.shell("node2", f"iptables --delete {RULE}")
+        lab.shell("node2", MEND)
     return directory, done.stdout
 
 
