@@ -201,7 +201,7 @@ restart_required:
   returned: O(state=installed)
   type: bool
 reload_required:
-  description: Whether the running process has yet to read a file with O(files[].reload), and a restart is not due.
+  description: Whether the running process has yet to read a file with O(files[].needs=reload), and no restart is due.
   returned: O(state=installed)
   type: bool
 populated:
