@@ -17,6 +17,7 @@ from ansible.utils.display import Display
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _condition,
     _connectivity,
+    _paths,
     _prometheus,
 )
 
@@ -78,9 +79,9 @@ class ActionModule(ActionBase):
         )
         if earlier:
             report["compared"] = _condition.compare(earlier, report)
-        text = self._write(report, _connectivity.called_from(arguments["directory"]), Path(arguments["template"]))
+        text = self._write(report, _paths.called_from(arguments["directory"]), Path(arguments["template"]))
         if arguments["prometheus_file"]:
-            _prometheus.write(_connectivity.called_from(arguments["prometheus_file"]), report)
+            _prometheus.write(_paths.called_from(arguments["prometheus_file"]), report)
         display.display(text)
         if not report["ok"]:
             raise AnsibleActionFail("the pod network is not whole:\n" + _shortened(_connectivity.failures(report)))
@@ -100,8 +101,7 @@ class ActionModule(ActionBase):
         text = f"\n{_connectivity.matrix(report)}\n\n{_connectivity.summary(report)}\n"
         if "compared" in report:
             text += _shortened(list(_condition.changes(report["compared"]))) + "\n"
-        here = _connectivity.called_from(".")
-        text += f"report: {page.relative_to(here) if page.is_relative_to(here) else page}"
+        text += f"report: {_paths.shown(page)}"
         (directory / "connectivity.txt").write_text(text + "\n")
         return text
 
@@ -109,7 +109,7 @@ class ActionModule(ActionBase):
 def _checked(name: str, arguments: dict[str, Any], check: Callable[[Path], Any]) -> Any:
     """What a check makes of a path that was given; fails where it refuses it."""
     try:
-        return check(_connectivity.called_from(arguments[name]))
+        return check(_paths.called_from(arguments[name]))
     except ValueError as error:
         raise AnsibleActionFail(f"{name}: {arguments[name]}: {error}") from error
 

@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _drift
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _drift, _paths
 
 display = Display()
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -40,13 +39,10 @@ class ActionModule(ActionBase):
             for host in arguments["hosts"]
         }
         report = _drift.build(registered, (path.name for path in ROLES.iterdir()), arguments["started"])
-        here = Path(os.environ.get("PWD", "."))
-        path = here / Path(arguments["directory"]).expanduser() / "drift.json"
+        path = _paths.called_from(arguments["directory"]) / "drift.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n")
-        display.display(
-            f"\n{_drift.table(report)}\n\nreport: {path.relative_to(here) if path.is_relative_to(here) else path}"
-        )
+        display.display(f"\n{_drift.table(report)}\n\nreport: {_paths.shown(path)}")
         if not report["ok"]:
             count = len(report["differences"])
             raise AnsibleActionFail(f"{count} differences from the inventory; a run of site mends them")

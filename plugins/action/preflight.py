@@ -21,7 +21,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _condition,
-    _connectivity,
+    _paths,
     _preflight,
     _preflight_balancer,
     _preflight_coredns,
@@ -138,7 +138,7 @@ def report_paths(hosts: Iterable[Mapping[str, Any]]) -> list[_preflight.Fault]:
     given = {(name, str(variables[name])) for variables in hosts for name in REPORT_PATHS if variables.get(name)}
     for name, path in sorted(given):
         try:
-            REPORT_PATHS[name](_connectivity.called_from(path))
+            REPORT_PATHS[name](_paths.called_from(path))
         except ValueError as error:
             faults.append(_preflight.Fault(name, path, str(error)))
     return faults

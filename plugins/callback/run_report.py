@@ -30,7 +30,6 @@ options:
 
 import datetime
 import json
-import os
 import sys
 import time
 from collections import defaultdict
@@ -40,6 +39,7 @@ from typing import Any
 from ansible import __version__ as ansible_version
 from ansible import context
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _paths
 
 OUTCOMES = ("ok", "changed", "skipped", "failed", "unreachable")
 
@@ -79,7 +79,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         report = self._report()
-        directory = Path(os.environ.get("PWD", ".")) / Path(self.get_option("directory")).expanduser()
+        directory = _paths.called_from(self.get_option("directory"))
         directory.mkdir(parents=True, exist_ok=True)
         began = datetime.datetime.fromtimestamp(self.began, datetime.timezone.utc)
         mode = "-check" if report["check_mode"] else ""

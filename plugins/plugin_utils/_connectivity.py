@@ -23,10 +23,8 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -153,11 +151,6 @@ def _explain(
             for probe in failed:
                 probe["cause"] = str(cause)
     return [{**dataclasses.asdict(cause), "pairs": count} for cause, count in found.items()]
-
-
-def called_from(path: str) -> Path:
-    """A path that, where it is relative, begins where the playbook was called."""
-    return Path(os.environ.get("PWD", ".")) / Path(path).expanduser()
 
 
 def failures(report: Report) -> list[str]:

@@ -22,7 +22,7 @@ Report = dict[str, Any]
 CLUSTER = "cluster"
 
 
-def differences(name: str, result: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def differences(result: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """What a module would change, from its result: what it would do, and each diff."""
     diffs = result.get("diff") or []
     shown = set()
@@ -46,7 +46,7 @@ def build(registered: Mapping[str, Mapping[str, Any]], roles: Iterable[str], sta
             if not role or not isinstance(result, Mapping) or not result.get("changed"):
                 continue
             once = name.startswith(f"__{role}_cluster_")
-            for one in differences(name, result):
+            for one in differences(result):
                 found.append({"host": CLUSTER if once else host, "role": role, **one})
     unique = {(one["host"], one["role"], one["what"]): one for one in found}
     return {"ok": not unique, "started": started, "hosts": list(registered), "differences": list(unique.values())}
