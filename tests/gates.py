@@ -2,8 +2,10 @@
 
 usage: gates.py [--fast] [--scenario NAME]
 
-A gate is a command. Its output goes to .cache/gates/<name>.log; what is shown is which gate runs, how
-long it took and, of one that failed, the end of its log. All gates run, also after one that failed.
+A gate is a command. Its output goes to .cache/gates/<name>.log; what is shown is when a gate and each step
+of it begins, how long it took and, of one that failed, the end of its log. All gates run, also after one
+that failed: two at a time, since most of a scenario is waiting, and at the end one after the other those
+that count how long something was away.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -34,6 +38,9 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
     "debian11": ("releases", {"LAB_SUITE": "bullseye"}),
     "debian13": ("releases", {"LAB_SUITE": "trixie"}),
 }
+# They count answers that are lost or late: beside another scenario they would count its load.
+ALONE = ("coredns", "api_load_balancer")
+AT_A_TIME = min(2, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Gate:
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     forbidden: str = ""
+    alone: bool = False
 
 
 def gates(fast: bool, scenario: str) -> Iterator[Gate]:
@@ -69,7 +77,8 @@ def gates(fast: bool, scenario: str) -> Iterator[Gate]:
             # A step whose playbook is missing only warns, and would pass while it tests nothing. The
             # clean-up after a failure has none, and runs after a failure only.
             forbidden = r"(create|prepare|converge|side_effect|verify): Executed: Missing playbook|no tests found"
-            yield Gate(f"molecule-{name}", ("molecule", "test", "--scenario-name", folder), environment, forbidden)
+            command = ("molecule", "test", "--scenario-name", folder)
+            yield Gate(f"molecule-{name}", command, environment, forbidden, alone=name in ALONE)
 
 
 def count(log: str) -> tuple[int, int]:
@@ -79,11 +88,17 @@ def count(log: str) -> tuple[int, int]:
     return passed, failed
 
 
-def follow(process: subprocess.Popen[str], log: Path) -> str:
+def say(gate: Gate, what: str) -> None:
+    """One line of progress, whole: two gates speak at a time."""
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {gate.name:26}{what}\n")
+    sys.stdout.flush()
+
+
+def follow(gate: Gate, process: subprocess.Popen[str]) -> str:
     """Write a gate's output to its log, and show the steps of molecule as they begin."""
     lines = []
     assert process.stdout
-    with log.open("w") as stream:
+    with (LOGS / f"{gate.name}.log").open("w") as stream:
         for raw in process.stdout:
             line = COLOURS.sub("", raw)
             stream.write(line)
@@ -91,36 +106,48 @@ def follow(process: subprocess.Popen[str], log: Path) -> str:
             lines.append(line)
             step = re.match(r"INFO\s+\S+ ➜ (\S+): Executing", line)
             if step:
-                print(f" {step.group(1)}", end="", flush=True)
+                say(gate, f"  {step.group(1)}")
     return "".join(lines)
 
 
-def run(gate: Gate, position: str) -> tuple[int, int]:
+def run(gate: Gate) -> tuple[int, int]:
     """Run one gate; return how many tests passed and failed. A gate without tests counts as one."""
-    print(f"[{position}] {gate.name:18}", end="", flush=True)
+    say(gate, "begins")
     began = time.monotonic()
-    log = LOGS / f"{gate.name}.log"
     process = subprocess.Popen(
         gate.command,
         cwd=CHECKOUT,
         env={**os.environ, **gate.environment},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    said = follow(process, log)
+    said = follow(gate, process)
     nothing = gate.forbidden and re.search(gate.forbidden, said)
     good = process.wait() == 0 and not nothing
     passed, failed = count(said)
     passed, failed = max(passed, int(good)), 0 if good else max(failed, 1)
     seconds = time.monotonic() - began
-    print(f" {'ok' if good else 'FAILED'}  {passed} passed, {failed} failed, {seconds:.0f} s", flush=True)
+    verdict = f"{'ok' if good else 'FAILED'}  {passed} passed, {failed} failed, {seconds:.0f} s"
     if not good:
+        last = [f"    {line}" for line in said.splitlines()[-40:]]
         if nothing:
-            print(f"    a step tested nothing: {nothing.group(0)}")
-        print("".join(f"    {line}\n" for line in said.splitlines()[-40:]), end="")
-        print(f"    all of it: {log.relative_to(CHECKOUT)}", flush=True)
+            last.append(f"    a step tested nothing: {nothing.group(0)}")
+        log = (LOGS / f"{gate.name}.log").relative_to(CHECKOUT)
+        verdict = "\n".join([verdict, *last, f"    all of it: {log}"])
+    say(gate, verdict)
     return passed, failed
+
+
+def run_all(selected: list[Gate]) -> list[tuple[int, int]]:
+    """Run the gates; those with the same command share a lab, and run one after the other."""
+    together = [gate for gate in selected if not gate.alone]
+    queues = [list(gates) for _command, gates in groupby(together, key=lambda gate: gate.command)]
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        done = pool.map(lambda queue: [run(gate) for gate in queue], queues)
+    results = [result for queue in done for result in queue]
+    return results + [run(gate) for gate in selected if gate.alone]
 
 
 def main() -> None:
@@ -131,8 +158,7 @@ def main() -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     selected = list(gates(arguments.fast, arguments.scenario))
     began = time.monotonic()
-    results = [run(gate, f"{number}/{len(selected)}") for number, gate in enumerate(selected, start=1)]
-    passed, failed = (sum(column) for column in zip(*results))
+    passed, failed = (sum(column) for column in zip(*run_all(selected)))
     print(f"in {(time.monotonic() - began) / 60:.1f} min")
     print(f"{passed} passed, {failed} failed")
     sys.exit(failed > 0)
