@@ -64,13 +64,13 @@ class ActionModule(ActionBase):
         ready, probed = arguments["ready"], arguments["probed"]
         report = _connectivity.build(
             backend=arguments["backend"],
-            pods={node: found["pod"] for node, found in ready.items() if "pod" in found},
+            every={node: found["pods"] for node, found in ready.items() if "pods" in found},
             addresses=arguments["addresses"],
             outcomes={node: found["outcomes"] for node, found in probed.items() if "outcomes" in found},
             absent={
                 node: absence(ready.get(node, {}), probed.get(node, {}))
                 for node in arguments["addresses"]
-                if "pod" not in ready.get(node, {}) or "outcomes" not in probed.get(node, {})
+                if "pods" not in ready.get(node, {}) or "outcomes" not in probed.get(node, {})
             },
             protocols=arguments["protocols"],
             started=arguments["started"],

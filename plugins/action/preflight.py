@@ -25,6 +25,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight,
     _preflight_balancer,
     _preflight_coredns,
+    _preflight_verify,
     _prometheus,
 )
 
@@ -53,7 +54,9 @@ class ActionModule(ActionBase):
         )
         inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
         inventory = dataclasses.replace(inventory, coredns_plugins=coredns_plugins(arguments["artifacts"]))
-        told_all = _preflight.check(inventory, (*_preflight_coredns.CHECKS, *_preflight_balancer.CHECKS))
+        told_all = _preflight.check(
+            inventory, (*_preflight_coredns.CHECKS, *_preflight_balancer.CHECKS, *_preflight_verify.CHECKS)
+        )
         result["warnings"] = [str(fault) for fault in told_all if fault.warning]
         faults = [fault for fault in told_all if not fault.warning]
         if faults:

@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - From the results of M(binary_cluster.networking.pod_probe) on all nodes, the nodes of the pairs that failed, each
-    with the pods its own probe pod did not reach.
+    with the pods its own probe pod did not reach. Of several pods on a node the first stands for all.
 positional: ready
 options:
   _input:
@@ -45,13 +45,16 @@ def failed_targets(
     probed: Mapping[str, Mapping[str, Any]], ready: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
     """Nodes of failed pairs, each with the pods that its own did not reach."""
-    pods = {found["pod"]["name"]: (node, found["pod"]) for node, found in ready.items() if "pod" in found}
+    pods = {found["pods"][0]["name"]: (node, found["pods"][0]) for node, found in ready.items() if "pods" in found}
     asked: dict[str, dict[str, dict[str, Any]]] = {}
     for source, found in probed.items():
         for outcome in found.get("outcomes", ()):
-            if outcome["ok"] or outcome["target"] not in pods:
+            first = outcome["source"] in ("", *pods)
+            if outcome["ok"] or outcome["target"] not in pods or not first:
                 continue
             node, pod = pods[outcome["target"]]
+            if node == source:  # what fails inside of a node, nobody else has seen
+                continue
             asked.setdefault(node, {})
             asked.setdefault(source, {})[pod["name"]] = {key: pod[key] for key in ("name", "address", "port")}
     return {node: list(targets.values()) for node, targets in asked.items()}

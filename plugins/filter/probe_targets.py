@@ -42,11 +42,11 @@ from typing import Any
 
 
 def probe_targets(ready: Mapping[str, Mapping[str, Any]], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The pods of all nodes that have one."""
+    """The pods of all nodes that have any."""
     return [
-        {**{key: found["pod"][key] for key in ("name", "address", "port")}, "node": addresses[node]}
+        {**{key: pod[key] for key in ("name", "address", "port")}, "node": addresses[node]}
         for node, found in ready.items()
-        if "pod" in found
+        for pod in found.get("pods", ())
     ]
 
 

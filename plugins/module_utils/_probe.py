@@ -28,9 +28,13 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns, _icmp, _responder
 
 # From pod to pod: ICMP echo, a TCP connection, a datagram, a small and a large answer over HTTP, and the largest
-# packet. node: from the pod to the other's node; host: from the node to the other pod; both by ICMP echo.
-# dns is not asked of pods: names are, of the DNS server.
-PROTOCOLS = ("icmp", "tcp", "udp", "http", "bulk", "mtu", "node", "host", "dns")
+# packet. From a pod to the node of another (node), to its own node (own), both by ICMP echo, and to itself
+# (hairpin); from the node to the pods of others (host).
+BETWEEN = ("icmp", "tcp", "udp", "http", "bulk", "mtu")
+WITHIN = ("own", "hairpin")
+# Beyond the pods: names of the DNS server, and TCP connections to addresses.
+BEYOND = ("vip", "outside")
+PROTOCOLS = (*BETWEEN, "node", "host", *WITHIN, "dns", *BEYOND)
 # Of IP and ICMP headers together, by IP version.
 HEADERS = {4: 28, 6: 48}
 SMALLEST = {4: 576, 6: 1280}
@@ -48,6 +52,15 @@ class Target:
     address: str
     port: int
     node: str = ""
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address beyond the pods to connect to; ``protocol`` is one of BEYOND."""
+
+    address: str
+    port: int
+    protocol: str
 
 
 @dataclass(frozen=True)
@@ -73,17 +86,23 @@ class Names:
 class Outcome:
     """What one probe found. ``cause`` is None where it went well; times in milliseconds.
 
-    The target of ``dns`` and ``dns-tcp`` is the name that was asked for.
+    The target of ``dns`` and ``dns-tcp`` is the name that was asked for, that of ``vip`` and ``outside`` is
+    ``address:port``. ``source`` is the probing pod, and empty for the node.
     """
 
     target: str
     protocol: str
+    source: str = ""
     ok: bool = False
     rtt_ms: float | None = None
     mtu: int | None = None
     cause: str | None = None
     tries: int = 1
     source_seen: str | None = None
+
+
+# A target, and what to probe it with.
+Probe = tuple[Target, str]
 
 
 class ProbeError(Exception):
@@ -332,9 +351,9 @@ async def resolve(names: Names, question: Question, over_tcp: bool, timeout: flo
 
 
 EXCHANGES: dict[str, Callable[[Target, Echoes], Awaitable[str | None]]] = {
-    "tcp": connect,
+    **dict.fromkeys(("tcp", *BEYOND), connect),
     "udp": datagram,
-    "http": fetch,
+    **dict.fromkeys(("http", "hairpin"), fetch),
     "bulk": fetch_bulk,
 }
 
@@ -346,8 +365,9 @@ async def exchange(target: Target, protocol: str, echoes: Echoes, timeout: float
         outcome.tries = attempt
         began = time.monotonic()
         try:
-            if protocol in ("icmp", "node", "host"):
-                elapsed = await echoes.echo(target.node if protocol == "node" else target.address, timeout, 56)
+            if protocol in ("icmp", "node", "own", "host"):
+                address = target.node if protocol in ("node", "own") else target.address
+                elapsed = await echoes.echo(address, timeout, 56)
             else:
                 asked = EXCHANGES[protocol](target, echoes)
                 outcome.source_seen = await asyncio.wait_for(asked, timeout)
@@ -375,59 +395,54 @@ async def path_mtu(target: Target, echoes: Echoes, mtu: int, timeout: float) -> 
     return Outcome(target.name, "mtu", mtu=found or None, cause=cause)
 
 
-async def probe(
-    targets: Sequence[Target], names: Names | None, protocols: Sequence[str], mtu: int, timeout: float, tries: int
-) -> list[Outcome]:
-    """Probe all targets with all protocols, and ask for all names, at once."""
+def plan(source: str, siblings: Sequence[str], targets: Sequence[Target], protocols: Sequence[str]) -> list[Probe]:
+    """What a pod is to probe: itself, the pods of its own node, its ``siblings``, and those of other nodes."""
+    found: list[Probe] = []
+    for target in targets:
+        if target.name == source:
+            fitting: tuple[str, ...] = WITHIN
+        else:
+            fitting = BETWEEN if target.name in siblings else (*BETWEEN, "node")
+        found += [(target, protocol) for protocol in protocols if protocol in fitting]
+    return found
+
+
+async def probe(probes: Sequence[Probe], names: Names | None, mtu: int, timeout: float, tries: int) -> list[Outcome]:
+    """Make all probes, and ask for all names, at once."""
     echoes = Echoes()
-    probes = [
+    running = [
         path_mtu(target, echoes, mtu, timeout)
         if protocol == "mtu"
         else exchange(target, protocol, echoes, timeout, tries)
-        for target in targets
-        for protocol in protocols
-        if protocol != "dns"
+        for target, protocol in probes
     ]
-    if names and "dns" in protocols:
-        probes += [
+    if names:
+        running += [
             resolve(names, question, over_tcp, timeout, tries)
             for question in names.questions
             for over_tcp in (False, True)
         ]
     try:
-        return list(await asyncio.gather(*probes))
+        return list(await asyncio.gather(*running))
     finally:
         echoes.close()
 
 
 def probe_from(
-    namespace: str,
-    interface: str,
-    targets: Sequence[Target],
-    names: Names | None,
-    protocols: Sequence[str],
-    timeout: float,
-    tries: int,
+    namespace: str, interface: str, probes: Sequence[Probe], names: Names | None, timeout: float, tries: int
 ) -> list[Outcome]:
     """Enter a namespace and probe from it. The calling thread stays there."""
     enter(namespace)
-    return probe_here(interface, targets, names, protocols, timeout, tries)
+    return probe_here(interface, probes, names, timeout, tries)
 
 
 def probe_here(
-    interface: str,
-    targets: Sequence[Target],
-    names: Names | None,
-    protocols: Sequence[str],
-    timeout: float,
-    tries: int,
+    interface: str, probes: Sequence[Probe], names: Names | None, timeout: float, tries: int
 ) -> list[Outcome]:
     """Probe from the namespace this thread is in."""
-    wanted = [protocol for protocol in protocols if protocol != "host"]
-    return asyncio.run(probe(targets, names, wanted, interface_mtu(interface), timeout, tries))
+    return asyncio.run(probe(probes, names, interface_mtu(interface), timeout, tries))
 
 
-def probe_from_host(targets: Sequence[Target], protocols: Sequence[str], timeout: float, tries: int) -> list[Outcome]:
-    """Probe from the host itself."""
-    wanted = [protocol for protocol in protocols if protocol == "host"]
-    return asyncio.run(probe(targets, None, wanted, 0, timeout, tries))
+def probe_from_host(targets: Sequence[Target], timeout: float, tries: int) -> list[Outcome]:
+    """Probe pods from the host itself."""
+    return asyncio.run(probe([(target, "host") for target in targets], None, 0, timeout, tries))

@@ -124,7 +124,8 @@ class Sender(threading.Thread):
         except _probe.ProbeError:
             return
         before = _evidence.checksum_errors()
-        _probe.probe_here(INTERFACE, self.targets, None, ("icmp", "tcp", "udp", "bulk"), timeout=0.6, tries=3)
+        probes = [(target, protocol) for target in self.targets for protocol in ("icmp", "tcp", "udp", "bulk")]
+        _probe.probe_here(INTERFACE, probes, None, timeout=0.6, tries=3)
         self.checksum_errors = _evidence.checksum_errors() - before
 
 

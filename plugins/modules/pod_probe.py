@@ -40,6 +40,10 @@ options:
     description: Name of the pod. It must be unique in the cluster.
     type: str
     required: true
+  count:
+    description: How many pods. The second is called by O(name) and V(:2), and so on.
+    type: int
+    default: 1
   port:
     description: Port of the responder, TCP and UDP.
     type: int
@@ -49,7 +53,7 @@ options:
     type: int
     default: 600
   targets:
-    description: Pods to probe, for O(state=probed).
+    description: Pods to probe, for O(state=probed). Those of this host may be among them.
     type: list
     elements: dict
     default: []
@@ -67,18 +71,39 @@ options:
         type: int
         default: 18080
       node:
-        description: Address of its node, for V(node) of O(protocols).
+        description: Address of its node, for V(node) and V(own) of O(protocols).
         type: str
         default: ""
   protocols:
     description:
       - What to probe with. V(mtu) looks for the largest packet that arrives unfragmented. V(bulk) fetches 64 KiB.
         V(dns) asks for O(names).
-      - V(node) probes from the pod to the other pod's node, V(host) from this host to the other pod.
+      - V(node) probes from the pod to the other pod's node, V(host) from this host to the other pod, V(own) from the
+        pod to this host, V(hairpin) from the pod to its own address.
+      - V(vip) and V(outside) connect to O(beyond).
     type: list
     elements: str
-    choices: [icmp, tcp, udp, http, bulk, mtu, node, host, dns]
-    default: [icmp, tcp, udp, http, bulk, mtu, node, host, dns]
+    choices: [icmp, tcp, udp, http, bulk, mtu, node, host, own, hairpin, dns, vip, outside]
+    default: [icmp, tcp, udp, http, bulk, mtu, node, host, own, hairpin, dns, vip, outside]
+  beyond:
+    description: Addresses that are no pods', to open a TCP connection to from the first pod.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      address:
+        description: The address.
+        type: str
+        required: true
+      port:
+        description: The port.
+        type: int
+        required: true
+      protocol:
+        description: Which of O(protocols) it belongs to.
+        type: str
+        choices: [vip, outside]
+        required: true
   names:
     description: What to ask of a DNS server, over UDP and TCP, where O(protocols) has V(dns). Unset asks nothing.
     type: dict
@@ -135,7 +160,7 @@ EXAMPLES = r"""
   binary_cluster.networking.pod_probe:
     name: "probe-{{ inventory_hostname }}"
     state: ready
-  register: pod
+  register: made
 
 - name: Every pod is probed from every other
   binary_cluster.networking.pod_probe:
@@ -153,10 +178,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-pod:
-  description: The pod.
+pods:
+  description: The pods, in the order of their names.
   returned: O(state=ready)
-  type: dict
+  type: list
+  elements: dict
   contains:
     name:
       description: Its name.
@@ -183,7 +209,10 @@ outcomes:
   elements: dict
   contains:
     target:
-      description: Name of the probed pod, or the name that was asked for.
+      description: Name of the probed pod, the name that was asked for, or the address and port.
+      type: str
+    source:
+      description: Name of the probing pod; empty for V(host) of O(protocols).
       type: str
     protocol:
       description: What it was probed with.
@@ -204,7 +233,9 @@ outcomes:
       description: How many tries it took.
       type: int
     source_seen:
-      description: Address the probed pod saw the request come from.
+      description:
+        - Address the probed pod saw the request come from. For O(beyond) the address under which it left this host,
+          where it did.
       type: str
 duration:
   description: Seconds the probing took.
@@ -212,10 +243,13 @@ duration:
   type: float
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
+import glob
 import inspect
 import ipaddress
+import multiprocessing
 import os
 import sys
 import time
@@ -225,6 +259,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _cni,
+    _departures,
     _probe,
     _responder,
 )
@@ -250,22 +285,21 @@ def _kept(path: str) -> Iterator[None]:
 
 
 class Pod:
-    """The probe pod of this host."""
+    """A probe pod of this host."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: AnsibleModule, name: str) -> None:
         self.module = module
-        self.name = module.params["name"]
-        self.unit = f"binary-cluster-{self.name}"
+        self.name = name
+        self.unit = f"binary-cluster-{name}"
         self.runtime = _cni.Runtime(module.run_command)
         self.attachment = _cni.Attachment(
-            container_id=_cni.container_id(self.name),
-            namespace=os.path.join(_cni.NAMESPACES, self.name),
+            container_id=_cni.container_id(name),
+            namespace=os.path.join(_cni.NAMESPACES, name),
             interface=INTERFACE,
         )
 
     def make(self) -> dict[str, Any]:
         """Attach the pod and start its responder."""
-        self.remove()  # what an interrupted run left
         network = _cni.load()
         _cni.make_namespace(self.module.run_command, self.name)
         with _kept(FORWARDING):
@@ -282,9 +316,6 @@ class Pod:
         }
 
     def _respond(self) -> None:
-        os.makedirs(PROGRAMS, exist_ok=True)
-        with open(RESPONDER, "w", encoding="utf-8") as stream:
-            stream.write(inspect.getsource(_responder))
         params = self.module.params
         code, _out, err = self.module.run_command(
             [
@@ -307,15 +338,44 @@ class Pod:
         for network in self.runtime.networks(self.attachment):
             self.runtime.delete(network, self.attachment)
         _cni.remove_namespace(run, self.name)
+
+
+class Measurement:
+    """The probe pods of this host together."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        name = module.params["name"]
+        numbers = range(1, module.params["count"] + 1)
+        self.pods = [Pod(module, name if number == 1 else f"{name}:{number}") for number in numbers]
+
+    def make(self) -> list[dict[str, Any]]:
+        """Attach all pods."""
+        self.remove()  # what an interrupted run left
+        os.makedirs(PROGRAMS, exist_ok=True)
+        with open(RESPONDER, "w", encoding="utf-8") as stream:
+            stream.write(inspect.getsource(_responder))
+        return [pod.make() for pod in self.pods]
+
+    def remove(self) -> None:
+        """Detach all pods, and those of an interrupted run that had more."""
+        left = glob.glob(os.path.join(_cni.NAMESPACES, f"{self.module.params['name']}:*"))
+        more = {os.path.basename(path) for path in left} - {pod.name for pod in self.pods}
+        for pod in [*self.pods, *(Pod(self.module, name) for name in sorted(more))]:
+            pod.remove()
         with contextlib.suppress(OSError):
             os.unlink(RESPONDER)
             os.rmdir(PROGRAMS)
 
     def probe(self) -> list[_probe.Outcome]:
-        """Probe all targets from the pod, and ask for all names."""
+        """Probe all targets from every pod; from the first ask for all names and connect to all addresses."""
         params = self.module.params
+        timing = (params["timeout"], params["tries"])
         targets = [_probe.Target(**target) for target in params["targets"]]
-        asked = params["names"]
+        siblings = [pod.name for pod in self.pods]
+        strangers = [target for target in targets if target.name not in siblings]
+        beyond = [_probe.Address(**one) for one in params["beyond"] if one["protocol"] in params["protocols"]]
+        asked = params["names"] if "dns" in params["protocols"] else None
         names = asked and _probe.Names(
             server=asked["server"],
             port=asked["port"],
@@ -324,17 +384,32 @@ class Pod:
                 for one in asked["questions"]
             ),
         )
-        # First from the host: the thread that enters the pod's namespace stays there.
-        outcomes = _probe.probe_from_host(targets, params["protocols"], params["timeout"], params["tries"])
-        outcomes += _probe.probe_from(
-            self.attachment.namespace,
-            INTERFACE,
-            targets,
-            names,
-            params["protocols"],
-            params["timeout"],
-            params["tries"],
-        )
+
+        further = [(_probe.Target(f"{one.address}:{one.port}", one.address, one.port), one.protocol) for one in beyond]
+        jobs = [
+            (
+                pod.attachment.namespace,
+                INTERFACE,
+                _probe.plan(pod.name, siblings, targets, params["protocols"]) + ([] if number else further),
+                None if number else names,
+                *timing,
+            )
+            for number, pod in enumerate(self.pods)
+        ]
+        outcomes = _probe.probe_from_host(strangers, *timing) if "host" in params["protocols"] else []
+        with contextlib.ExitStack() as stack:
+            departures = stack.enter_context(_departures.Departures()) if beyond else None
+            # In processes, so that pods do not wait for one another, and this one stays in the host's namespace.
+            context = multiprocessing.get_context("fork")
+            with concurrent.futures.ProcessPoolExecutor(len(self.pods), context) as processes:
+                for pod, found in zip(self.pods, processes.map(_probe.probe_from, *zip(*jobs))):
+                    outcomes += [dataclasses.replace(outcome, source=pod.name) for outcome in found]
+            if departures:
+                own = next(target.address for target in targets if target.name == self.pods[0].name)
+                left = departures.sources(own)
+                for outcome in outcomes:
+                    if outcome.protocol in _probe.BEYOND:
+                        outcome.source_seen = left.get(outcome.target)
         if asked and asked["unit"]:
             self._quote(asked["unit"], [outcome for outcome in outcomes if outcome.cause == "SERVFAIL"])
         return outcomes
@@ -358,6 +433,7 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "choices": ["ready", "probed", "removed"], "required": True},
             "name": {"type": "str", "required": True},
+            "count": {"type": "int", "default": 1},
             "port": {"type": "int", "default": 18080},
             "lifetime": {"type": "int", "default": 600},
             "targets": {
@@ -376,6 +452,16 @@ def main() -> None:
                 "elements": "str",
                 "choices": list(_probe.PROTOCOLS),
                 "default": list(_probe.PROTOCOLS),
+            },
+            "beyond": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "address": {"type": "str", "required": True},
+                    "port": {"type": "int", "required": True},
+                    "protocol": {"type": "str", "choices": list(_probe.BEYOND), "required": True},
+                },
             },
             "names": {
                 "type": "dict",
@@ -403,19 +489,19 @@ def main() -> None:
     )
     if module.check_mode:
         module.exit_json(changed=False)
-    pod = Pod(module)
+    measurement = Measurement(module)
     told: dict[str, Any] = {}
     try:
         if module.params["state"] == "ready":
-            told["pod"] = pod.make()
+            told["pods"] = measurement.make()
         elif module.params["state"] == "removed":
-            pod.remove()
+            measurement.remove()
         else:
             began = time.monotonic()
-            told["outcomes"] = [dataclasses.asdict(outcome) for outcome in pod.probe()]
+            told["outcomes"] = [dataclasses.asdict(outcome) for outcome in measurement.probe()]
             told["duration"] = round(time.monotonic() - began, 3)
     except (_cni.CniError, _probe.ProbeError) as error:
-        module.fail_json(msg=f"{pod.name}: {error}")
+        module.fail_json(msg=f"{module.params['name']}: {error}")
     module.exit_json(changed=False, **told)
 
 

@@ -11,11 +11,15 @@ The report is the dict that ``connectivity.json`` holds::
     {"ok": bool, "backend": str, "started": str, "duration_s": float,
      "nodes": [{"name", "address", "pod_ip", "pod_cidr"}],
      "pairs": [{"source", "target", "protocol", "ok", "state", "rtt_ms", "mtu", "tries", "cause",
-                "source_seen"}],
+                "source_seen", "ways", "failed_ways"}],
      "causes": [{"code", "node", "text", "fix", "pairs"}]}
 
 ``state`` is one of :data:`_condition.STATES`; ``compared`` is there where it was compared with an earlier one.
-The target of the protocols ``dns`` and ``dns-tcp`` is a name that was asked for, of any other a node.
+Source and target are nodes; a node and itself are the pods of that node. The target of the protocols ``dns`` and
+``dns-tcp`` is a name that was asked for, and that of ``vip`` and ``outside`` an address and port.
+
+Where nodes have several pods, a pair has ``ways`` from pods of the one to pods of the other. What is told of it is
+told of the worst of them, and ``failed_ways`` names those that failed, as ``pod -> pod``.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import dataclasses
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -34,16 +38,20 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
 )
 
 Report = dict[str, Any]
+# As many ways between pods of two nodes are named where some of them fail.
+WAYS = 3
 # As many columns with figures in them fit a terminal; beyond, a cell is one character.
 WIDE = 10
 SIGNS = {"slow": "s", "flaky": "~", "mtu": "M", "failed": "X"}
-# Title of the column for the names that were asked for.
-DNS = "dns"
+# Titles of the columns for what is no node: names that were asked for, addresses that were connected to.
+BEYOND = ("dns", "vip", "outside")
+# Protocols of a node and itself.
+WITHIN = ("own", "hairpin")
 
 
 def build(
     backend: str,
-    pods: Mapping[str, Mapping[str, Any]],
+    every: Mapping[str, Sequence[Mapping[str, Any]]],
     addresses: Mapping[str, str],
     outcomes: Mapping[str, Iterable[Mapping[str, Any]]],
     absent: Mapping[str, str],
@@ -54,21 +62,12 @@ def build(
 ) -> Report:
     """The report of one verification.
 
-    ``pods`` and ``outcomes`` are what pod_probe returned, by node; ``absent`` are nodes whose
+    ``every`` pod and ``outcomes`` are what pod_probe returned, by node; ``absent`` are nodes whose
     probe pod or probing failed, with the reason. Their pairs count as failed.
     """
-    node_of = {pod["name"]: node for node, pod in pods.items()}
-    pairs = []
-    for source, found in outcomes.items():
-        for outcome in found:
-            pair = {
-                "source": source,
-                "target": node_of.get(outcome["target"], outcome["target"]),
-                **{key: outcome[key] for key in ("protocol", "ok", "rtt_ms", "mtu", "tries", "cause", "source_seen")},
-            }
-            if pair["source_seen"] not in (None, pods[source]["address"]):
-                pair.update(ok=False, cause=f"arrives as if from {pair['source_seen']}")
-            pairs.append(pair)
+    # The first pod of a node stands for it.
+    pods = {node: found[0] for node, found in every.items()}
+    pairs = list(_pairs(every, outcomes))
     names = [*pods, *(name for name in absent if name not in pods)]
     probed = {(pair["source"], pair["target"]) for pair in pairs}
     for source in names:
@@ -79,9 +78,10 @@ def build(
                     {
                         "source": source, "target": target, "protocol": protocol, "ok": False,
                         "rtt_ms": None, "mtu": None, "tries": 0, "cause": why, "source_seen": None,
+                        "ways": 1, "failed_ways": [],
                     }
                     for protocol in protocols
-                    if protocol != "dns"
+                    if protocol not in (*BEYOND, *WITHIN)
                 ]  # fmt: skip
     causes = _explain(pairs, pods, absent, addresses, evidence)
     _condition.classify(pairs)
@@ -104,6 +104,32 @@ def build(
     }
 
 
+def _pairs(
+    every: Mapping[str, Sequence[Mapping[str, Any]]], outcomes: Mapping[str, Iterable[Mapping[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    """What was found, a pair of nodes and protocol each."""
+    node_of = {pod["name"]: node for node, pods in every.items() for pod in pods}
+    address_of = {pod["name"]: pod["address"] for pods in every.values() for pod in pods}
+    for source, found in outcomes.items():
+        grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for told in found:
+            outcome = dict(told)
+            target = node_of.get(outcome["target"])
+            if target and outcome["source_seen"] not in (None, address_of.get(outcome["source"])):
+                outcome.update(ok=False, cause=f"arrives as if from {outcome['source_seen']}")
+            grouped.setdefault((target or outcome["target"], outcome["protocol"]), []).append(outcome)
+        for (target, protocol), ways in grouped.items():
+            worst = max(ways, key=lambda one: (not one["ok"], one["tries"], one["rtt_ms"] or 0))
+            failed = [f"{one['source'] or source} -> {one['target']}" for one in ways if not one["ok"]]
+            pair = {key: worst[key] for key in ("ok", "rtt_ms", "mtu", "tries", "cause", "source_seen")}
+            if 0 < len(failed) < len(ways):
+                pair["cause"] = f"{pair['cause']} ({len(failed)} of {len(ways)} ways: {', '.join(failed[:WAYS])})"
+            yield {
+                "source": source, "target": target, "protocol": protocol, **pair,
+                "ways": len(ways), "failed_ways": failed if len(ways) > 1 else [],
+            }  # fmt: skip
+
+
 def _explain(
     pairs: Sequence[dict[str, Any]],
     pods: Mapping[str, Mapping[str, Any]],
@@ -122,9 +148,14 @@ def _explain(
     by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for pair in pairs:
         # What went wrong with a name, the server told.
-        if not is_name(pair):
+        if not beyond(pair):
             by_pair.setdefault((pair["source"], pair["target"]), []).append(pair)
     found: dict[_diagnosis.Cause, int] = {cause: 0 for cause, _nodes in of_pods}
+    for pair in pairs:
+        if beyond(pair) == "outside" and not pair["ok"] and pair["source_seen"] == pods[pair["source"]]["address"]:
+            alone = _diagnosis.not_masqueraded(ends[pair["source"]], pair["target"])
+            found[alone] = found.get(alone, 0) + 1
+            pair["cause"] = str(alone)
     for (source, target), probes in by_pair.items():
         failed = [probe for probe in probes if not probe["ok"]]
         if not failed:
@@ -133,8 +164,12 @@ def _explain(
         seen = next((probe["source_seen"] for probe in failed if probe["source_seen"]), None)
         if not cause and seen:
             cause = _diagnosis.rewritten(ends[source], ends[target], seen)
-        # What fails between a pod and a node alone, the packets between pods say nothing of.
-        between_pods = any(probe["protocol"] in _diagnosis.PROTOCOLS for probe in failed)
+        # What fails between a pod and a node alone, within a node, or between further pods alone, the packets
+        # between the first pods of two nodes say nothing of.
+        between_pods = source != target and any(
+            probe["protocol"] in _diagnosis.PROTOCOLS and len(probe["failed_ways"]) in (0, probe["ways"])
+            for probe in failed
+        )
         if not cause and between_pods and evidence.get(source) and evidence.get(target):
             cause = _diagnosis.diagnose(
                 _diagnosis.Path(
@@ -167,12 +202,13 @@ def failures(report: Report) -> list[str]:
 
 
 def matrix(report: Report) -> str:
-    """The matrix for a terminal: from the nodes of the rows to those of the columns, and to the DNS server."""
+    """The matrix for a terminal: from the nodes of the rows to those of the columns, and to what is beyond."""
     names = [node["name"] for node in report["nodes"]]
     by_pair: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for pair in report["pairs"]:
-        by_pair.setdefault((pair["source"], DNS if is_name(pair) else pair["target"]), []).append(pair)
-    targets = [*names, *([DNS] if any(map(is_name, report["pairs"])) else [])]
+        by_pair.setdefault((pair["source"], beyond(pair) or pair["target"]), []).append(pair)
+    further = {beyond(pair) for pair in report["pairs"]}
+    targets = [*names, *(title for title in BEYOND if title in further)]
     wide = len(names) <= WIDE
     cells = {(source, target): _cell(by_pair.get((source, target), ()), wide) for source in names for target in targets}
     head = targets if wide else [*(str(number % 10) for number in range(1, len(names) + 1)), *targets[len(names) :]]
@@ -187,9 +223,10 @@ def matrix(report: Report) -> str:
     return "\n".join(lines)
 
 
-def is_name(pair: Mapping[str, Any]) -> bool:
-    """Whether the target of a pair is a name that the DNS server was asked for."""
-    return str(pair["protocol"]).startswith("dns")
+def beyond(pair: Mapping[str, Any]) -> str:
+    """Which of BEYOND the target of a pair belongs to; empty where it is a node."""
+    protocol = str(pair["protocol"]).partition("-")[0]
+    return protocol if protocol in BEYOND else ""
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], wide: bool) -> str:
@@ -216,14 +253,17 @@ def summary(report: Report) -> str:
     """The report in one line."""
     total = len(report["pairs"])
     passed = sum(pair["ok"] for pair in report["pairs"])
-    pairs = len({(pair["source"], pair["target"]) for pair in report["pairs"] if not is_name(pair)})
-    names = len({pair["target"] for pair in report["pairs"] if is_name(pair)})
+    ends = {(pair["source"], pair["target"]) for pair in report["pairs"] if not beyond(pair)}
+    pairs = sum(source != target for source, target in ends)
+    further = {(beyond(pair) == "dns", pair["target"]) for pair in report["pairs"] if beyond(pair)}
+    names, others = (sum(is_name is wanted for is_name, _target in further) for wanted in (True, False))
+    probes = sum(pair["ways"] for pair in report["pairs"])
     states = [pair["state"] for pair in report["pairs"]]
     amiss = [f"{states.count(state)} {state}" for state in ("flaky", "slow") if state in states]
     verdict = "all passed" if passed == total else f"{total - passed} FAILED"
     return (
         f"{report['backend']}: {len(report['nodes'])} nodes, {pairs} pairs, {f'{names} names, ' if names else ''}"
-        f"{total} probes, "
+        f"{f'{others} addresses, ' if others else ''}{probes} probes, "
         f"{verdict}, in {report['duration_s']:.1f} s{'; ' if amiss else ''}{', '.join(amiss)}"
     )
 

@@ -149,6 +149,17 @@ def rewritten(source: End, target: End, seen: str) -> Cause:
     )
 
 
+def not_masqueraded(source: End, target: str) -> Cause:
+    """A connection to the outside that left under the pod's own address, and that nobody answered."""
+    return Cause(
+        "not-masqueraded",
+        source.node,
+        f"packets of {source.node}'s pods leave for {target} under the pod's own address, to which nobody outside "
+        "knows the way",
+        f"{_site(source.node)}    # with the backend's masquerading, as by default",
+    )
+
+
 # --- the pods themselves ---------------------------------------------------------------
 
 

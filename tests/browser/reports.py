@@ -9,6 +9,7 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _condition, _diagnosis
 
 PROTOCOLS = ("icmp", "tcp", "udp", "http", "mtu")
+WITHIN = ("own", "hairpin")
 # Whatever a node sends back must stay text.
 HOSTILE = "</script><script>document.title = 'taken'</script><!-- <img src=//example.invalid/x> {{ summary }}"
 BLOCKED = _diagnosis.Cause(
@@ -23,7 +24,7 @@ def whole(size: int) -> dict[str, Any]:
     """A network without faults."""
     chance = random.Random(size)
     names = [f"node{number}" for number in range(1, size + 1)]
-    pairs = [
+    pairs: list[dict[str, Any]] = [
         {
             "source": source,
             "target": target,
@@ -33,11 +34,13 @@ def whole(size: int) -> dict[str, Any]:
             "mtu": 1450 if protocol == "mtu" else None,
             "tries": 1,
             "cause": None,
+            "source_seen": None,
+            "ways": 1,
+            "failed_ways": [],
         }
         for source in names
         for target in names
-        if source != target
-        for protocol in PROTOCOLS
+        for protocol in (PROTOCOLS if source != target else WITHIN)
     ]
     return finished(
         {
@@ -60,23 +63,26 @@ def whole(size: int) -> dict[str, Any]:
 
 
 def named(size: int) -> dict[str, Any]:
-    """A network whose pods also asked for names, one of them in vain."""
+    """A network whose pods also went beyond the pods: to names, one of them in vain, and to an address."""
     report = whole(size)
     names = ("kubernetes.default.svc.cluster.local", "no-such-name.cluster.local")
+    asked = [(name, protocol) for name in names for protocol in ("dns", "dns-tcp")]
     report["pairs"] += [
         {
             "source": node["name"],
-            "target": name,
+            "target": target,
             "protocol": protocol,
             "ok": True,
             "rtt_ms": 0.5,
             "mtu": None,
             "tries": 1,
             "cause": None,
+            "source_seen": node["address"] if protocol == "outside" else None,
+            "ways": 1,
+            "failed_ways": [],
         }
         for node in report["nodes"]
-        for name in names
-        for protocol in ("dns", "dns-tcp")
+        for target, protocol in [*asked, ("198.51.100.7:443", "outside")]
     ]
     change(report, "node2", names[0], ("dns",), ok=False, rtt_ms=None, tries=3, cause="no answer from 10.0.0.2")
     return finished(report)
@@ -89,6 +95,7 @@ def broken(size: int) -> dict[str, Any]:
     change(report, "node1", "node3", ("mtu",), ok=False, mtu=1400, cause="packets over 1400 bytes do not arrive")
     change(report, "node2", "node3", ("udp",), tries=2)
     change(report, "node3", "node1", ("tcp", "http"), rtt_ms=180.0)
+    change(report, "node2", "node2", ("own",), ok=False, rtt_ms=None, tries=3, cause="no answer")
     change(report, "node3", "node2", ("http",), ok=False, rtt_ms=None, tries=3, cause=HOSTILE)
     # The same may be wrong on another node, and is another cause.
     elsewhere = dataclasses.replace(BLOCKED, node="node1", fix="true")

@@ -66,7 +66,8 @@ def test_what_a_node_said_is_text_and_never_markup(browser: Browser) -> None:
 @pytest.mark.parametrize("size", [3, 30])
 def test_every_ordered_pair_has_a_cell_and_a_link_of_the_drawing(browser: Browser, size: int) -> None:
     page = Page(browser, f"broken{size}.html")
-    assert page.count(".cell") == page.count("#topology .edge") == size * (size - 1)
+    assert page.count(".cell") == size * size, "and one for each node and itself"
+    assert page.count("#topology .edge") == size * (size - 1)
     assert page.count("#topology .node") == size
     assert "flannel" in page.text("#topology .backend text")
 
@@ -79,6 +80,8 @@ def test_cells_show_the_state_of_their_pair_and_not_by_colour_alone(browser: Bro
         ("node3", "node1"): ("slow", "slow 180.0 ms", "s"),
         ("node3", "node2"): ("failed", "http", "X"),
         ("node2", "node1"): ("ok", " ms", ""),
+        ("node1", "node1"): ("ok", " ms", ""),
+        ("node2", "node2"): ("failed", "own", "X"),
     }
     for name, column in (("broken3.html", 1), ("broken30.html", 2)):
         page = Page(browser, name)
@@ -88,19 +91,21 @@ def test_cells_show_the_state_of_their_pair_and_not_by_colour_alone(browser: Bro
             assert told[column] in page.text(cell)
 
 
-def test_names_have_a_table_of_their_own_and_are_no_pairs(browser: Browser) -> None:
+def test_names_and_addresses_have_a_table_of_their_own_and_are_no_pairs(browser: Browser) -> None:
     page = Page(browser, "named3.html")
-    assert page.text("h1").strip() == "All 6 pairs are whole"
-    assert page.count("#names tbody tr") == 3 and page.count("#names tbody td") == 6
+    assert page.text("h1").strip() == "All 6 pairs are whole, 1 probe beyond the pods failed"
+    assert page.count("#names tbody tr") == 3 and page.count("#names tbody td") == 9
+    assert "leaves as 192.0.2.11" in page.text("#names tbody tr:nth-child(1)")
     assert page.count("#names [data-state=failed]") == 1
     assert "dns: no answer from 10.0.0.2" in page.text("#names tbody tr:nth-child(2)")
     assert page.count("#protocols input[value=dns]") == 0
-    assert "Names" not in Page(browser, "whole3.html").text("main")
+    assert page.count("#protocols input[value=outside]") == 0
+    assert "Beyond" not in Page(browser, "whole3.html").text("main")
 
 
 def test_the_head_and_the_legend_count_pairs(browser: Browser) -> None:
     page = Page(browser, "broken30.html")
-    assert page.text("h1").strip() == "3 of 870 pairs not whole"
+    assert page.text("h1").strip() == "3 of 870 pairs not whole, 1 node not whole within"
     assert page.text("#legend li[data-state=ok]").split()[-1] == "865"
     assert page.text("#legend li[data-state=failed]").split()[-1] == "2"
     assert Page(browser, "whole3.html").text("h1").strip() == "All 6 pairs are whole"
@@ -122,6 +127,15 @@ def test_a_click_on_a_pair_opens_its_path_measures_cause_and_fix(browser: Browse
     assert "Choose a pair" in page.text("#details")
 
 
+def test_a_click_on_a_node_and_itself_opens_what_goes_on_within(browser: Browser) -> None:
+    page = Page(browser, "broken3.html")
+    page.click(".cell[data-source=node2][data-target=node2]")
+    told = page.text("#details")
+    assert told.startswith("within node2") and "no answer" in told
+    assert "between the nodes" not in told and "the way back" not in told
+    assert page.count("#details .measures tbody tr") == len(reports.WITHIN)
+
+
 def test_a_click_on_a_link_of_the_drawing_opens_its_pair(browser: Browser) -> None:
     page = Page(browser, "broken3.html")
     page.click("#topology .hit[data-source=node1][data-target=node3]")
@@ -135,13 +149,15 @@ def test_the_keyboard_reaches_opens_and_leaves_every_pair(browser: Browser) -> N
         page.press("Tab")
         if page.ask("document.activeElement.className") == "cell":
             break
+    assert page.ask(focused).startswith("node1 to itself: ok")
+    page.press("ArrowRight")
     assert page.ask(focused).startswith("node1 to node2: failed")
     page.press("ArrowRight")
     assert page.ask(focused).startswith("node1 to node3")
     page.press("ArrowDown")
     assert page.ask(focused).startswith("node2 to node3")
     page.press("ArrowLeft", "ArrowLeft")
-    assert page.ask(focused).startswith("node2 to node1"), "a node's cell of itself is stepped over"
+    assert page.ask(focused).startswith("node2 to node1")
     page.press("End", "Enter")
     assert page.text("#details h2") == "node2 → node3"
     assert page.ask("document.activeElement.id") == "pair-title", "a screen reader reads on from there"
@@ -150,7 +166,7 @@ def test_the_keyboard_reaches_opens_and_leaves_every_pair(browser: Browser) -> N
     assert page.ask(focused).startswith("node2 to node3")
 
 
-def test_one_cell_of_870_is_in_the_tab_order(browser: Browser) -> None:
+def test_one_cell_of_900_is_in_the_tab_order(browser: Browser) -> None:
     assert Page(browser, "broken30.html").count('.cell[tabindex="0"]') == 1
 
 
@@ -170,19 +186,19 @@ def test_the_node_filter_shows_the_pairs_of_that_node_alone(browser: Browser) ->
     page = Page(browser, "broken30.html")
     choose = "(s => { s.value = 'node2'; s.dispatchEvent(new Event('change')) })(document.querySelector('#node'))"
     page.ask(choose)
-    assert page.count(".cell") == 2 * 29
-    assert page.count(".cell[data-source=node2]") == page.count(".cell[data-target=node2]") == 29
+    assert page.count(".cell") == 2 * 29 + 1
+    assert page.count(".cell[data-source=node2]") == page.count(".cell[data-target=node2]") == 30
     assert page.text(BLOCKED) == "down", "there is room for words now"
     assert page.text("#said") == "58 pairs shown, 2 not whole"
     page.click("#topology .node[aria-pressed=true]")
-    assert page.count(".cell") == 870
+    assert page.count(".cell") == 900
 
 
 def test_causes_and_changes_are_listed_with_the_way_to_their_pairs(browser: Browser) -> None:
     page = Page(browser, "broken30.html")
     notes = page.text("#notes")
     assert reports.BLOCKED.fix in notes and "on node2" in notes
-    assert "worse: 5 pairs" in notes
+    assert "worse: 6 pairs" in notes
     assert "node1 → node3: mtu 1450 bytes → 1400 bytes" in notes
     page.click("#notes .changed .link")
     assert page.text("#details h2") == "node1 → node2"
@@ -193,7 +209,7 @@ def test_causes_and_changes_are_listed_with_the_way_to_their_pairs(browser: Brow
 def test_a_phone_scrolls_down_and_never_sideways(browser: Browser, name: str) -> None:
     page = Page(browser, name, width=390, height=844)
     assert page.ask("document.documentElement.scrollWidth") == 390
-    if page.count(".cell"):
+    if page.count(BLOCKED):
         page.click(BLOCKED)
         assert page.ask("document.documentElement.scrollWidth") == 390
         box = "document.querySelector('#details').getBoundingClientRect()"

@@ -79,7 +79,7 @@ def test_what_is_worse_one_way_is_better_the_other() -> None:
     worse = _condition.compare(whole, broken)
     better = _condition.compare(broken, whole)
     assert not worse["better"] and not better["worse"]
-    assert len(worse["worse"]) == len(better["better"]) == 10
+    assert len(worse["worse"]) == len(better["better"]) == 11
     first = worse["worse"][0]
     assert (first["source"], first["target"], first["protocol"]) == ("node1", "node2", "icmp")
     assert first["before"]["state"] == "ok" and first["after"] == {"state": "failed", "rtt_ms": None, "mtu": None}
@@ -110,10 +110,10 @@ def test_nodes_that_came_and_went_are_named_and_their_pairs_left_out() -> None:
 
 def test_a_comparison_is_told_a_line_a_pair() -> None:
     lines = list(_condition.changes(_condition.compare(reports.whole(2), reports.broken(3))))
-    assert lines[0] == "since 2026-03-01T12:00:00+00:00: 5 worse, 0 better"
+    assert lines[0] == "since 2026-03-01T12:00:00+00:00: 6 worse, 0 better"
     assert lines[1] == "new: node3"
     assert lines[2].startswith("worse: node1 -> node2: icmp ") and lines[2].endswith("mtu 1450 bytes -> failed")
-    assert len(lines) == 3
+    assert lines[3].startswith("worse: node2 -> node2: own ") and len(lines) == 4
 
 
 def test_an_earlier_report_is_read_and_judged_as_of_today(tmp_path: Path) -> None:
@@ -160,30 +160,33 @@ def test_preflight_refuses_paths_that_the_report_cannot_use(tmp_path: Path) -> N
 def test_the_matrix_of_a_few_nodes_has_figures() -> None:
     rows = [line.split("  ") for line in _connectivity.matrix(reports.broken(3)).splitlines()]
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
-    assert cells[1] == ["node1", "-", "DOWN", "MTU"]
+    assert cells[1][0] == "node1" and cells[1][1].endswith(" ms") and cells[1][2:] == ["DOWN", "MTU"]
+    assert cells[2][2] == "OWN", "a node and itself"
     assert cells[2][3].startswith("flaky 0.")
     assert cells[3][1:3] == ["slow 180.0 ms", "HTTP"]
 
 
 def test_the_matrix_of_many_nodes_has_signs_and_says_what_they_mean() -> None:
     lines = _connectivity.matrix(reports.broken(30)).splitlines()
-    assert lines[1].split()[2:6] == ["-", "X", "M", "."]
-    assert lines[2].split()[2:6] == [".", "-", "~", "."]
-    assert lines[3].split()[2:6] == ["s", "X", "-", "."]
+    assert lines[1].split()[2:6] == [".", "X", "M", "."]
+    assert lines[2].split()[2:6] == [".", "X", "~", "."]
+    assert lines[3].split()[2:6] == ["s", "X", ".", "."]
     assert lines[-1] == "s slow, ~ flaky, M mtu, X failed"
     assert "slow" not in _connectivity.matrix(reports.whole(30))
 
 
 def test_the_summary_counts_what_is_amiss_without_having_failed() -> None:
-    assert _connectivity.summary(reports.broken(3)).endswith(" 30 probes, 7 FAILED, in 1.2 s; 1 flaky, 2 slow")
-    assert _connectivity.summary(reports.whole(3)).endswith(" 30 probes, all passed, in 1.2 s")
+    assert _connectivity.summary(reports.broken(3)).endswith(
+        " 3 nodes, 6 pairs, 36 probes, 8 FAILED, in 1.2 s; 1 flaky, 2 slow"
+    )
+    assert _connectivity.summary(reports.whole(3)).endswith(" 36 probes, all passed, in 1.2 s")
 
 
 def test_junit_has_a_case_for_every_probe() -> None:
     suite = ElementTree.fromstring(_connectivity.junit(reports.broken(3)))
-    assert len(suite.findall("testcase")) == 30
+    assert len(suite.findall("testcase")) == 36
     failed = suite.findall("testcase/failure")
-    assert len(failed) == int(suite.attrib["failures"]) == 7
+    assert len(failed) == int(suite.attrib["failures"]) == 8
     assert reports.HOSTILE in [failure.attrib["message"] for failure in failed]
 
 

@@ -14,13 +14,14 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight,
     _preflight_balancer,
     _preflight_coredns,
+    _preflight_verify,
 )
 
 DATA = Path(__file__).parent / "preflight"
 FILES = {name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers")}
 # What it takes to serve names is a change to the good inventory.
 NAMES = yaml.safe_load((DATA / "coredns.yml").read_text())
-CHECKS = (*_preflight_coredns.CHECKS, *_preflight_balancer.CHECKS)
+CHECKS = (*_preflight_coredns.CHECKS, *_preflight_balancer.CHECKS, *_preflight_verify.CHECKS)
 # Roles by network backend.
 ROLES = {
     "flannel": ("binaries", "certificates", "node", "verify", "etcd", "flannel"),

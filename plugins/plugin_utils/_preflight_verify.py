@@ -1,0 +1,47 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""What can be wrong with how a pod network is to be verified."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    NO_PORT,
+    Check,
+    Fault,
+    Inventory,
+    integer,
+    legal,
+)
+
+
+def pods_per_node_are_few(inventory: Inventory) -> Iterator[Fault]:
+    value = inventory.value("verify_pods_per_node", 1)
+    number = integer(value)
+    if "verify" in inventory.specs and (number is None or not 1 <= number <= 10):
+        yield Fault("verify_pods_per_node", value, "a number from 1 to 10: every pod probes every other")
+
+
+def outside_is_addresses(inventory: Inventory) -> Iterator[Fault]:
+    value = inventory.value("verify_outside") or []
+    if "verify" not in inventory.specs or not isinstance(value, list):
+        return
+    for number, entry in enumerate(value):
+        if not isinstance(entry, Mapping):  # the role's specification refuses it
+            continue
+        where = f"verify_outside[{number}]"
+        try:
+            ipaddress.IPv4Address(str(entry.get("address")))
+        except ValueError:
+            yield Fault(f"{where}.address", entry.get("address"), "not an IPv4 address, such as 198.51.100.7")
+        if not legal(integer(entry.get("port"))):
+            yield Fault(f"{where}.port", entry.get("port"), NO_PORT)
+
+
+CHECKS: tuple[Check, ...] = (pods_per_node_are_few, outside_is_addresses)
