@@ -131,6 +131,16 @@ def shell(host: str, command: str) -> str:
     return out
 
 
+def inside(host: str, command: str) -> str:
+    """Output of a shell command on a host, without the way over Ansible; fails where the command does."""
+    name = inventory()["_meta"]["hostvars"][host]["lab_name"]
+    done = subprocess.run(
+        ["docker", "exec", f"{name}-{host}", "sh", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
 def _quiet() -> dict[str, str]:
     """The environment without the run report, which is for the scenario's own steps, and without colours."""
     unwanted = ("ANSIBLE_CALLBACKS_ENABLED", "ANSIBLE_FORCE_COLOR", "PY_COLORS")

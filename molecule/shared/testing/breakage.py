@@ -1,0 +1,87 @@
+"""Faults that are made by hand in a lab, and the cause that verify is to tell of each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testing import lab
+
+QUICK = ("--extra-vars", "verify_timeout=0.4", "--extra-vars", "verify_tries=2")
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """A fault: what makes it on which node, what mends it, and the cause that is expected.
+
+    ``{address1}`` and the like stand for what the healthy lab is like.
+    """
+
+    name: str
+    on: str
+    make: str
+    mend: str
+    code: str
+    # Node that the cause names, where it is not the one that was broken.
+    blamed: str = ""
+    text: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the healthy lab is like, by placeholder."""
+
+    values: Mapping[str, str]
+
+    def fill(self, text: str) -> str:
+        """A text with its placeholders filled; braces of nft stay."""
+        for name, value in self.values.items():
+            text = text.replace("{" + name + "}", value)
+        return text
+
+
+def healthy() -> Facts:
+    """Addresses and subnets of the nodes, from a verification that must succeed."""
+    done = lab.playbook("verify", *QUICK)
+    assert done.returncode == 0, done.stdout
+    values = {"subnet": lab.address("node1").rpartition(".")[0]}
+    for number, node in enumerate(lab.connectivity()["nodes"], start=1):
+        values[f"address{number}"] = node["address"]
+        values[f"subnet{number}"] = node["pod_cidr"]
+        values[f"gateway{number}"] = node["pod_cidr"].replace(".0/", ".1/")
+        values[f"vtep{number}"] = node["pod_cidr"].partition("/")[0]
+        values[f"key{number}"] = node["pod_cidr"].replace("/", "-")
+    return Facts(values)
+
+
+@contextlib.contextmanager
+def broken(breakages: Sequence[Breakage], facts: Facts) -> Iterator[None]:
+    """The lab with some faults."""
+    made: list[Breakage] = []
+    try:
+        for one in breakages:
+            made.append(one)
+            lab.inside(one.on, facts.fill(one.make))
+        yield
+    finally:
+        for one in reversed(made):
+            lab.inside(one.on, facts.fill(one.mend))
+
+
+def expect(breakages: Sequence[Breakage], facts: Facts, *arguments: str) -> dict[str, Any]:
+    """Verify, and see that the causes are those of the faults and no others; return the report."""
+    done = lab.playbook("verify", *QUICK, *arguments)
+    report: dict[str, Any] = lab.connectivity()
+    assert done.returncode != 0, "nothing was found"
+    causes = {(cause["code"], cause["node"]): cause for cause in report["causes"]}
+    for one in breakages:
+        wanted = (one.code, one.blamed or one.on)
+        assert wanted in causes, f"{one.name}: found instead: {report['causes']}"
+        told = causes.pop(wanted)
+        assert told["fix"]
+        for part in one.text:
+            assert facts.fill(part) in told["text"] + told["fix"]
+    assert not causes, f"a fault has one cause; besides: {list(causes.values())}"
+    return report
