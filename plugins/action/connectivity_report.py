@@ -49,6 +49,7 @@ class ActionModule(ActionBase):
                 "ready": dictionary,
                 "probed": dictionary,
                 "evidence": {"type": "dict", "default": {}},
+                "throughput": {"type": "dict", "default": {}},
                 "protocols": {"type": "list", "elements": "str", "required": True},
                 "started": {"type": "str", "required": True},
                 "directory": {"type": "path", "required": True},
@@ -77,6 +78,11 @@ class ActionModule(ActionBase):
             evidence={node: found["evidence"] for node, found in arguments["evidence"].items() if "evidence" in found},
             duration=max([found.get("duration", 0.0) for found in probed.values()], default=0.0),
         )
+        measured = {
+            node: found["throughput"] for node, found in arguments["throughput"].items() if "throughput" in found
+        }
+        if measured:
+            report["throughput"] = _connectivity.throughput(measured)
         if earlier:
             report["compared"] = _condition.compare(earlier, report)
         text = self._write(report, _paths.called_from(arguments["directory"]), Path(arguments["template"]))
@@ -99,6 +105,7 @@ class ActionModule(ActionBase):
         (directory / "connectivity.xml").write_text(_connectivity.junit(report))
         page.write_text(_connectivity.page(template.read_text(encoding="utf-8"), report), encoding="utf-8")
         text = f"\n{_connectivity.matrix(report)}\n\n{_connectivity.summary(report)}\n"
+        text += "".join(f"{line}\n" for line in _connectivity.costs(report))
         if "compared" in report:
             text += _shortened(list(_condition.changes(report["compared"]))) + "\n"
         text += f"report: {_paths.shown(page)}"

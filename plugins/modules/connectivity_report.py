@@ -39,6 +39,10 @@ options:
     description: Results of M(binary_cluster.networking.path_evidence), by node.
     type: dict
     default: {}
+  throughput:
+    description: Results of M(binary_cluster.networking.pod_throughput), by node.
+    type: dict
+    default: {}
   protocols:
     description: What was probed with.
     type: list

@@ -14,6 +14,9 @@ The report is the dict that ``connectivity.json`` holds::
                 "source_seen", "ways", "failed_ways"}],
      "causes": [{"code", "node", "text", "fix", "pairs"}]}
 
+``throughput`` is there where it was measured: ``[{"source", "target", "pods_mbit_s", "hosts_mbit_s", "ratio"}]``,
+the ratio being that of pods to hosts.
+
 ``state`` is one of :data:`_condition.STATES`; ``compared`` is there where it was compared with an earlier one.
 Source and target are nodes; a node and itself are the pods of that node. The target of the protocols ``dns`` and
 ``dns-tcp`` is a name that was asked for, and that of ``vip`` and ``outside`` an address and port.
@@ -266,6 +269,23 @@ def summary(report: Report) -> str:
         f"{f'{others} addresses, ' if others else ''}{probes} probes, "
         f"{verdict}, in {report['duration_s']:.1f} s{'; ' if amiss else ''}{', '.join(amiss)}"
     )
+
+
+def throughput(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What pod_throughput returned, by node, with the ratio of pods to hosts."""
+    return [
+        {"source": source, **found, "ratio": round(found["pods_mbit_s"] / (found["hosts_mbit_s"] or 1), 3)}
+        for source, found in measured.items()
+    ]
+
+
+def costs(report: Report) -> Iterator[str]:
+    """What the pod network costs in throughput, a line for each pair that was measured."""
+    for one in report.get("throughput", ()):
+        yield (
+            f"{one['source']} -> {one['target']}: {one['pods_mbit_s']:.0f} Mbit/s between pods, "
+            f"{one['hosts_mbit_s']:.0f} Mbit/s between the hosts: {one['ratio']:.0%}"
+        )
 
 
 def junit(report: Report) -> str:

@@ -468,6 +468,7 @@ PORTS = (
     ("coredns", "coredns_health_port", 8180, "tcp", "coredns"),
     ("coredns", "coredns_ready_port", 8181, "tcp", "coredns"),
     ("coredns", "coredns_metrics_port", 9153, "tcp", "coredns"),
+    ("nodes", "verify_performance_port", 15201, "tcp", "iperf3"),
     # In the pods' own namespaces, where nobody else is.
     ("nodes", "verify_port", 18080, "pod", ""),
 )

@@ -44,4 +44,11 @@ def outside_is_addresses(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(f"{where}.port", entry.get("port"), NO_PORT)
 
 
-CHECKS: tuple[Check, ...] = (pods_per_node_are_few, outside_is_addresses)
+def measuring_is_bounded(inventory: Inventory) -> Iterator[Fault]:
+    for name, default, most in (("verify_performance_pairs", 3, 100), ("verify_performance_seconds", 1, 60)):
+        number = integer(inventory.value(name, default))
+        if "verify" in inventory.specs and (number is None or not 1 <= number <= most):
+            yield Fault(name, inventory.value(name), f"a number from 1 to {most}")
+
+
+CHECKS: tuple[Check, ...] = (pods_per_node_are_few, outside_is_addresses, measuring_is_bounded)

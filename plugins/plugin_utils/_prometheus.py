@@ -48,6 +48,16 @@ def render(report: Mapping[str, Any]) -> str:
         "Largest packet that arrives unfragmented.",
         [({key: probe[key] for key in ("source", "target")}, probe["mtu"]) for probe in pairs if probe["mtu"]],
     )
+    if "throughput" in report:
+        metric(
+            "throughput_bits_per_second",
+            "What arrives by iperf3, between pods and between their hosts.",
+            [
+                ({"source": one["source"], "target": one["target"], "between": ends}, one[f"{ends}_mbit_s"] * 1e6)
+                for one in report["throughput"]
+                for ends in ("pods", "hosts")
+            ],
+        )
     return "\n".join([*lines, ""])
 
 

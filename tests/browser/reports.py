@@ -84,6 +84,9 @@ def named(size: int) -> dict[str, Any]:
         for node in report["nodes"]
         for target, protocol in [*asked, ("198.51.100.7:443", "outside")]
     ]
+    report["throughput"] = [
+        {"source": "node1", "target": "node2", "pods_mbit_s": 600.0, "hosts_mbit_s": 800.0, "ratio": 0.75}
+    ]
     change(report, "node2", names[0], ("dns",), ok=False, rtt_ms=None, tries=3, cause="no answer from 10.0.0.2")
     return finished(report)
 

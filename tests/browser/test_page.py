@@ -103,6 +103,16 @@ def test_names_and_addresses_have_a_table_of_their_own_and_are_no_pairs(browser:
     assert "Beyond" not in Page(browser, "whole3.html").text("main")
 
 
+def test_what_the_network_costs_in_throughput_has_a_table_where_it_was_measured(browser: Browser) -> None:
+    page = Page(browser, "named3.html")
+    told = [part.strip() for part in page.text("#throughput tbody tr").split("\t")]
+    assert told == ["node1 → node2", "600 Mbit/s", "800 Mbit/s", "75 %"]
+    widths = "[...document.querySelectorAll('#throughput .bar')].map(bar => bar.getBoundingClientRect().width)"
+    slower, faster = page.ask(widths)
+    assert 0 < slower < faster
+    assert "Throughput" not in Page(browser, "whole3.html").text("main")
+
+
 def test_the_head_and_the_legend_count_pairs(browser: Browser) -> None:
     page = Page(browser, "broken30.html")
     assert page.text("h1").strip() == "3 of 870 pairs not whole, 1 node not whole within"

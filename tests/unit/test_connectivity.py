@@ -217,6 +217,13 @@ def test_metrics_say_of_every_probe_whether_it_went_well_and_how_long_it_took() 
     assert not any("duration_seconds{" in line and 'source="node1",target="node2"' in line for line in lines)
 
 
+def test_metrics_have_the_throughput_where_it_was_measured() -> None:
+    measured = reports.named(3)
+    line = 'pod_network_throughput_bits_per_second{source="node1",target="node2",between="pods"} 600000000'
+    assert line in _prometheus.render(measured).splitlines()
+    assert "throughput" not in _prometheus.render(reports.whole(3))
+
+
 def test_every_metric_is_told_and_typed_once_before_its_samples() -> None:
     typed: list[str] = []
     for line in _prometheus.render(reports.broken(3)).splitlines():
