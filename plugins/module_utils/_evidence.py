@@ -108,7 +108,8 @@ def units(run: Run) -> list[dict[str, Any]]:
             paths = json.load(stream).get("paths", {})
         for name in paths:
             unit = re.fullmatch(r"/etc/systemd/system/([^/]+)\.service", name)
-            if not unit:
+            # What a timer starts does not run in between.
+            if not unit or f"/etc/systemd/system/{unit.group(1)}.timer" in paths:
                 continue
             active = _systemd.show(run, unit.group(1)).active
             last = ""

@@ -29,9 +29,16 @@ attributes:
     support: full
 options:
   name:
-    description: Name of the unit, without V(.service), and of the ledger.
+    description: Name of the unit, without V(.service) or V(.timer), and of the ledger.
     type: str
     required: true
+  kind:
+    description:
+      - V(timer) has O(unit) started by time. The unit that it starts is one of O(files), and O(name) has no suffix
+        either.
+    type: str
+    choices: [service, timer]
+    default: service
   state:
     description:
       - V(started) means installed, enabled and running with exactly this configuration.
@@ -251,6 +258,11 @@ class Plan:
         return said
 
 
+def full_name(params: dict[str, Any]) -> str:
+    """Name of the unit with its suffix."""
+    return f"{params['name']}.{params['kind']}"
+
+
 def entries(params: dict[str, Any], check_mode: bool) -> list[Entry]:
     """The wanted paths, without the unit itself."""
     wanted = [
@@ -297,7 +309,7 @@ def plan(
     running: str | None,
 ) -> Plan:
     """Compare the wanted daemon with what the host has."""
-    name, state = params["name"], params["state"]
+    state = params["state"]
     if state == "absent":
         return Plan(
             account=next(iter(ledger.names(ACCOUNTS)), ""),
@@ -309,8 +321,9 @@ def plan(
     parts.append(params["unit"].encode())
     parts += [_systemd.resolved(path) for path in params["restart_on"]]
     value = _systemd.digest(parts)
-    text = _systemd.with_digest(params["unit"], value)
-    unit_file = Entry(f"{UNIT_DIRECTORY}/{name}.service", data=text.encode())
+    timer = params["kind"] == "timer"  # has no process that could be an old one
+    text = params["unit"] if timer else _systemd.with_digest(params["unit"], value)
+    unit_file = Entry(f"{UNIT_DIRECTORY}/{full_name(params)}", data=text.encode())
     made = Plan(
         account=params["account"]["name"] if params["account"] and not _has_account(params) else "",
         files=_files.plan([*wanted, unit_file], seen, ledger),
@@ -318,7 +331,10 @@ def plan(
     )
     made.stale = stale(made.files, needs)
     made.restart_required = (
-        not unit.active or running != value or "restart" in made.stale or _systemd.is_stale(ledger, "restart", unit)
+        not unit.active
+        or (not timer and running != value)
+        or "restart" in made.stale
+        or _systemd.is_stale(ledger, "restart", unit)
     )
     made.reload_required = not made.restart_required and (
         "reload" in made.stale or _systemd.is_stale(ledger, "reload", unit)
@@ -353,7 +369,7 @@ def _has_account(params: dict[str, Any]) -> bool:
 
 def install(module: AnsibleModule, made: Plan, wanted: list[Entry], ledger: Ledger, unit: _systemd.Unit) -> None:
     """Carry out a plan that installs; undo it where the daemon does not come up."""
-    run, name = module.run_command, module.params["name"]
+    run, name = module.run_command, full_name(module.params)
     if made.account:
         account = module.params["account"]
         ledger.record(ACCOUNTS, account["name"], {})
@@ -389,7 +405,7 @@ def install(module: AnsibleModule, made: Plan, wanted: list[Entry], ledger: Ledg
 
 def remove(module: AnsibleModule, made: Plan, ledger: Ledger) -> None:
     """Carry out a plan that removes."""
-    run, name = module.run_command, module.params["name"]
+    run, name = module.run_command, full_name(module.params)
     if made.operation:
         _systemd.command(run, "disable", "--quiet", "--now", name)
     _files.apply(made.files, ledger, run)
@@ -405,6 +421,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
+            "kind": {"type": "str", "choices": ["service", "timer"], "default": "service"},
             "state": {
                 "type": "str",
                 "choices": ["started", "installed", "absent"],
@@ -465,9 +482,9 @@ def main() -> None:
     )
     params = module.params
     ledger = Ledger(params["name"])
-    unit = _systemd.show(module.run_command, params["name"])
+    unit = _systemd.show(module.run_command, full_name(params))
     wanted = [] if params["state"] == "absent" else entries(params, module.check_mode)
-    unit_path = Entry(f"{UNIT_DIRECTORY}/{params['name']}.service")
+    unit_path = Entry(f"{UNIT_DIRECTORY}/{full_name(params)}")
     seen = _files.observe([*wanted, unit_path], ledger)
     populated = [entry.path for entry in wanted if entry.kind == "directory" and _files.holds_something(entry.path)]
     running = _systemd.running_digest(unit.main_pid) if unit.active else None

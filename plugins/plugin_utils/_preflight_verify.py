@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
@@ -44,6 +45,12 @@ def outside_is_addresses(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(f"{where}.port", entry.get("port"), NO_PORT)
 
 
+def timer_is_one_event(inventory: Inventory) -> Iterator[Fault]:
+    value = inventory.value("verify_timer") or ""
+    if "verify" in inventory.specs and value and not re.fullmatch(r"[A-Za-z0-9*/:.,~+ -]+", str(value)):
+        yield Fault("verify_timer", value, "a calendar event of systemd, such as *:0/5; systemd-analyze calendar tells")
+
+
 def measuring_is_bounded(inventory: Inventory) -> Iterator[Fault]:
     for name, default, most in (("verify_performance_pairs", 3, 100), ("verify_performance_seconds", 1, 60)):
         number = integer(inventory.value(name, default))
@@ -51,4 +58,4 @@ def measuring_is_bounded(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(name, inventory.value(name), f"a number from 1 to {most}")
 
 
-CHECKS: tuple[Check, ...] = (pods_per_node_are_few, outside_is_addresses, measuring_is_bounded)
+CHECKS: tuple[Check, ...] = (pods_per_node_are_few, outside_is_addresses, measuring_is_bounded, timer_is_one_event)

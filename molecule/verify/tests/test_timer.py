@@ -1,0 +1,99 @@
+"""Nodes that look after the ways to one another's pods by themselves."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from testing import lab
+from testing.breakage import QUICK, Breakage, Facts, broken, expect, known
+
+NODES = ("node1", "node2", "node3")
+UNIT = "binary-cluster-verify"
+TIMER = ("--extra-vars", "verify_timer=*:*:0/2", "--extra-vars", '{"verify_protocols": ["icmp"]}')
+REPAIR = "systemctl restart flanneld"
+LEFT = (
+    f"ls -d /etc/systemd/system/{UNIT}.* /usr/local/lib/{UNIT} /var/lib/{UNIT} /var/lib/binary_cluster/{UNIT}.json"
+    f" 2>/dev/null; getent passwd {UNIT}; systemctl list-units --all --no-legend '{UNIT}*'"
+)
+
+
+def changed(*arguments: str) -> dict[str, int]:
+    """How many tasks changed something, or would, on each node."""
+    done = lab.playbook("verify", *QUICK, *TIMER, *arguments)
+    assert done.returncode == 0, done.stdout
+    return {node: int(number) for node, number in re.findall(r"^(node\d) .* changed=(\d+) ", done.stdout, re.MULTILINE)}
+
+
+def heard(since: str, words: str, priority: str) -> bool:
+    """Whether node1 says something in its journal before long."""
+    for _try in range(100):
+        journal = f"journalctl -t {UNIT} -p {priority} --since=@{since} --output=cat --no-pager"
+        if words in lab.inside("node1", journal):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.fixture(scope="module", autouse=True)
+def timer() -> Iterator[None]:
+    would = changed("--check")
+    assert would == dict.fromkeys(NODES, 1)
+    assert changed() == would
+    assert changed() == dict.fromkeys(NODES, 0)
+    yield
+    done = lab.playbook("verify", *QUICK, "--extra-vars", '{"verify_protocols": ["icmp"]}')
+    assert done.returncode == 0, done.stdout
+    assert [lab.inside(node, f"{LEFT}; true") for node in NODES] == [""] * 3
+
+
+@pytest.fixture(scope="module")
+def facts(timer: None) -> Facts:
+    return known()
+
+
+FAULTS = (
+    (
+        Breakage("", "node1", "ip route del {subnet2}", REPAIR, "route-missing"),
+        "there is no route to {subnet2}, the pods of node2",
+    ),
+    (
+        Breakage("", "node1", "ip neigh del {vtep3} dev flannel.1", REPAIR, "neighbour-missing"),
+        "flannel.1 does not know the MAC of {vtep3}, the tunnel of node3",
+    ),
+    (
+        Breakage(
+            "",
+            "node1",
+            "nft add table inet breakage; nft 'add chain inet breakage in { type filter hook input priority 0; }';"
+            " nft add rule inet breakage in ip saddr {address2} udp dport 8472 drop",
+            "nft delete table inet breakage",
+            "tunnel-blocked",
+        ),
+        "in the pod network of node2 do not answer, though {address2} does",
+    ),
+    (
+        Breakage("", "node1", "sysctl -qw net.ipv4.ip_forward=0", "sysctl -qw net.ipv4.ip_forward=1", "forwarding-off"),
+        "IPv4 forwarding is off",
+    ),
+)
+
+
+@pytest.mark.parametrize(("fault", "told"), FAULTS, ids=[fault.code for fault, _told in FAULTS])
+def test_a_fault_is_alarmed_with_its_cause_and_its_end_is_told(fault: Breakage, told: str, facts: Facts) -> None:
+    began = lab.inside("node1", "date +%s.%N").strip()
+    with broken([fault], facts):
+        assert heard(began, facts.fill(told), "err")
+        if fault.code == "route-missing":  # and the timer is no dead daemon
+            expect([fault], facts, *TIMER)
+    mended = lab.inside("node1", "date +%s.%N").strip()
+    assert heard(mended, "whole again; it was: ", "notice")
+    assert heard(mended, "the ways to 2 other nodes and their pods are whole", "info")
+
+
+def test_the_service_is_allowed_little() -> None:
+    level = lab.inside("node1", f"systemd-analyze security --no-pager {UNIT}.service | tail -n 1")
+    assert float(re.findall(r"\d+\.\d+", level)[0]) < 2.5

@@ -1,0 +1,176 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""What a node itself sees of the way to the other nodes' pods; runs on the node by a systemd timer.
+
+No pod is needed. Probed are the nodes, and those addresses of their pod networks that the kernels of the
+nodes themselves have: that of the tunnel, the first, and that of the bridge, the second. Which pod network is whose
+is read from the routing table while it is whole, and remembered. An address that never answered is none that has
+to: there is no bridge before the first pod.
+
+``_watch.py CONFIGURATION STATE``: both are JSON files, ``{"network": str, "peers": [{"name", "address"}]}`` and what
+this program keeps. A line for the journal with its priority (sd-daemon(3)) says what is wrong and what is whole again;
+the exit code is 1 where something is wrong.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp, _iproute
+
+ERR, NOTICE, INFO = 3, 5, 6
+FORWARDING = "/proc/sys/net/ipv4/ip_forward"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another node."""
+
+    name: str
+    address: str
+
+
+@dataclass
+class Known:
+    """What is remembered of a peer: the network of its pods, and which addresses in it have answered."""
+
+    subnet: str = ""
+    answered: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the kernel has: routes, neighbours and forwarding entries of tunnels, and whether it forwards."""
+
+    routes: Mapping[str, Mapping[str, Any]]
+    # MAC by device and address; node by device and MAC.
+    neighbours: Mapping[tuple[str, str], str]
+    fdb: Mapping[tuple[str, str], str]
+    forwarding: bool
+
+    def fault(self, peer: Peer, subnet: str) -> str:
+        """What is wrong with the entries that lead to the pods of a node; empty where nothing is."""
+        route = self.routes.get(subnet)
+        if route is None or route.get("type", "unicast") != "unicast":
+            return f"there is no route to {subnet}, the pods of {peer.name}"
+        gateway, device = route.get("gateway", ""), route.get("dev", "")
+        if gateway == peer.address:
+            return ""
+        if not any(device == name for name, _mac in self.fdb):
+            return (
+                f"the route to {subnet}, the pods of {peer.name}, leads to {gateway or device}, not to {peer.address}"
+            )
+        mac = self.neighbours.get((device, gateway))
+        if not mac:
+            return f"{device} does not know the MAC of {gateway}, the tunnel of {peer.name}"
+        node = self.fdb.get((device, mac))
+        if node != peer.address:
+            return f"{device} sends packets for {peer.name} to {node or 'nobody'}, not to {peer.address}"
+        return ""
+
+
+def read(kernel: _iproute.IpRoute, network: str) -> Tables:
+    """The kernel's tables, as far as pods are concerned."""
+    pods = ipaddress.ip_network(network)
+    inside = {
+        route["dst"]: route
+        for route in kernel.routes()
+        if route["dst"] != "default" and ipaddress.ip_network(route["dst"]).subnet_of(pods)  # type: ignore[arg-type]
+    }
+    with open(FORWARDING, encoding="ascii") as stream:
+        forwarding = stream.read().strip() == "1"
+    return Tables(
+        inside,
+        {(one["dev"], one["dst"]): one.get("lladdr", "") for one in kernel.neighbours()},
+        {(one["ifname"], one["mac"]): one["dst"] for one in kernel.fdb() if one.get("dst")},
+        forwarding,
+    )
+
+
+def learn(tables: Tables, peers: Sequence[Peer], known: dict[str, Known]) -> None:
+    """Remember the pod networks that whole entries lead to."""
+    for peer in peers:
+        found = [subnet for subnet in tables.routes if not tables.fault(peer, subnet)]
+        before = known.setdefault(peer.name, Known())
+        if found and before.subnet not in found:
+            known[peer.name] = Known(found[0])
+
+
+def candidates(subnet: str) -> list[str]:
+    """Addresses of a pod network that its node may have."""
+    return [str(address) for address, _number in zip(ipaddress.ip_network(subnet), range(2))] if subnet else []
+
+
+def judge(tables: Tables, peers: Sequence[Peer], known: Mapping[str, Known], silent: frozenset[str]) -> dict[str, str]:
+    """What is wrong, by node; ``""`` stands for this node."""
+    faults = {} if tables.forwarding else {"": "IPv4 forwarding is off: sysctl -w net.ipv4.ip_forward=1"}
+    for peer in peers:
+        own = known[peer.name]
+        wrong = tables.fault(peer, own.subnet) if own.subnet else f"no route leads to the pods of {peer.name}"
+        if peer.address in silent:
+            faults[peer.name] = f"{peer.name} ({peer.address}) does not answer, pods or not"
+        elif wrong:
+            faults[peer.name] = wrong
+        elif own.answered and silent.issuperset(own.answered):
+            faults[peer.name] = (
+                f"{' and '.join(own.answered)} in the pod network of {peer.name} do not answer, though {peer.address} "
+                "does, and this node's entries are right: a firewall drops what pods send, or it goes wrong there"
+            )
+    return faults
+
+
+def watch(configuration: Mapping[str, Any], state: Mapping[str, Any], run: _iproute.Run) -> tuple[dict[str, Any], str]:
+    """Look once; return what to keep, and lines for the journal."""
+    peers = [Peer(**one) for one in configuration["peers"]]
+    known = {peer.name: Known(**state.get("known", {}).get(peer.name, {})) for peer in peers}
+    tables = read(_iproute.IpRoute(run), configuration["network"])
+    learn(tables, peers, known)
+    asked = [address for one in known.values() for address in candidates(one.subnet)]
+    silent = frozenset(_icmp.silent([*(peer.address for peer in peers), *asked]))
+    faults = judge(tables, peers, known, silent)
+    for one in known.values():
+        one.answered += [a for a in candidates(one.subnet) if a not in silent and a not in one.answered]
+    before: Mapping[str, str] = state.get("faults", {})
+    lines = [f"<{ERR}>{fault}" for fault in faults.values()]
+    lines += [f"<{NOTICE}>whole again; it was: {was}" for name, was in before.items() if name not in faults]
+    if not faults:
+        lines.append(f"<{INFO}>the ways to {len(peers)} other nodes and their pods are whole")
+    return {"known": {name: vars(one) for name, one in known.items()}, "faults": faults}, "\n".join(lines)
+
+
+def _run(args: list[str], *, data: str | None = None) -> tuple[int, str, str]:
+    done = subprocess.run(args, input=data, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def _load(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return dict(json.load(stream))
+    except FileNotFoundError:
+        return {}
+
+
+def main(configuration: str, state: str) -> int:
+    """Look once, tell the journal, and keep what was learnt."""
+    kept, told = watch(_load(configuration), _load(state), _run)
+    print(told, flush=True)
+    with open(f"{state}.new", "w", encoding="utf-8") as stream:
+        json.dump(kept, stream)
+    os.replace(f"{state}.new", state)
+    return 1 if kept["faults"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

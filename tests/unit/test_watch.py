@@ -1,0 +1,104 @@
+"""What a node makes of its own tables, and of who answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _watch
+
+NODE2, NODE3 = _watch.Peer("node2", "192.0.2.12"), _watch.Peer("node3", "192.0.2.13")
+PEERS = (NODE2, NODE3)
+# A tunnel to node2, a plain route to node3, and this node's own pods.
+WHOLE = _watch.Tables(
+    routes={
+        "10.244.1.0/24": {"dst": "10.244.1.0/24", "dev": "cni0"},
+        "10.244.2.0/24": {"dst": "10.244.2.0/24", "gateway": "10.244.2.0", "dev": "flannel.1"},
+        "10.244.3.0/24": {"dst": "10.244.3.0/24", "gateway": "192.0.2.13", "dev": "eth0"},
+    },
+    neighbours={("flannel.1", "10.244.2.0"): "02:00:00:00:00:02"},
+    fdb={("flannel.1", "02:00:00:00:00:02"): "192.0.2.12"},
+    forwarding=True,
+)
+KNOWN = {
+    "node2": _watch.Known("10.244.2.0/24", ["10.244.2.0"]),
+    "node3": _watch.Known("10.244.3.0/24", ["10.244.3.1"]),
+}
+NOBODY: frozenset[str] = frozenset()
+
+
+def without(name: str, key: object) -> _watch.Tables:
+    left: dict[str, Any] = {name: {one: value for one, value in getattr(WHOLE, name).items() if one != key}}
+    return dataclasses.replace(WHOLE, **left)
+
+
+def test_pod_networks_are_learnt_from_whole_entries_and_kept_when_they_break() -> None:
+    known: dict[str, _watch.Known] = {}
+    _watch.learn(WHOLE, PEERS, known)
+    assert {name: one.subnet for name, one in known.items()} == {"node2": "10.244.2.0/24", "node3": "10.244.3.0/24"}
+    _watch.learn(without("neighbours", ("flannel.1", "10.244.2.0")), PEERS, known)
+    _watch.learn(without("routes", "10.244.3.0/24"), PEERS, known)
+    assert known["node2"].subnet == "10.244.2.0/24" and known["node3"].subnet == "10.244.3.0/24"
+
+
+def test_a_node_that_has_another_pod_network_now_is_learnt_anew() -> None:
+    known = {"node3": _watch.Known("10.244.9.0/24", ["10.244.9.1"]), "node2": KNOWN["node2"]}
+    _watch.learn(WHOLE, PEERS, known)
+    assert known["node3"] == _watch.Known("10.244.3.0/24", [])
+
+
+def test_a_whole_network_has_no_fault() -> None:
+    assert _watch.judge(WHOLE, PEERS, KNOWN, NOBODY) == {}
+
+
+@pytest.mark.parametrize(
+    ("tables", "node", "told"),
+    [
+        (without("routes", "10.244.2.0/24"), "node2", "there is no route to 10.244.2.0/24, the pods of node2"),
+        (without("neighbours", ("flannel.1", "10.244.2.0")), "node2", "does not know the MAC of 10.244.2.0"),
+        (without("fdb", ("flannel.1", "02:00:00:00:00:02")), "node2", "leads to 10.244.2.0, not to 192.0.2.12"),
+        (
+            dataclasses.replace(WHOLE, fdb={("flannel.1", "02:00:00:00:00:02"): "192.0.2.99"}),
+            "node2",
+            "flannel.1 sends packets for node2 to 192.0.2.99, not to 192.0.2.12",
+        ),
+        (
+            dataclasses.replace(
+                WHOLE, routes={**WHOLE.routes, "10.244.3.0/24": {"gateway": "192.0.2.1", "dev": "eth0"}}
+            ),
+            "node3",
+            "leads to 192.0.2.1, not to 192.0.2.13",
+        ),
+        (
+            dataclasses.replace(WHOLE, routes={**WHOLE.routes, "10.244.3.0/24": {"type": "blackhole"}}),
+            "node3",
+            "there is no route to 10.244.3.0/24",
+        ),
+    ],
+)
+def test_a_broken_entry_is_named(tables: _watch.Tables, node: str, told: str) -> None:
+    faults = _watch.judge(tables, PEERS, KNOWN, NOBODY)
+    assert list(faults) == [node] and told in faults[node]
+
+
+def test_forwarding_is_this_node_s_own_fault() -> None:
+    faults = _watch.judge(dataclasses.replace(WHOLE, forwarding=False), PEERS, KNOWN, NOBODY)
+    assert list(faults) == [""] and "forwarding is off" in faults[""]
+
+
+def test_a_machine_that_is_silent_explains_its_pods() -> None:
+    faults = _watch.judge(without("routes", "10.244.2.0/24"), PEERS, KNOWN, frozenset({"192.0.2.12", "10.244.2.0"}))
+    assert faults == {"node2": "node2 (192.0.2.12) does not answer, pods or not"}
+
+
+def test_only_what_has_answered_before_has_to_answer() -> None:
+    assert _watch.judge(WHOLE, PEERS, KNOWN, frozenset({"10.244.2.1", "10.244.3.0"})) == {}
+    faults = _watch.judge(WHOLE, PEERS, KNOWN, frozenset({"10.244.3.1"}))
+    assert list(faults) == ["node3"] and "10.244.3.1 in the pod network of node3 do not answer" in faults["node3"]
+
+
+def test_a_node_whose_pods_no_route_ever_led_to_is_told() -> None:
+    known = {"node2": _watch.Known(), "node3": KNOWN["node3"]}
+    faults = _watch.judge(without("routes", "10.244.2.0/24"), PEERS, known, NOBODY)
+    assert faults == {"node2": "no route leads to the pods of node2"}
