@@ -100,6 +100,14 @@ def forwarding_files() -> list[str]:
     return found
 
 
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
 def units(run: Run) -> list[dict[str, Any]]:
     """Daemons that this collection put on the host, whether they run, and their last log line."""
     found = []
@@ -111,7 +119,11 @@ def units(run: Run) -> list[dict[str, Any]]:
             # What a timer starts does not run in between.
             if not unit or f"/etc/systemd/system/{unit.group(1)}.timer" in paths:
                 continue
-            active = _systemd.show(run, unit.group(1)).active
+            # A unit that runs once, at boot, is none that runs; only if it failed is something wrong.
+            once = re.search(r"^Type=oneshot$", _text(name), re.MULTILINE)
+            active = _systemd.show(run, unit.group(1)).active or (
+                bool(once) and run(["systemctl", "is-failed", "--quiet", unit.group(1)])[0] != 0
+            )
             last = ""
             if not active:
                 _code, log, _err = run(["journalctl", "-u", unit.group(1), "-n", "1", "--no-pager", "-o", "cat"])

@@ -1,0 +1,42 @@
+"""Faults of plain routes, each between two other nodes, so that one run of verify tells the cause of all."""
+
+from __future__ import annotations
+
+from testing.breakage import Breakage, broken, expect, healthy
+
+BREAKAGES = (
+    Breakage(
+        "a route leads to a machine that is none of the nodes",
+        "node1",
+        "ip route show {subnet2} > /run/breakage; ip route replace {subnet2} via {subnet}.1 dev eth0",
+        "ip route del {subnet2}; ip route add $(cat /run/breakage); rm /run/breakage",
+        "route-wrong",
+        text=("{subnet}.1, which is not node2 ({address2})",),
+    ),
+    Breakage(
+        "a firewall drops what is forwarded",
+        "node3",
+        "nft add table ip breakage; nft 'add chain ip breakage passing { type filter hook forward priority 5; }';"
+        " nft add rule ip breakage passing ip saddr {subnet2} ip daddr {subnet3} drop",
+        "nft delete table ip breakage",
+        "firewall",
+        text=("ip saddr {subnet2} ip daddr {subnet3} drop", "chain passing"),
+    ),
+    Breakage(
+        "the underlay between two nodes is cut",
+        "node3",
+        # A route would not do: pods' packets have node1 for their next hop already.
+        "ip neigh replace {address1} lladdr 02:00:5e:00:53:63 dev eth0 nud permanent",
+        "ip neigh del {address1} dev eth0",
+        "underlay-unreachable",
+        blamed="node1",
+        text=("node1 and node3", "do not reach each other"),
+    ),
+)
+
+
+def test_the_causes_are_told() -> None:
+    facts = healthy()
+    with broken(BREAKAGES, facts):
+        expect(BREAKAGES, facts)
+    healthy()

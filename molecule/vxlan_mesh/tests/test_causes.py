@@ -1,0 +1,46 @@
+"""Faults of the mesh, each between two other nodes, so that one run of verify tells the cause of all."""
+
+from __future__ import annotations
+
+from testing import lab
+from testing.breakage import Breakage, Facts, broken, expect, healthy
+
+BREAKAGES = (
+    Breakage(
+        "an FDB entry is stale",
+        "node1",
+        "bridge fdb replace {mac2} dev vxlan-mesh dst {address3} self permanent",
+        "bridge fdb replace {mac2} dev vxlan-mesh dst {address2} self permanent",
+        "fdb-wrong",
+        text=("vxlan-mesh sends packets for node2 to {address3}, not {address2}",),
+    ),
+    Breakage(
+        "a firewall on the node drops the tunnel",
+        "node3",
+        "nft add table inet breakage; nft 'add chain inet breakage in { type filter hook input priority 0; }';"
+        " nft add rule inet breakage in ip saddr {address2} udp dport 4789 drop",
+        "nft delete table inet breakage",
+        "tunnel-blocked",
+        text=("udp dport 4789 drop", "table inet breakage"),
+    ),
+    Breakage(
+        "something between the nodes drops the tunnel",
+        "node3",
+        # The tunnel's packets leave for a machine that is not there, as if a switch had swallowed them.
+        "ip neigh replace {subnet}.99 lladdr 02:00:5e:00:53:63 dev eth0 nud permanent;"
+        " ip route add {address1}/32 via {subnet}.99 dev eth0 onlink table 100;"
+        " ip rule add to {address1} ipproto udp dport 4789 lookup 100",
+        "ip rule del to {address1} ipproto udp dport 4789 lookup 100; ip route flush table 100;"
+        " ip neigh del {subnet}.99 dev eth0",
+        "tunnel-lost",
+        text=("UDP 4789 leaves node3 and does not arrive at node1",),
+    ),
+)
+
+
+def test_the_causes_are_told() -> None:
+    mac = lab.inside("node2", "cat /sys/class/net/vxlan-mesh/address").strip()
+    facts = Facts({**healthy().values, "mac2": mac})
+    with broken(BREAKAGES, facts):
+        expect(BREAKAGES, facts)
+    healthy()
