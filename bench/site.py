@@ -58,6 +58,7 @@ def measure(nodes: int, directory: Path) -> dict[str, float]:
         connectivity = json.loads((directory / "connectivity.json").read_text())
     finally:
         lab.run("lab_down")
+    itself = {(node["name"], node["name"]) for node in connectivity["nodes"]}
     hosts = [counts for name, counts in report["hosts"].items() if name != "localhost"]
     return {
         "nodes": nodes,
@@ -65,7 +66,7 @@ def measure(nodes: int, directory: Path) -> dict[str, float]:
         "second": round(second, 1),
         "verify": round(verify, 1),
         "probing": round(connectivity["duration_s"], 2),
-        "pairs": len({(pair["source"], pair["target"]) for pair in connectivity["pairs"]}),
+        "pairs": len({(pair["source"], pair["target"]) for pair in connectivity["pairs"]} - itself),
         "probes": len(connectivity["pairs"]),
         # Of the node with the most: one node also does what is done once.
         "tasks": max(host["ok"] + host["changed"] for host in hosts),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -431,6 +432,8 @@ def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
                 continue
             if BACKEND_PORTS.get(variable, backend) != backend:
                 continue
+            if variable in OPTIONAL_PORTS and not boolean(host.variables.get(OPTIONAL_PORTS[variable], False), False):
+                continue
             other = holders.setdefault((host.name, protocol, port), variable)
             if other != variable:
                 yield Fault(variable, port, f"{other} is the same; each needs its own", (host.name,))
@@ -472,6 +475,8 @@ PORTS = (
     # In the pods' own namespaces, where nobody else is.
     ("nodes", "verify_port", 18080, "pod", ""),
 )
+# Opened on request only.
+OPTIONAL_PORTS = {"verify_performance_port": "verify_performance"}
 # Opened by one of flannel's backends only.
 BACKEND_PORTS = {"flannel_vxlan_port": "vxlan", "flannel_udp_port": "udp"}
 
