@@ -16,6 +16,8 @@ description:
   - A module that is built into the kernel counts as loaded when the path it provides is there.
   - The first value found of each sysctl is noted. O(state=absent) writes it back, unless somebody has
     changed the value since.
+  - A module that was not in the kernel before leaves it again when it is no longer wanted, unless another file in
+    C(/etc/modules-load.d) asks for it.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes
 options:
@@ -72,7 +74,7 @@ modules:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _kernel_modules
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 SYSCTLS = "sysctls"
@@ -157,6 +159,7 @@ def main() -> None:
     files = entries(name, modules, wanted)
     changed_files = _files.plan(files, _files.observe(files, ledger), ledger)
     missing = {key: provides for key, provides in modules.items() if not os.path.exists(provides)}
+    leaving = [key for key in _kernel_modules.noted(ledger) if key not in modules]
     try:
         current = {}
         for key in [*wanted, *noted]:
@@ -165,6 +168,7 @@ def main() -> None:
             current[key] = "" if absent else read(key) if not missing else ""
         if missing and not module.check_mode:
             for key, provides in missing.items():
+                _kernel_modules.note(ledger, key)
                 load(module, key, provides)
             current = {key: read(key) for key in [*wanted, *noted]}
         changes = plan(wanted, current, noted)
@@ -179,10 +183,11 @@ def main() -> None:
             for key in noted:
                 if key not in wanted:
                     ledger.forget(SYSCTLS, key)
+            _kernel_modules.release(module.run_command, ledger, leaving)
     except (KernelError, _files.FileError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
-        changed=bool(changes or missing or changed_files),
+        changed=bool(changes or missing or leaving or changed_files),
         sysctls={key: list(values) for key, values in changes.items()},
         modules=list(missing),
         diff=[

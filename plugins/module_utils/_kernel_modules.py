@@ -1,0 +1,54 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""Modules that came into the kernel with what a role put on a host, and that leave it again with that."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Callable
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+Run = Callable[..., "tuple[int, str, str]"]
+KIND = "modules"
+# Where a module is asked for at every boot (modules-load.d(5)).
+ASKED_IN = (
+    "/etc/modules",
+    "/etc/modules-load.d/*.conf",
+    "/run/modules-load.d/*.conf",
+    "/usr/lib/modules-load.d/*.conf",
+)
+
+
+def note(ledger: Ledger, name: str) -> None:
+    """Note a module that is not in the kernel yet, before it comes."""
+    ledger.record(KIND, name, None)
+
+
+def noted(ledger: Ledger) -> list[str]:
+    """Modules that came with this owner."""
+    return ledger.names(KIND)
+
+
+def release(run: Run, ledger: Ledger, names: list[str], used: bool = False) -> None:
+    """Take modules out of the kernel that came with this owner. One that is used or asked for by others stays."""
+    for name in names:
+        if not used and name not in asked_for():
+            # The kernel refuses for one that another module needs.
+            run(["modprobe", "--remove", name])
+        ledger.forget(KIND, name)
+
+
+def asked_for(patterns: tuple[str, ...] = ASKED_IN) -> set[str]:
+    """Names of the modules that are asked for at every boot."""
+    found: set[str] = set()
+    for path in sorted(name for pattern in patterns for name in glob.glob(pattern)):
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            # The kernel takes a dash for an underscore.
+            found.update(line.strip().replace("-", "_") for line in stream if re.match(r"\s*[^#;\s]", line))
+    return found

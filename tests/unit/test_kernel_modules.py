@@ -1,0 +1,55 @@
+"""Modules that came with a role leave the kernel with it, unless somebody else wants them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _kernel_modules
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    ledger = Ledger("node", str(tmp_path / "ledger"))
+    _kernel_modules.note(ledger, "br_netfilter")
+    return ledger
+
+
+def released(ledger: Ledger, used: bool = False) -> list[list[str]]:
+    """Commands that releasing runs; the kernel itself is the edge here, and is emulated elsewhere."""
+    ran: list[list[str]] = []
+
+    def run(command: list[str]) -> tuple[int, str, str]:
+        ran.append(command)
+        return 0, "", ""
+
+    _kernel_modules.release(run, ledger, _kernel_modules.noted(ledger), used)
+    return ran
+
+
+def asks(monkeypatch: pytest.MonkeyPatch, path: Path, text: str) -> None:
+    path.write_text(text)
+    names = _kernel_modules.asked_for((str(path),))
+    monkeypatch.setattr(_kernel_modules, "asked_for", lambda: names)
+
+
+def test_a_module_that_came_with_the_role_is_removed_and_forgotten(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asks(monkeypatch, tmp_path / "other.conf", "# br_netfilter\n; br_netfilter\n\noverlay\n")
+    assert released(ledger) == [["modprobe", "--remove", "br_netfilter"]]
+    assert _kernel_modules.noted(ledger) == []
+
+
+def test_a_module_that_another_file_asks_for_stays_however_it_spells_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asks(monkeypatch, tmp_path / "k8s.conf", "overlay\n br-netfilter \n")
+    assert released(ledger) == []
+    assert _kernel_modules.noted(ledger) == []
+
+
+def test_a_module_that_is_used_stays(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asks(monkeypatch, tmp_path / "none.conf", "")
+    assert released(ledger, used=True) == []
