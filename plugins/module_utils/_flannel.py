@@ -22,7 +22,8 @@ from typing import Any, Union
 from ansible_collections.binary_cluster.networking.plugins.module_utils._iproute import IpRoute
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-LINK = re.compile(r"^flannel(0|\.\d+|-v6\.\d+)$")
+LINK = re.compile(r"^flannel(0|\.\d+|-v6\.\d+|\.ipip)$")
+FIXED_DEVICES = {"udp": "flannel0", "ipip": "flannel.ipip"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def device(network: Mapping[str, Any]) -> str:
     backend = network["Backend"]
     if backend["Type"] == "vxlan":
         return f"flannel.{backend.get('VNI', 1)}"
-    return "flannel0" if backend["Type"] == "udp" else ""
+    return FIXED_DEVICES.get(backend["Type"], "")
 
 
 def entries(
@@ -129,6 +130,8 @@ def asks_for(lease: Lease, route: Mapping[str, Any], backend: Mapping[str, Any])
     through_node = bool(route.get("gateway") == lease.address)
     if backend.get("Type") == "vxlan":
         return bool(LINK.match(route.get("dev", ""))) or (through_node and bool(backend.get("DirectRouting")))
+    if backend.get("Type") == "ipip":
+        return through_node and route.get("dev") == FIXED_DEVICES["ipip"]
     return through_node and backend.get("Type") == "host-gw"
 
 
@@ -151,7 +154,8 @@ def disagreements(
 ) -> list[dict[str, str]]:
     """Where the kernel is not as the leases ask, as ``{"lease", "what", "wanted", "found"}``.
 
-    For VXLAN a lease asks for three things: a route through the link, a permanent neighbour that
+    For IPIP a lease asks for a route through the link to the node's address. For VXLAN it asks for three
+    things: a route through the link, a permanent neighbour that
     resolves the subnet's first address to the VTEP's MAC, and an FDB entry that sends this MAC
     to the node's address.
     """
@@ -175,6 +179,9 @@ def disagreements(
         )
         if direct:
             compare(lease, "route", f"{lease.address} dev {route.get('dev', 'the underlay')}", through)
+            continue
+        if lease.backend == "ipip":
+            compare(lease, "route", f"{lease.address} dev {link}", through)
             continue
         vtep = str(ipaddress.ip_network(lease.subnet).network_address)
         compare(lease, "route", f"{vtep} dev {link}", through)

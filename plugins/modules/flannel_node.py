@@ -116,6 +116,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _firewall,
     _flannel,
     _iproute,
+    _kernel_modules,
     _systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
@@ -174,6 +175,20 @@ class Node:
                 if not self.module.check_mode:
                     self.kernel.change([f"link set dev {name} mtu {wanted}"])
 
+    def note_module(self) -> None:
+        """Note where the kernel has no IPIP yet: it comes with the first link, and makes a tunl0 everywhere."""
+        if self.params["network"]["Backend"]["Type"] == "ipip" and not os.path.exists("/sys/module/ipip"):
+            _kernel_modules.note(self.ledger, "ipip")
+
+    def release_module(self) -> None:
+        """Take IPIP out of the kernel where it came with flannel, unless others have tunnels by now."""
+        names = _kernel_modules.noted(self.ledger)
+        self.actions += [f"unload kernel module {name}" for name in names]
+        tunnels = {one["ifname"] for one in self.kernel.links() if one.get("linkinfo", {}).get("info_kind") == "ipip"}
+        if not self.module.check_mode:
+            used = not tunnels <= {"tunl0", _flannel.FIXED_DEVICES["ipip"]}
+            _kernel_modules.release(self.module.run_command, self.ledger, names, used)
+
     def remove_chains(self) -> None:
         """Remove flannel's iptables chains, and the empty tables using iptables has left."""
         before = self.ledger.before(FIREWALL, "before") or []
@@ -201,6 +216,7 @@ def start(node: Node) -> None:
         return
     node.ledger.record(FIREWALL, "before", _firewall.present(run))
     node.ledger.record(NETWORKS, network["Network"], {})
+    node.note_module()
     if due:
         _systemd.command(run, due, "--no-block", UNIT)
     until = time.monotonic() + node.params["wait"]
@@ -240,6 +256,8 @@ def settle(node: Node) -> None:
                 node.ledger.forget(NETWORKS, former)
     if params["network"].get("EnableNFTables"):
         node.remove_chains()
+    if params["network"]["Backend"]["Type"] != "ipip":
+        node.release_module()
     follow(node)
 
 
@@ -330,6 +348,7 @@ def absent(node: Node) -> dict[str, Any]:
             if _flannel.LINK.match(link["ifname"]) or (known and link["ifname"] == bridge)
         ]
     )
+    node.release_module()
     node.actions += _firewall.remove_tables(run, "flannel-", check_mode)
     node.remove_chains()
     changes = _files.release(node.ledger)

@@ -72,6 +72,9 @@ ansible_facts:
         nft:
           description: Version of nft; empty without it.
           type: str
+        ipip:
+          description: Whether this kernel has IP-in-IP tunnels, loaded or as a module that can be.
+          type: bool
         default_interface:
           description: Interface of the default route; empty without one.
           type: str
@@ -142,6 +145,14 @@ def began() -> float:
         # The name of the program, in parentheses, may hold blanks (proc(5)).
         ticks = int(stream.read().rpartition(")")[2].split()[19])
     return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def has_ipip(module: AnsibleModule) -> bool:
+    """Whether the kernel has IPIP. Nothing is loaded to find out: that alone would make a tunl0 everywhere."""
+    if os.path.exists("/sys/module/ipip") or os.path.exists("/sys/class/net/tunl0"):
+        return True
+    modprobe = module.get_bin_path("modprobe", opt_dirs=["/sbin", "/usr/sbin"])
+    return bool(modprobe) and module.run_command([modprobe, "--dry-run", "--quiet", "ipip"])[0] == 0
 
 
 def listeners(lines: str) -> list[dict[str, Any]]:
@@ -236,6 +247,7 @@ def main() -> None:
                 "clock_skew": now - (module.params["controller_time"] or now),
                 "interfaces": links,
                 "nft": version.group(1) if version else "",
+                "ipip": has_ipip(module),
                 "default_interface": routes[0].get("dev", "") if routes else "",
                 "listeners": listeners(run("ss", "-H", "-lntup")),
                 "nameservers": nameservers(),

@@ -22,8 +22,8 @@ from typing import Any
 Evidence = Mapping[str, Any]
 ICMP, TCP, UDP = 1, 6, 17
 PROTOCOLS = {"icmp": ICMP, "mtu": ICMP, "tcp": TCP, "http": TCP, "bulk": TCP, "udp": UDP}
-# What a VXLAN header costs over IPv4, in bytes.
-VXLAN_OVERHEAD = 50
+# What a tunnel's header costs over IPv4, in bytes, by the kind of its link.
+OVERHEAD = {"vxlan": 50, "ipip": 20}
 
 
 @dataclass(frozen=True)
@@ -229,9 +229,9 @@ def routes_are_wrong(path: Path) -> Cause | None:
 
 
 def _tunnel_down(end: End) -> Cause | None:
-    """A VXLAN device that is down: the kernel drops the routes through it."""
+    """A tunnel's device that is down: the kernel drops the routes through it."""
     for name, link in end.evidence.get("links", {}).items():
-        if link["kind"] == "vxlan" and not link["up"]:
+        if link["kind"] in OVERHEAD and not link["up"]:
             return Cause("tunnel-down", end.node, f"{name} is down", f"ip link set {name} up && {_rebuild(end)}")
     return None
 
@@ -433,7 +433,7 @@ def lost_on_the_way(path: Path) -> Cause | None:
         came = [one for one in path.seen(other, "in", end) if one["wrapping"]]
         if left and not came:
             one = left[0]
-            name = {"vxlan": f"UDP {one['port']}", "udp": f"UDP {one['port']}"}.get(
+            name = {"vxlan": f"UDP {one['port']}", "udp": f"UDP {one['port']}", "ipip": "IPIP (IP protocol 4)"}.get(
                 one["wrapping"], one["wrapping"].upper()
             )
             return Cause(
@@ -524,7 +524,7 @@ def packets_are_too_large(path: Path) -> Cause | None:
                 f"{device} of {end.node} carries {link['mtu']} bytes, and pods send {pod['mtu']}: the larger vanish",
                 f"ip link set {device} mtu {pod['mtu']}",
             )
-        if link and link["kind"] == "vxlan":
+        if link and link["kind"] in OVERHEAD:
             underlay = next(
                 (
                     (name, one)
@@ -533,13 +533,14 @@ def packets_are_too_large(path: Path) -> Cause | None:
                 ),
                 None,
             )
-            if underlay and underlay[1]["mtu"] < link["mtu"] + VXLAN_OVERHEAD:
+            needed = link["mtu"] + OVERHEAD[link["kind"]]
+            if underlay and underlay[1]["mtu"] < needed:
                 return Cause(
                     "mtu",
                     end.node,
-                    f"{underlay[0]} of {end.node} carries {underlay[1]['mtu']} bytes, and {device} needs "
-                    f"{link['mtu'] + VXLAN_OVERHEAD} with its header",
-                    f"ip link set {underlay[0]} mtu {link['mtu'] + VXLAN_OVERHEAD}",
+                    f"{underlay[0]} of {end.node} carries {underlay[1]['mtu']} bytes, and {device} needs {needed} with "
+                    "its header",
+                    f"ip link set {underlay[0]} mtu {needed}",
                 )
     if path.mtu is None:
         return None

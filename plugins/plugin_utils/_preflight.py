@@ -31,7 +31,7 @@ CLOCK_SKEW = 5.0
 # Links that the collection or a CNI plugin made: their addresses are the pod network's own.
 OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|vxlan-mesh|veth.*|coredns0|lo)$")
 # What an encapsulation adds to a packet, in bytes, over IPv4.
-OVERHEAD = {"vxlan": 50, "udp": 28, "host-gw": 0}
+OVERHEAD = {"vxlan": 50, "udp": 28, "ipip": 20, "host-gw": 0}
 # Network backends without a daemon, with what they add to a packet.
 ROUTED = {"vxlan_mesh": 50, "host_routes": 0}
 # What every host must take (RFC 791).
@@ -592,6 +592,11 @@ def flannel_backend_fits(inventory: Inventory) -> Iterator[Fault]:
                 f"needs all nodes in one subnet, and they are in {seen}; take vxlan with flannel_vxlan_direct_routing"
             )
             yield Fault("flannel_backend", backend, remedy)
+    if backend == "ipip":
+        for host in nodes:
+            if host.facts and not host.facts["ipip"]:
+                remedy = "this kernel has no IPIP: no tunl0, and no module ipip that could be loaded; take vxlan"
+                yield Fault("flannel_backend", backend, remedy, (host.name,))
     if backend == "udp":
         for host in nodes:
             if host.facts and host.facts["architecture"] != "amd64":

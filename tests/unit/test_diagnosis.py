@@ -90,6 +90,31 @@ def test_a_dead_daemon_explains_a_missing_route() -> None:
     assert code(path(end(1, route_to={}, units=[dead]), end(2))) == ("daemon-down", "node1")
 
 
+def ipip(number: int, up: bool = True, underlay: int = 1500) -> End:
+    """A node whose pods are joined by IPIP."""
+    other = 3 - number
+    addresses = [f"192.0.2.{number}/24"]
+    links = {
+        "eth0": {"kind": "", "mtu": underlay, "up": True, "mac": "", "addresses": addresses},
+        "flannel.ipip": {"kind": "ipip", "mtu": 1480, "up": up, "mac": "", "addresses": [f"10.244.{number}.0/32"]},
+    }
+    lost = {"error": "Network is unreachable"}
+    route = {"dst": f"10.244.{other}.0/24", "gateway": f"192.0.2.{other}", "dev": "flannel.ipip"}
+    return end(number, links=links, pod={**POD, "mtu": 1480}, route_to={f"10.244.{other}.2": route if up else lost})
+
+
+def test_an_ipip_tunnel_that_is_down_explains_the_missing_route() -> None:
+    cause = diagnose(path(ipip(1, up=False), ipip(2), ends=()))
+    assert cause and (cause.code, cause.node) == ("tunnel-down", "node1")
+    assert "ip link set flannel.ipip up" in cause.fix
+
+
+def test_an_underlay_that_has_no_room_for_the_header_of_ipip_is_named() -> None:
+    cause = diagnose(path(ipip(1), ipip(2, underlay=1490), failed=("mtu",), passed=("icmp",), ends=()))
+    assert cause and (cause.code, cause.node) == ("mtu", "node2")
+    assert "1490 bytes, and flannel.ipip needs 1500" in cause.text
+
+
 def test_a_cut_underlay_explains_everything_else() -> None:
     assert code(path(end(1, underlay={"node2": False}, ip_forward="0"), end(2))) == ("underlay-unreachable", "node1")
 

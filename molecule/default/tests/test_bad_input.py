@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from testing import lab
 
@@ -27,7 +30,7 @@ def test_all_faults_are_told_at_once_and_nothing_changes() -> None:
     for line in (
         "cluster_service_cidr: 10.244.0.0/24: overlaps the pods' network 10.244.0.0/16",
         "cluster_dns_domain: -cluster.local: label '-cluster' is not legal",
-        "flannel_backend: vxln: value of flannel_backend must be one of: vxlan, host-gw, udp",
+        "flannel_backend: vxln: value of flannel_backend must be one of: vxlan, host-gw, ipip, udp",
         "flannel_vxlan_vni: 99999999: a VNI is a number from 1 to 16777215",
         "flannel_interface: bond.*: matches none of eth0, foreign0",
         "flannel_vxlan_prt: 4789: role flannel has no such variable; did you mean flannel_vxlan_port?",
@@ -46,3 +49,10 @@ def test_a_vxlan_mtu_that_the_underlay_cannot_carry_is_refused() -> None:
     assert (
         "flannel_mtu: 1451: with 50 bytes of vxlan header it exceeds the 1500 of eth0; take 1450 or less" in done.stdout
     )
+
+
+@pytest.mark.skipif(Path("/sys/module/ipip").exists(), reason="this kernel has IPIP; unit tests judge one without")
+def test_ipip_is_refused_on_a_kernel_without_it() -> None:
+    done = lab.playbook("site", "--extra-vars", '{"flannel_backend": "ipip"}', "--tags", "preflight")
+    assert done.returncode != 0
+    assert "flannel_backend: ipip: this kernel has no IPIP: no tunl0, and no module ipip" in done.stdout
