@@ -20,18 +20,20 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPE = CHECKOUT / "molecule" / "shared" / "image"
+DEFAULTS = {"LAB_NAME": "lab", "LAB_SUBNET": "192.168.213", "LAB_NODES": "3"}
 
 
-def host_names(recorded: dict[str, Any]) -> list[str]:
+def host_names(recorded: dict[str, Any], default: str) -> list[str]:
     """Names of the hosts of this lab, in the order of their addresses."""
     if os.environ.get("LAB_HOSTS"):
         return os.environ["LAB_HOSTS"].split()
-    nodes = int(os.environ.get("LAB_NODES") or recorded.get("nodes", 3))
+    nodes = int(os.environ.get("LAB_NODES") or recorded.get("nodes", default))
     if not 1 <= nodes <= 30:
         sys.exit(f"LAB_NODES: {nodes}: a lab has 1 to 30 nodes")
     return [f"node{number}" for number in range(1, nodes + 1)]
@@ -43,15 +45,15 @@ def image(suite: str) -> str:
     return f"binary-cluster-lab:{suite}-{hashlib.sha256(recipe).hexdigest()[:12]}"
 
 
-def inventory() -> dict[str, Any]:
+def inventory(defaults: Mapping[str, str] = DEFAULTS) -> dict[str, Any]:
     """The inventory in the form of ``ansible-inventory --list``."""
-    name = os.environ.get("LAB_NAME") or "lab"
+    name = os.environ.get("LAB_NAME") or defaults["LAB_NAME"]
     directory = CHECKOUT / ".lab" / name
     record = directory / "lab.json"
     recorded = json.loads(record.read_text()) if record.exists() else {}
-    subnet = os.environ.get("LAB_SUBNET") or recorded.get("subnet", "192.168.213")
+    subnet = os.environ.get("LAB_SUBNET") or recorded.get("subnet", defaults["LAB_SUBNET"])
     suite = os.environ.get("LAB_SUITE") or recorded.get("suite", "bookworm")
-    names = host_names(recorded)
+    names = host_names(recorded, defaults["LAB_NODES"])
     known_hosts = directory / "known_hosts"
     groups: dict[str, Any] = {
         "_meta": {
