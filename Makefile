@@ -35,6 +35,10 @@ test: setup ## run all gates, cheapest first; SCENARIO=name runs one molecule sc
 test-fast: $(VENV)/.ready $(COLLECTION) ## run the gates that need no container
 	@python tests/gates.py --fast
 
+.PHONY: test-kernel
+test-kernel: $(VENV)/.ready $(COLLECTION) ## run what this kernel may lack, such as IPIP, on emulated machines
+	@python tests/gates.py --scenario machines
+
 .PHONY: bench
 bench: setup ## measure what the README claims: tables here, JSON in report/bench
 	@mkdir -p report/bench
@@ -50,7 +54,7 @@ docs: $(VENV)/.ready $(COLLECTION) ## write the roles' READMEs from their argume
 .PHONY: clean
 clean: lab-down ## remove what make made here: environment, caches, lab images
 	@docker image ls --quiet binary-cluster-lab | xargs --no-run-if-empty docker image rm >/dev/null
-	@rm -rf $(VENV) .ansible .cache .lab report
+	@rm -rf $(VENV) .ansible .cache .lab report "$${XDG_CACHE_HOME:-$$HOME/.cache}/binary_cluster/machines"
 
 # --- set-up -----------------------------------------------------------------------------
 

@@ -1,11 +1,11 @@
-"""Run the gates, cheapest first, and end with one line: N passed, N failed.
+"""Run the gates, cheapest first, and end with one line: N passed, N failed, and N skipped if any was.
 
 usage: gates.py [--fast] [--scenario NAME]
 
 A gate is a command. Its output goes to .cache/gates/<name>.log; what is shown is when a gate and each step
 of it begins, how long it took and, of one that failed, the end of its log. All gates run, also after one
 that failed: two at a time, since most of a scenario is waiting, and at the end one after the other those
-that count how long something was away.
+that count how long something was away. One that this machine cannot run says why, and is skipped.
 """
 
 from __future__ import annotations
@@ -37,9 +37,12 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
     "api_load_balancer": ("api_load_balancer", {}),
     "debian11": ("releases", {"LAB_SUITE": "bullseye"}),
     "debian13": ("releases", {"LAB_SUITE": "trixie"}),
+    "machines": ("machines", {}),
 }
-# They count answers that are lost or late: beside another scenario they would count its load.
-ALONE = ("coredns", "api_load_balancer")
+# They count answers that are lost or late, or emulate machines: beside another scenario they would count its load.
+ALONE = ("coredns", "api_load_balancer", "machines")
+# What makes sure that this machine can run a scenario; the last line of one that fails is the reason.
+NEEDS = {"machines": ("molecule/shared/prepare-host", "machines")}
 AT_A_TIME = min(2, os.cpu_count() or 1)
 
 
@@ -52,6 +55,7 @@ class Gate:
     environment: dict[str, str] = field(default_factory=dict)
     forbidden: str = ""
     alone: bool = False
+    needs: tuple[str, ...] = ()
 
 
 def gates(fast: bool, scenario: str) -> Iterator[Gate]:
@@ -78,7 +82,7 @@ def gates(fast: bool, scenario: str) -> Iterator[Gate]:
             # clean-up after a failure has none, and runs after a failure only.
             forbidden = r"(create|prepare|converge|side_effect|verify): Executed: Missing playbook|no tests found"
             command = ("molecule", "test", "--scenario-name", folder)
-            yield Gate(f"molecule-{name}", command, environment, forbidden, alone=name in ALONE)
+            yield Gate(f"molecule-{name}", command, environment, forbidden, name in ALONE, NEEDS.get(name, ()))
 
 
 def count(log: str) -> tuple[int, int]:
@@ -110,10 +114,21 @@ def follow(gate: Gate, process: subprocess.Popen[str]) -> str:
     return "".join(lines)
 
 
-def run(gate: Gate) -> tuple[int, int]:
-    """Run one gate; return how many tests passed and failed. A gate without tests counts as one."""
+def lacking(gate: Gate) -> str:
+    """Why this machine cannot run a gate; empty where it can."""
+    if not gate.needs:
+        return ""
+    done = subprocess.run(gate.needs, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    return (done.stderr.strip().splitlines() or ["it says no reason"])[-1].strip() if done.returncode else ""
+
+
+def run(gate: Gate) -> tuple[int, int, int]:
+    """Run one gate; return how many tests passed, failed and were skipped. A gate without tests counts as one."""
     say(gate, "begins")
     began = time.monotonic()
+    if reason := lacking(gate):
+        say(gate, f"skipped because {reason}")
+        return 0, 0, 1
     process = subprocess.Popen(
         gate.command,
         cwd=CHECKOUT,
@@ -137,10 +152,10 @@ def run(gate: Gate) -> tuple[int, int]:
         log = (LOGS / f"{gate.name}.log").relative_to(CHECKOUT)
         verdict = "\n".join([verdict, *last, f"    all of it: {log}"])
     say(gate, verdict)
-    return passed, failed
+    return passed, failed, 0
 
 
-def run_all(selected: list[Gate]) -> list[tuple[int, int]]:
+def run_all(selected: list[Gate]) -> list[tuple[int, int, int]]:
     """Run the gates; those with the same command share a lab, and run one after the other."""
     together = [gate for gate in selected if not gate.alone]
     queues = [list(gates) for _command, gates in groupby(together, key=lambda gate: gate.command)]
@@ -158,10 +173,10 @@ def main() -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     selected = list(gates(arguments.fast, arguments.scenario))
     began = time.monotonic()
-    passed, failed = (sum(column) for column in zip(*run_all(selected)))
+    passed, failed, skipped = (sum(column) for column in zip(*run_all(selected)))
     print(f"in {(time.monotonic() - began) / 60:.1f} min")
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    sys.exit(failed > 0 or passed == 0)
 
 
 if __name__ == "__main__":
