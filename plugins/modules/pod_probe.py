@@ -235,7 +235,7 @@ outcomes:
     source_seen:
       description:
         - Address the probed pod saw the request come from. For O(beyond) the address under which it left this host,
-          where it did.
+          where it did and where the probing pod is among O(targets).
       type: str
 duration:
   description: Seconds the probing took.
@@ -405,8 +405,8 @@ class Measurement:
                 for pod, found in zip(self.pods, processes.map(_probe.probe_from, *zip(*jobs))):
                     outcomes += [dataclasses.replace(outcome, source=pod.name) for outcome in found]
             if departures:
-                own = next(target.address for target in targets if target.name == self.pods[0].name)
-                left = departures.sources(own)
+                own = [target.address for target in targets if target.name == self.pods[0].name]
+                left = departures.sources(own[0]) if own else {}
                 for outcome in outcomes:
                     if outcome.protocol in _probe.BEYOND:
                         outcome.source_seen = left.get(outcome.target)
