@@ -408,9 +408,13 @@ def remove(module: AnsibleModule, made: Plan, ledger: Ledger) -> None:
     run, name = module.run_command, full_name(module.params)
     if made.operation:
         _systemd.command(run, "disable", "--quiet", "--now", name)
+    started = f"{module.params['name']}.service"  # what a timer started may run, or have failed
+    if started != name:
+        run(["systemctl", "stop", started])
     _files.apply(made.files, ledger, run)
     run(["systemctl", "daemon-reload"])
-    run(["systemctl", "reset-failed", name])
+    for unit in {name, started}:
+        run(["systemctl", "reset-failed", unit])
     _systemd.refreshed(ledger)
     if made.account:
         module.run_command(["userdel", made.account], check_rc=True)
