@@ -45,6 +45,9 @@ def timer() -> Iterator[None]:
     assert changed() == would
     assert changed() == dict.fromkeys(NODES, 0)
     yield
+    # A service that has failed is to be gone too.
+    spoil = f"echo spoilt > /var/lib/{UNIT}/state.json"
+    lab.inside("node3", f"until {spoil}; systemctl is-failed --quiet {UNIT}; do sleep 0.2; done")
     done = lab.playbook("verify", *QUICK, "--extra-vars", '{"verify_protocols": ["icmp"]}')
     assert done.returncode == 0, done.stdout
     assert [lab.inside(node, f"{LEFT}; true") for node in NODES] == [""] * 3
