@@ -87,6 +87,7 @@ class ActionModule(ActionBase):
                 variables=variables,
                 facts=hostvars[name].get("ansible_facts", {}).get("cluster_host", {}),
                 address=node_addresses([name], hostvars, strict=False).get(name, ""),
+                port=int(hostvars[name].get("ansible_port") or 22),
             )
         faults += report_paths([host.variables for host in hosts.values()])
         return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)

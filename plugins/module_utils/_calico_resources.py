@@ -137,18 +137,18 @@ class Change:
 
 
 def read(
-    items: Sequence[Mapping[str, Any]], partial: bool = False
+    items: Sequence[Any], partial: bool = False, where: str = "resources", kinds: Sequence[str] = KINDS
 ) -> tuple[dict[Key, Resource], dict[Key, str], list[ResourceError]]:
     """Resources of a list, the place of each such as ``resources[3]``, and all faults of the list.
 
-    With ``partial``, the names alone count.
+    With ``partial``, the names alone count. ``where`` is what the list is called.
     """
     found: dict[Key, Resource] = {}
     places: dict[Key, str] = {}
     faults: list[ResourceError] = []
     for number, item in enumerate(items):
-        place = f"resources[{number}]"
-        wrong = list(_faults(item, place, partial))
+        place = f"{where}[{number}]"
+        wrong = list(_faults(item, place, partial, kinds))
         faults += wrong
         if wrong:
             continue
@@ -173,11 +173,14 @@ def stored(item: Mapping[str, Any]) -> Resource:
     )
 
 
-def _faults(item: Mapping[str, Any], place: str, partial: bool) -> Iterator[ResourceError]:
+def _faults(item: Any, place: str, partial: bool, kinds: Sequence[str]) -> Iterator[ResourceError]:
+    if not isinstance(item, Mapping):
+        yield ResourceError(place, item, "give kind, metadata and spec")
+        return
     kind = item.get("kind")
-    if kind not in KINDS:
-        near = difflib.get_close_matches(str(kind or ""), KINDS, 1)
-        yield ResourceError(f"{place}.kind", kind, f"did you mean {near[0]}?" if near else f"one of {', '.join(KINDS)}")
+    if kind not in kinds:
+        near = difflib.get_close_matches(str(kind or ""), kinds, 1)
+        yield ResourceError(f"{place}.kind", kind, f"did you mean {near[0]}?" if near else f"one of {', '.join(kinds)}")
     if item.get("apiVersion", API) != API:
         yield ResourceError(f"{place}.apiVersion", item["apiVersion"], f"only {API} is known")
     yield from _unknown(item, FIELDS, place)

@@ -62,12 +62,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Host:
-    """A host of the run. ``facts`` is what host_facts found; empty where the host is not in the run."""
+    """A host of the run. ``facts`` is what host_facts found; empty where the host is not in the run.
+
+    ``port`` is that of Ansible's connection.
+    """
 
     name: str
     variables: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     address: str = ""
+    port: int = 22
 
 
 @dataclass(frozen=True)
