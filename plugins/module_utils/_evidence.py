@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _calico_evidence,
     _cni,
     _etcd,
     _flannel,
@@ -116,8 +117,9 @@ def units(run: Run) -> list[dict[str, Any]]:
             paths = json.load(stream).get("paths", {})
         for name in paths:
             unit = re.fullmatch(r"/etc/systemd/system/([^/]+)\.service", name)
-            # What a timer starts does not run in between.
-            if not unit or f"/etc/systemd/system/{unit.group(1)}.timer" in paths:
+            # What a timer starts does not run in between, and a daemon that gave way to one of these is masked.
+            timed = unit and f"/etc/systemd/system/{unit.group(1)}.timer" in paths
+            if not unit or timed or os.path.realpath(name) == os.devnull:
                 continue
             # A unit that runs once, at boot, is none that runs; only if it failed is something wrong.
             once = re.search(r"^Type=oneshot$", _text(name), re.MULTILINE)
@@ -202,4 +204,5 @@ def gather(run: Run, targets: Iterable[str]) -> dict[str, Any]:
         "units": units(run),
         "conflists": _cni.configurations(),
         "leases": flannel_leases(),
+        "calico": _calico_evidence.gather(run),
     }

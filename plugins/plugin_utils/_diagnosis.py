@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis_calico
+
 Evidence = Mapping[str, Any]
 ICMP, TCP, UDP = 1, 6, 17
 PROTOCOLS = {"icmp": ICMP, "mtu": ICMP, "tcp": TCP, "http": TCP, "bulk": TCP, "udp": UDP}
@@ -103,10 +105,17 @@ def of_pods(pods: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str]) ->
     ``absent`` are the nodes without one, with the reason.
     """
     missing = [
-        (Cause("pod-missing", node, f"{node} has no probe pod: {why}", _site(node)), frozenset([node]))
+        (
+            Cause(*(_diagnosis_calico.pod_missing(node, why) or _pod_missing(node, why))),
+            frozenset([node]),
+        )
         for node, why in absent.items()
     ]
     return [*missing, *_shadowed(pods), *_duplicates(pods)]
+
+
+def _pod_missing(node: str, why: str) -> tuple[str, str, str, str]:
+    return "pod-missing", node, f"{node} has no probe pod: {why}", _site(node)
 
 
 def _shadowed(pods: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Cause, frozenset[str]]]:
@@ -224,7 +233,8 @@ def routes_are_wrong(path: Path) -> Cause | None:
         if fault:
             # What should have made the entry, or held it, may be the reason, on either side.
             deeper = _tunnel_down(end) or _dead_daemon(end) or _lease_missing(other, end) or _dead_daemon(other)
-            return deeper or fault
+            told = _diagnosis_calico.route_missing(end, other)
+            return deeper or (Cause(*told) if told else fault)
     return None
 
 
@@ -370,21 +380,26 @@ def firewall_drops(path: Path) -> Cause | None:
     """A rule or a policy that the kernel's trace caught dropping these packets, wrapped or not."""
     addresses = {path.source.pod_address, path.target.pod_address}
     nodes = {path.source.address, path.target.address}
-    for end, _other in path.both():
-        for one in end.evidence.get("dropped", ()):
-            pair = {one["source"], one["target"]}
-            if pair not in (addresses, nodes):
-                continue
-            where = f"chain {one['chain']} of table {one['family']} {one['table']}"
-            chain = f"{one['family']} {one['table']} {one['chain']}"
-            wrapped = pair == nodes
-            what = "the tunnel's packets" if wrapped else "pods' packets"
-            code = "tunnel-blocked" if wrapped else "firewall"
-            if one["handle"]:
-                text = f"the rule '{one['rule']}' in {where} drops {what}"
-                return Cause(code, end.node, text, f"nft delete rule {chain} handle {one['handle']}")
-            text = f"the policy of {where} drops {what}"
-            return Cause(code, end.node, text, f"nft 'add chain {chain} {{ policy accept; }}'")
+    seen = [(end, one) for end, _other in path.both() for one in end.evidence.get("dropped", ())]
+    # What is dropped on the way there explains the pair better than what is on the way back.
+    begin = (path.source.pod_address, path.source.address)
+    for end, one in sorted(seen, key=lambda pair: pair[1]["source"] not in begin):
+        pair = {one["source"], one["target"]}
+        if pair not in (addresses, nodes):
+            continue
+        told = _diagnosis_calico.dropped(end, one["chain"])
+        if told:
+            return Cause(*told)
+        where = f"chain {one['chain']} of table {one['family']} {one['table']}"
+        chain = f"{one['family']} {one['table']} {one['chain']}"
+        wrapped = pair == nodes
+        what = "the tunnel's packets" if wrapped else "pods' packets"
+        code = "tunnel-blocked" if wrapped else "firewall"
+        if one["handle"]:
+            text = f"the rule '{one['rule']}' in {where} drops {what}"
+            return Cause(code, end.node, text, f"nft delete rule {chain} handle {one['handle']}")
+        text = f"the policy of {where} drops {what}"
+        return Cause(code, end.node, text, f"nft 'add chain {chain} {{ policy accept; }}'")
     return None
 
 

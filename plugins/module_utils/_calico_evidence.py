@@ -1,0 +1,128 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""What Felix, BIRD and Calico's datastore can say of why packets between two pods do not arrive."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _calicoctl
+
+Run = Callable[..., "tuple[int, str, str]"]
+ENVIRONMENT = "/etc/calico/felix.env"
+BIRD_SOCKET = "/run/calico/bird.ctl"
+# The rules of a policy, or of an endpoint; in, or out of it; such as cali-pi-default.web.
+POLICY_CHAIN = re.compile(r"^-A (cali-p[io]-\S+) .*--comment \"Policy (\S+) (?:in|e)gress\"", re.MULTILINE)
+ENDPOINT_JUMP = re.compile(r"^-A (cali-[tf][wh]-\S+) .*-j (cali-p[io]-\S+)$", re.MULTILINE)
+SESSION = re.compile(r"^(\S+) +BGP +\S+ +(\w+)", re.MULTILINE)
+
+
+def gather(run: Run) -> dict[str, Any] | None:
+    """All of it; None on a host that runs no Calico."""
+    try:
+        with open(ENVIRONMENT, encoding="utf-8") as stream:
+            settings = dict(re.findall(r"^([A-Z_]+)=(.*)$", stream.read(), re.MULTILINE))
+    except OSError:
+        return None
+    return {
+        "health": health(int(settings.get("FELIX_HEALTHPORT", 9099))),
+        "sessions": sessions(run(["birdc", "-s", BIRD_SOCKET, "show", "protocols", "all"])[1]) if _bird() else [],
+        "heard": heard(run(["birdc", "-s", BIRD_SOCKET, "show", "route", "where", "source = RTS_BGP"])[1])
+        if _bird()
+        else [],
+        **datastore(),
+        **policies(run(["iptables-save", "-t", "filter"])[1]),
+    }
+
+
+def _bird() -> bool:
+    return os.path.exists(BIRD_SOCKET)
+
+
+def health(port: int) -> str:
+    """Why Felix is not ready, in its own words; empty where it is."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/readiness")
+        answer = connection.getresponse()
+        said = answer.read().decode(errors="replace")
+    except OSError as error:
+        return f"no answer on port {port}: {error.strerror or error}"
+    finally:
+        connection.close()
+    return "" if answer.status < 300 else " ".join(said.split()) or f"it answers {answer.status}"
+
+
+def sessions(shown: str) -> list[dict[str, str]]:
+    """BGP sessions out of what BIRD shows of its protocols, each with its peer, its state and the last error."""
+    found = []
+    begins = list(SESSION.finditer(shown))
+    for number, match in enumerate(begins):
+        rest = shown[match.end() : begins[number + 1].start() if number + 1 < len(begins) else len(shown)]
+        # The next protocol of another kind ends it.
+        rest = rest.split("\n\n")[0]
+        facts = dict(re.findall(r"^ {2,}([A-Z][\w ]+): +(.*?) *$", rest, re.MULTILINE))
+        found.append(
+            {
+                "name": match.group(1),
+                "peer": facts.get("Neighbor address", "").partition("%")[0],
+                "state": facts.get("BGP state", match.group(2)),
+                "error": facts.get("Last error", ""),
+            }
+        )
+    return found
+
+
+def heard(shown: str) -> list[str]:
+    """Destinations that BIRD has from its peers."""
+    lines = (line.split() for line in shown.splitlines())
+    return sorted({words[0] for words in lines if words and "/" in words[0]})
+
+
+def datastore() -> dict[str, Any]:
+    """Addresses of the nodes' tunnels by node, and the kind of tunnel of the pools; None where it does not answer."""
+    defaults = {name: option["default"] for name, option in _calicoctl.ARGUMENTS.items()}
+    try:
+        found = _calicoctl.Calicoctl({**defaults, "timeout": 5}).found(["IPPool", "Node"])
+    except _calicoctl.CalicoctlError:
+        return {"tunnels": None, "encapsulation": []}
+    nodes = {key.name: resource.spec for key, resource in found.items() if key.kind == "Node"}
+    pools = [resource.spec for key, resource in found.items() if key.kind == "IPPool"]
+    return {
+        "tunnels": {
+            name: {
+                "vxlan": spec.get("ipv4VXLANTunnelAddr", ""),
+                "ipip": spec.get("bgp", {}).get("ipv4IPIPTunnelAddr", ""),
+            }
+            for name, spec in nodes.items()
+        },
+        "encapsulation": [
+            kind
+            for kind, option in (("vxlan", "vxlanMode"), ("ipip", "ipipMode"))
+            if any(pool.get(option, "Never") != "Never" for pool in pools)
+        ],
+    }
+
+
+def policies(saved: str) -> dict[str, Any]:
+    """Names of the policies by their chains, and those that each endpoint's chain asks."""
+    names = {chain: policy_name(name) for chain, name in POLICY_CHAIN.findall(saved)}
+    asked: dict[str, list[str]] = {}
+    for chain, policy in ENDPOINT_JUMP.findall(saved):
+        asked.setdefault(chain, []).append(names.get(policy, policy))
+    return {"policies": names, "asked": asked}
+
+
+def policy_name(name: str) -> str:
+    """A policy as its owner calls it. Felix writes ``default.web`` for a global one, and ``shop/default.web`` else."""
+    namespace, _slash, own = name.rpartition("/")
+    own = own.removeprefix("default.")
+    return f"NetworkPolicy {namespace}/{own}" if namespace else f"GlobalNetworkPolicy {own}"
