@@ -1,0 +1,111 @@
+"""Each fault is made by hand where the nodes speak BGP, and verify names exactly that fault, on that node."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from testing import lab
+from testing.breakage import Breakage, Facts, broken, expect, healthy
+
+BIRD = "birdc -s /run/calico/bird.ctl"
+
+
+def resource(kind: str, name: str, **spec: object) -> str:
+    """A command that makes a resource."""
+    told = {"apiVersion": "projectcalico.org/v3", "kind": kind, "metadata": {"name": name}, "spec": spec}
+    return f"echo '{json.dumps(told)}' | calicoctl create -f -"
+
+
+ONLY_TCP = {"action": "Allow", "protocol": "TCP"}, {"action": "Allow", "protocol": "ICMP"}
+SESSION = Breakage(
+    "a BGP session is disabled",
+    "node2",
+    f"{BIRD} disable Node_$(echo {{address1}} | tr . _)",
+    f"{BIRD} enable Node_$(echo {{address1}} | tr . _)",
+    "bgp-session-down",
+    text=("the BGP session of node2 with {address1} is down: it is disabled", "enable Node_"),
+)
+UNADVERTISED = Breakage(
+    "pods are not advertised",
+    "node3",
+    f"cp -p /etc/calico/bird.conf /root/ && sed -i 's/if is_own_pod() then accept;//' /etc/calico/bird.conf"
+    f" && {BIRD} configure",
+    f"cp -p /root/bird.conf /etc/calico/ && rm /root/bird.conf && {BIRD} configure",
+    "block-unadvertised",
+    text=("node3 does not tell ",),
+)
+FROZEN = Breakage(
+    "Felix is frozen",
+    "node2",
+    "systemctl kill --signal=STOP calico-felix",
+    "systemctl kill --signal=CONT calico-felix",
+    "felix-not-ready",
+    text=("Felix of node2 is not ready: no answer on port 9099",),
+)
+EXHAUSTED = Breakage(
+    "there is no address left for a node",
+    "node3",
+    "calicoctl label nodes node3 tiny=yes"
+    f" && {resource('IPReservation', 'tiny', reservedCIDRs=['10.250.0.0/32'])}"
+    f" && {resource('IPPool', 'tiny', cidr='10.250.0.0/32', blockSize=32, nodeSelector='has(tiny)')}"
+    """ && calicoctl patch ippool default -p '{"spec": {"nodeSelector": "!has(tiny)"}}'""",
+    """calicoctl patch ippool default -p '{"spec": {"nodeSelector": "all()"}}'"""
+    " ; calicoctl delete ippool tiny ; calicoctl delete ipreservation tiny"
+    " ; calicoctl label nodes node3 tiny --remove",
+    "ipam-exhausted",
+    text=("Calico has no address left for node3: ", "10.250.0.0/32"),
+)
+
+
+def denied() -> list[Breakage]:
+    """One policy, of which every node's pod is the subject."""
+    make = resource("GlobalNetworkPolicy", "only-tcp", order=1, selector="all()", types=["Ingress"], ingress=ONLY_TCP)
+    return [
+        Breakage(
+            "a policy does not allow UDP",
+            node,
+            make if node == "node1" else "true",
+            "calicoctl delete globalnetworkpolicy only-tcp" if node == "node1" else "true",
+            "policy-denies",
+            text=("no rule of GlobalNetworkPolicy only-tcp allows it", "calicoctl get globalnetworkpolicy only-tcp"),
+        )
+        for node in lab.names("nodes")
+    ]
+
+
+@pytest.fixture(scope="module")
+def facts() -> Facts:
+    """Addresses of the nodes."""
+    return healthy()
+
+
+@pytest.fixture(autouse=True)
+def settled() -> None:
+    """Wait until all sessions are up after the fault before."""
+    waiting = f"{BIRD} show protocols | grep BGP | grep -vq Established"
+    for node in lab.names("nodes"):
+        lab.inside(node, f"for try in $(seq 150); do {waiting} || exit 0; sleep 0.1; done; exit 1")
+
+
+@pytest.mark.parametrize(
+    "group",
+    [(SESSION, UNADVERTISED), (FROZEN, EXHAUSTED)],
+    ids=lambda group: " and ".join(one.name for one in group),
+)
+def test_the_cause_is_told(group: tuple[Breakage, ...], facts: Facts) -> None:
+    with broken(group, facts):
+        expect(group, facts)
+
+
+def test_the_policy_that_denies_is_told(facts: Facts) -> None:
+    policy = denied()
+    with broken(policy, facts):
+        report = expect(policy, facts)
+    assert {pair["protocol"] for pair in report["pairs"] if not pair["ok"]} == {"udp"}
+
+
+def test_the_network_is_whole_again() -> None:
+    done = lab.playbook("verify")
+    assert done.returncode == 0, done.stdout
