@@ -38,7 +38,7 @@ def gather(run: Run) -> dict[str, Any] | None:
         "heard": heard(run(["birdc", "-s", BIRD_SOCKET, "show", "route", "where", "source = RTS_BGP"])[1])
         if _bird()
         else [],
-        **datastore(),
+        **datastore(run),
         **policies(run(["iptables-save", "-t", "filter"])[1]),
     }
 
@@ -87,11 +87,11 @@ def heard(shown: str) -> list[str]:
     return sorted({words[0] for words in lines if words and "/" in words[0]})
 
 
-def datastore() -> dict[str, Any]:
+def datastore(run: Run) -> dict[str, Any]:
     """Addresses of the nodes' tunnels by node, and the kind of tunnel of the pools; None where it does not answer."""
     defaults = {name: option["default"] for name, option in _calicoctl.ARGUMENTS.items()}
     try:
-        found = _calicoctl.Calicoctl({**defaults, "timeout": 5}).found(["IPPool", "Node"])
+        found = _calicoctl.Calicoctl(run, {**defaults, "timeout": 5}).found(["IPPool", "Node"])
     except _calicoctl.CalicoctlError:
         return {"tunnels": None, "encapsulation": []}
     nodes = {key.name: resource.spec for key, resource in found.items() if key.kind == "Node"}

@@ -108,9 +108,7 @@ class Change:
 
     @property
     def key(self) -> Key:
-        resource = self.after or self.before
-        assert resource
-        return resource.key
+        return _given(self.after or self.before).key
 
     @property
     def verb(self) -> str:
@@ -122,8 +120,7 @@ class Change:
 
     def patch(self) -> dict[str, Any]:
         """The merge patch that leads from the one to the other; what is to go is null in it."""
-        assert self.before and self.after
-        return _difference(self.before.document(), self.after.document())
+        return _difference(_given(self.before).document(), _given(self.after).document())
 
     def undone(self) -> Change:
         """The change that takes this one back."""
@@ -131,6 +128,12 @@ class Change:
 
     def __str__(self) -> str:
         return f"{self.verb} {self.key}"
+
+
+def _given(resource: Resource | None) -> Resource:
+    if resource is None:
+        raise ValueError("there is no resource on this side of the change")
+    return resource
 
 
 # --- reading ---------------------------------------------------------------------------

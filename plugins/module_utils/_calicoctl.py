@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico_resources
@@ -24,11 +23,13 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._calico_
     Resource,
 )
 
+Run = Callable[..., "tuple[int, str, str]"]
 ARGUMENTS: dict[str, Any] = {
     "calicoctl": {"type": "path", "default": "/usr/local/bin/calicoctl"},
     "config": {"type": "path", "default": "/etc/calico/calicoctl.cfg"},
     "timeout": {"type": "int", "default": 20},
 }
+TIMED_OUT = 124  # timeout(1)
 # What calicoctl says of a file it cannot take, before it asks the datastore for anything.
 UNREADABLE = "Failed to execute command: "
 UNKNOWN_FIELD = re.compile(r"(?:wrong location: |into field \w+\.)(\w+)")
@@ -41,7 +42,8 @@ class CalicoctlError(Exception):
 class Calicoctl:
     """calicoctl with its configuration. It waits for a datastore that is gone without end; ``timeout`` ends that."""
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
+    def __init__(self, run: Run, params: Mapping[str, Any]) -> None:
+        self.run_command = run
         self.program = params["calicoctl"]
         self.config = params["config"]
         self.timeout = params["timeout"]
@@ -90,8 +92,7 @@ class Calicoctl:
 
     def _change(self, change: Change) -> None:
         key = change.key
-        if change.verb in ("create", "replace"):
-            assert change.after
+        if change.after and change.verb in ("create", "replace"):
             self.run(change.verb, "-f", "-", data=change.after.document())
             return
         words = [change.verb, key.kind, key.name, *(["-n", key.namespace] if key.namespace else [])]
@@ -102,24 +103,12 @@ class Calicoctl:
         return said.partition(UNREADABLE)[2].strip()
 
     def _run(self, words: Sequence[str], data: Any) -> tuple[int, str, str]:
-        command = [self.program, *words, f"--config={self.config}"]
-        try:
-            done = subprocess.run(
-                command,
-                input=None if data is None else json.dumps(data),
-                stdin=subprocess.DEVNULL if data is None else None,
-                capture_output=True,
-                text=True,
-                timeout=self.timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+        command = ["timeout", str(self.timeout), self.program, *words, f"--config={self.config}"]
+        code, out, err = self.run_command(command, data=None if data is None else json.dumps(data))
+        if code == TIMED_OUT:
             gone = f"no answer in {self.timeout} s; is the datastore that {self.config} names reachable?"
-            raise CalicoctlError(gone) from None
-        except OSError as error:
-            raise CalicoctlError(f"{self.program}: {error.strerror}") from error
-        said = done.stderr.strip() or done.stdout
-        return done.returncode, done.stdout, " ".join(said.split()) if done.returncode else ""
+            raise CalicoctlError(gone)
+        return code, out, " ".join((err.strip() or out).split()) if code else ""
 
 
 def field_place(said: str, resource: Resource, place: str) -> str:

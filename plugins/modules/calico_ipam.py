@@ -158,7 +158,7 @@ def main() -> None:
     known = set(module.params["nodes"])
     if not known:
         module.fail_json(msg="nodes: []: name the nodes that the cluster has; all others would be released")
-    calicoctl = Calicoctl(module.params)
+    calicoctl = Calicoctl(module.run_command, module.params)
     try:
         with tempfile.TemporaryDirectory(dir=module.tmpdir) as scratch:
             lost = look(calicoctl, Path(scratch)).of_others(known)

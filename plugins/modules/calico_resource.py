@@ -121,7 +121,7 @@ def main() -> None:
     wanted, places, faults = _calico_resources.read(params["resources"], partial=not present)
     if faults:
         module.fail_json(msg="\n".join(map(str, faults)))
-    calicoctl = Calicoctl(params)
+    calicoctl = Calicoctl(module.run_command, params)
     try:
         found = calicoctl.found({key.kind for key in wanted} | set(purged))
         reached = True

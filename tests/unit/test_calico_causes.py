@@ -183,9 +183,9 @@ def test_felix_that_is_not_ready_explains_why_its_chains_drop() -> None:
 
 
 def test_a_drop_on_the_way_there_is_told_before_one_on_the_way_back() -> None:
-    here, there = (dropping(number, drop("cali-pi-default.web", 3 - number, number)) for number in (1, 2))
-    assert cause(here, there).node == "node2"
-    assert cause(there, here).node == "node1"
+    one, two = (dropping(number, drop("cali-pi-default.web", 3 - number, number)) for number in (1, 2))
+    assert cause(one, two).node == "node2"
+    assert cause(two, one).node == "node1"
 
 
 # --- a missing pod ---------------------------------------------------------------------
