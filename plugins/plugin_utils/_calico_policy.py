@@ -23,13 +23,20 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico_resources
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calico_resources import Resource
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _calico_selector
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import Check, Fault, Host, Inventory
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    Check,
+    Fault,
+    Host,
+    Inventory,
+    integer,
+)
 
 VARIABLE = "calico_policies"
 KINDS = ("GlobalNetworkPolicy", "NetworkPolicy", "HostEndpoint", "GlobalNetworkSet", "NetworkSet")
 ACTIONS = ("Allow", "Deny", "Log", "Pass")
 PROTOCOLS = ("TCP", "UDP", "ICMP", "ICMPv6", "SCTP", "UDPLite")
 WITH_PORTS = ("TCP", "UDP", "SCTP", "6", "17", "132")
+LOOPBACK = ("127.0.0.1",)
 DIRECTIONS = {"Ingress": "ingress", "Egress": "egress"}
 PORT = re.compile(r"([0-9]{1,5})(?::([0-9]{1,5}))?")
 PORT_NAME = re.compile(r"[a-zA-Z0-9_.-]*[a-zA-Z_.-][a-zA-Z0-9_.-]*")
@@ -268,13 +275,14 @@ def nobody_is_shut_out(inventory: Inventory) -> Iterator[Fault]:
         host = inventory.hosts.get(str(endpoint.spec.get("node", "")))
         if endpoint.key.kind != "HostEndpoint" or host is None or not _on_the_way(endpoint, host):
             continue
-        for flow in _flows(inventory, host):
+        for flow in _flows(inventory, host, everywhere=endpoint.spec.get("interfaceName") == "*"):
             reason = _cut(endpoint, policies, flow, inventory)
             if reason:
                 variable = "calico_failsafe_inbound" if flow.inbound else "calico_failsafe_outbound"
+                narrow = "name an interface instead of '*', " if flow.peers == LOOPBACK else ""
                 remedy = (
-                    f"would cut {flow.meaning} (tcp/{flow.port}): {reason}; allow it in a policy of the lowest order, "
-                    f"put tcp:{flow.port} into {variable}, or set calico_policies_force: true"
+                    f"would cut {flow.meaning} (tcp/{flow.port}): {reason}; {narrow}allow it in a policy of the lowest "
+                    f"order, put tcp:{flow.port} into {variable}, or set calico_policies_force: true"
                 )
                 yield Fault(place, endpoint.key, remedy, (host.name,))
 
@@ -296,10 +304,19 @@ def _on_the_way(endpoint: Resource, host: Host) -> bool:
     return not holding or interface in holding
 
 
-def _flows(inventory: Inventory, host: Host) -> Iterator[Flow]:
+def _flows(inventory: Inventory, host: Host, everywhere: bool) -> Iterator[Flow]:
+    """Connections that must stay. An endpoint of all interfaces is asked on loopback, too."""
     yield Flow("Ansible's connection", host.port, inbound=True)
+    if everywhere:
+        health = integer(inventory.value("calico_health_port", 9099)) or 0
+        for inbound in (True, False):
+            yield Flow(
+                "the host's own processes from each other, such as Felix' health", health, inbound, ("127.0.0.1",)
+            )
     members = [one.name for one in inventory.members("etcd")]
-    nodes = tuple(one.address for one in inventory.members("nodes") if one.name != host.name and one.address)
+    nodes = tuple(
+        one.address for one in inventory.members("nodes") if (everywhere or one.name != host.name) and one.address
+    )
     others = tuple(one.address for one in inventory.members("etcd") if one.name != host.name and one.address)
     if host.name in members:
         if nodes:

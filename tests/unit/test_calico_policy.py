@@ -11,8 +11,8 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
 ADDRESSES = {"n1": "192.0.2.11", "n2": "192.0.2.12", "n3": "192.0.2.13"}
 ENDPOINT = {
     "kind": "HostEndpoint",
-    "metadata": {"name": "n1-all", "labels": {"role": "node"}},
-    "spec": {"node": "n1", "interfaceName": "*"},
+    "metadata": {"name": "n1-eth0", "labels": {"role": "node"}},
+    "spec": {"node": "n1", "interfaceName": "eth0"},
 }
 SSH = {"action": "Allow", "protocol": "TCP", "destination": {"ports": [2222]}}
 DENY = {"action": "Deny"}
@@ -257,7 +257,7 @@ def test_a_rule_before_connection_tracking_or_dnat_that_denies_wins(early: str) 
     [
         {"interfaceName": "eth1"},
         {"expectedIPs": ["198.51.100.1"]},
-        {"interfaceName": "*", "node": "elsewhere"},
+        {"interfaceName": "eth0", "node": "elsewhere"},
     ],
 )
 def test_an_endpoint_that_ansibles_connection_does_not_meet_cuts_nothing(endpoint: dict[str, Any]) -> None:
@@ -268,6 +268,16 @@ def test_an_endpoint_that_ansibles_connection_does_not_meet_cuts_nothing(endpoin
 @pytest.mark.parametrize("endpoint", [{"interfaceName": "eth0"}, {"expectedIPs": ["192.0.2.11"]}])
 def test_an_endpoint_on_the_hosts_own_address_is_met(endpoint: dict[str, Any]) -> None:
     assert len(told({**ENDPOINT, "spec": {"node": "n1", **endpoint}}, port=2222)) == 1
+
+
+def test_an_endpoint_of_all_interfaces_is_asked_on_loopback_too() -> None:
+    everywhere = {**ENDPOINT, "spec": {"node": "n1", "interfaceName": "*"}}
+    cut, back = faults(everywhere, policy(SSH), calico_health_port=9100)
+    assert cut.remedy.startswith("would cut the host's own processes from each other, such as Felix' health (tcp/9100)")
+    assert "name an interface instead of '*'" in cut.remedy
+    assert "calico_failsafe_outbound" in back.remedy
+    own = [{"action": "Allow", side: {"nets": ["127.0.0.0/8"]}} for side in ("source", "destination")]
+    assert told(everywhere, policy(own[0], types=["Ingress", "Egress"], egress=own[1:])) == []
 
 
 def test_etcd_stays_within_reach_of_the_nodes_and_of_its_members() -> None:

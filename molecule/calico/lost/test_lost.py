@@ -1,0 +1,43 @@
+"""A node is lost with its pods: what it held is found from another one, and released. The run that follows in the
+scenario takes it in again."""
+
+from __future__ import annotations
+
+import json
+
+from testing import lab
+
+LOST, ANY = "node3", "node1"
+
+
+def sweep(nodes: list[str], check_mode: bool = False) -> dict[str, dict[str, list[str]]]:
+    """What lost nodes held, by node."""
+    lost: dict[str, dict[str, list[str]]] = lab.module(ANY, "calico_ipam", nodes=nodes, check_mode=check_mode)["lost"]
+    return lost
+
+
+def test_what_a_lost_node_held_is_released_and_nothing_else() -> None:
+    left = [name for name in lab.names("nodes") if name != LOST]
+    kept = lab.module(ANY, "cni_attachment", netns="kept")["addresses"][0].split("/")[0]
+    gone = lab.module(LOST, "cni_attachment", netns="gone")["addresses"][0].split("/")[0]
+    lab.inside(LOST, "systemctl stop calico-felix")
+
+    foretold = sweep(left, check_mode=True)
+    assert list(foretold) == [LOST]
+    assert gone in foretold[LOST]["addresses"]
+    assert len(foretold[LOST]["endpoints"]) == 1
+    assert sweep(left) == foretold
+    assert sweep(left) == {}
+
+    block = foretold[LOST]["blocks"][0]
+    lab.inside(ANY, f"for try in $(seq 100); do ip route | grep -q '{block}' || exit 0; sleep 0.1; done; exit 1")
+    assert "is in use" in lab.inside(ANY, f"calicoctl ipam show --ip={kept}")
+    assert "is not assigned" in lab.inside(ANY, f"calicoctl ipam show --ip={gone}")
+    assert "found 0 problems" in lab.inside(ANY, "calicoctl ipam check")
+    endpoints = json.loads(lab.inside(ANY, "calicoctl get workloadendpoint -A -o json"))["items"]
+    assert LOST not in {one["spec"]["node"] for one in endpoints}
+
+    # Their own machines know nothing of it.
+    for host, netns in ((LOST, "gone"), (ANY, "kept")):
+        lab.module(host, "cni_attachment", netns=netns, state="absent")
+    assert "found 0 problems" in lab.inside(ANY, "calicoctl ipam check")
