@@ -28,6 +28,8 @@ CACHE = "/var/lib/cni/results"
 NAMESPACES = "/run/netns"
 # CHECK came with this version of the specification.
 CHECKED_SINCE = (0, 4, 0)
+# Calico's plugin takes labels in the form of the runtime that brought them up (CNI conventions, args).
+MESOS = "org.apache.mesos"
 
 
 class CniError(Exception):
@@ -67,6 +69,7 @@ class Attachment:
     interface: str
     arguments: dict[str, str] = field(default_factory=dict)
     capabilities: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 def parse(source: bytes, path: str) -> Network:
@@ -109,9 +112,12 @@ def load(path: str = "", directory: str = CONFIGURATIONS) -> Network:
 
 
 def container_id(namespace: str) -> str:
-    """An id for a namespace that no other host uses too: IPAM of a whole cluster keys on it."""
+    """An id for a namespace that no other host uses too: IPAM of a whole cluster keys on it.
+
+    Plugins name links after its first characters, so that these tell namespaces apart.
+    """
     name = f"{socket.gethostname()}/{namespace}"
-    return f"netns-{hashlib.sha256(name.encode()).hexdigest()[:20]}"
+    return f"{hashlib.sha256(name.encode()).hexdigest()[:20]}-netns"
 
 
 def addresses(result: dict[str, Any]) -> list[str]:
@@ -218,6 +224,9 @@ class Runtime:
             raise CniError(f"{command} {plugin['type']}: there is no plugin {program}")
         settings = {**plugin, "name": network.name, "cniVersion": network.version}
         wanted = {name for name, wants in plugin.get("capabilities", {}).items() if wants}
+        if attachment.labels:
+            labels = [{"key": key, "value": value} for key, value in attachment.labels.items()]
+            settings["args"] = {MESOS: {"network_info": {"labels": {"labels": labels}}}}
         given = {name: value for name, value in attachment.capabilities.items() if name in wanted}
         if given:
             settings["runtimeConfig"] = given
@@ -254,6 +263,8 @@ class Runtime:
             "netns": attachment.namespace,
             "cniArgs": [[key, value] for key, value in attachment.arguments.items()],
             "capabilityArgs": attachment.capabilities,
+            # Our own; libcni passes it over.
+            "labels": attachment.labels,
             "result": result,
         }
         with open(self._cache_file(network.name, attachment), "w", encoding="utf-8") as stream:
@@ -295,6 +306,7 @@ def _attachment(kept: dict[str, Any]) -> Attachment:
         interface=kept["ifName"],
         arguments=dict(kept.get("cniArgs") or ()),
         capabilities=kept.get("capabilityArgs") or {},
+        labels=kept.get("labels") or {},
     )
 
 

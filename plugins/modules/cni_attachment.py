@@ -49,6 +49,12 @@ options:
     description: Capability arguments for plugins that ask for them, such as C(portMappings).
     type: dict
     default: {}
+  labels:
+    description:
+      - Labels of the pod, by which policies of Calico select it. Other plugins pass them over.
+      - A namespace that was attached with others is attached anew.
+    type: dict
+    default: {}
   plugins:
     description: Directory of the plugins.
     type: path
@@ -60,6 +66,8 @@ EXAMPLES = r"""
 - name: A namespace is part of the pod network
   binary_cluster.networking.cni_attachment:
     netns: demo
+    labels:
+      role: database
   register: pod
 
 - name: It is not any more
@@ -115,6 +123,8 @@ def attach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attach
         reason = "not attached"
     elif base64.b64decode(kept["config"]) != network.source:
         reason = "attached through another configuration"
+    elif (kept.get("labels") or {}) != attachment.labels:
+        reason = "attached with other labels"
     else:
         try:
             runtime.check(network, attachment)
@@ -156,6 +166,7 @@ def main() -> None:
             "container_id": {"type": "str", "default": ""},
             "arguments": {"type": "dict", "default": {}},
             "capabilities": {"type": "dict", "default": {}},
+            "labels": {"type": "dict", "default": {}},
             "plugins": {"type": "path", "default": _cni.PLUGINS},
         },
         supports_check_mode=True,
@@ -167,6 +178,7 @@ def main() -> None:
         interface=params["interface"],
         arguments={key: str(value) for key, value in params["arguments"].items()},
         capabilities=params["capabilities"],
+        labels={key: str(value) for key, value in params["labels"].items()},
     )
     runtime = _cni.Runtime(module.run_command, params["plugins"])
     try:

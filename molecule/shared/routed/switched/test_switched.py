@@ -53,7 +53,7 @@ def test_the_conflist_is_the_only_network(host: Host) -> None:
 
 def test_a_pod_that_was_attached_before_is_in_the_new_network(host: Host) -> None:
     kept = host.file("/var/lib/cni/results").listdir()
-    assert [name.partition("-netns")[0] for name in kept] == [backend()]
+    assert [name.partition("-")[0] for name in kept] == [backend()]
     (node,) = [one for one in lab.connectivity()["nodes"] if one["name"] == host.backend.get_hostname()]
     prefix = node["pod_cidr"].rpartition(".")[0]
     assert f"inet {prefix}." in host.check_output("ip netns exec demo ip address show dev eth0")
