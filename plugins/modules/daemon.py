@@ -118,6 +118,10 @@ options:
         description: Owning group.
         type: str
         default: root
+      secret:
+        description: Whether O(files[].content) is not to be shown. What comes from O(files[].src) never is.
+        type: bool
+        default: false
       validate:
         description: Command that must accept the new content before it replaces the old. C(%s) is the file.
         type: str
@@ -277,10 +281,10 @@ def entries(params: dict[str, Any], check_mode: bool) -> list[Entry]:
         for item in params["directories"]
     ]
     for item in params["files"]:
-        secret = item["content"] is None
-        if secret and item["path"] in params["secrets"]:
+        from_controller = item["content"] is None
+        if from_controller and item["path"] in params["secrets"]:
             data = base64.b64decode(params["secrets"][item["path"]])
-        elif secret:
+        elif from_controller:
             # Only check mode comes here: the controller has yet to make it.
             present = _files.look(item["path"])
             data = present.data if present else b""
@@ -293,7 +297,7 @@ def entries(params: dict[str, Any], check_mode: bool) -> list[Entry]:
                 mode=int(item["mode"], 8),
                 owner=item["owner"],
                 group=item["group"],
-                secret=secret,
+                secret=from_controller or item["secret"],
                 validate=tuple(shlex.split(item["validate"] or "")),
             )
         )
@@ -461,6 +465,7 @@ def main() -> None:
                     "mode": {"type": "str", "default": "0644"},
                     "owner": {"type": "str", "default": "root"},
                     "group": {"type": "str", "default": "root"},
+                    "secret": {"type": "bool", "default": False},
                     "validate": {"type": "str"},
                     "needs": {"type": "str", "choices": ["restart", "reload", "nothing"], "default": "restart"},
                 },

@@ -26,6 +26,11 @@ options:
     type: list
     elements: str
     default: []
+  sources:
+    description: Addresses to tell the source address of, that of packets that this host would send there.
+    type: list
+    elements: str
+    default: []
   claims:
     description: Addresses that no machine should have yet; every link they belong to is asked for them.
     type: list
@@ -69,6 +74,9 @@ ansible_facts:
         interfaces:
           description: By name, MTU, state, MAC and addresses with their prefix length.
           type: dict
+        ipip:
+          description: Whether the kernel has IPIP, or a module of it.
+          type: bool
         nft:
           description: Version of nft; empty without it.
           type: str
@@ -88,6 +96,9 @@ ansible_facts:
           elements: str
         answered:
           description: MAC addresses of the other machines that answer for each of O(claims).
+          type: dict
+        sources:
+          description: Source address for each of O(sources) that there is a route to.
           type: dict
         unreachable:
           description: Addresses of O(reach) that did not answer.
@@ -115,7 +126,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp, _who_has
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp, _iproute, _who_has
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import STATE_DIRECTORY
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -214,6 +225,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "reach": {"type": "list", "elements": "str", "default": []},
+            "sources": {"type": "list", "elements": "str", "default": []},
             "claims": {"type": "list", "elements": "str", "default": []},
             "controller_time": {"type": "float"},
         },
@@ -227,6 +239,7 @@ def main() -> None:
             module.fail_json(msg=f"{' '.join(command)}: {err.strip()}")
         return str(out)
 
+    kernel = _iproute.IpRoute(module.run_command)
     routes = json.loads(run("ip", "-json", "route", "show", "default") or "[]")
     links = interfaces(json.loads(run("ip", "-json", "address", "show")))
     try:
@@ -246,12 +259,19 @@ def main() -> None:
                 "systemd": os.path.isdir("/run/systemd/system"),
                 "clock_skew": now - (module.params["controller_time"] or now),
                 "interfaces": links,
+                # Built in, loaded, or there to be loaded; nothing is loaded to find out.
+                "ipip": "tunl0" in links or module.run_command(["modprobe", "--dry-run", "--quiet", "ipip"])[0] == 0,
                 "nft": version.group(1) if version else "",
                 "ipip": has_ipip(module),
                 "default_interface": routes[0].get("dev", "") if routes else "",
                 "listeners": listeners(run("ss", "-H", "-lntup")),
                 "nameservers": nameservers(),
                 "answered": answers,
+                "sources": {
+                    address: route["prefsrc"]
+                    for address in module.params["sources"]
+                    if "prefsrc" in (route := kernel.egress(address))
+                },
                 "unreachable": unreachable,
                 "pod_cidr": pod_cidr,
                 "pod_cidrs": pod_cidrs,
