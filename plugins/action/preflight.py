@@ -20,10 +20,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _calico_policy,
     _condition,
     _paths,
     _preflight,
     _preflight_balancer,
+    _preflight_calico,
     _preflight_coredns,
     _preflight_verify,
     _prometheus,
@@ -54,9 +56,8 @@ class ActionModule(ActionBase):
         )
         inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
         inventory = dataclasses.replace(inventory, coredns_plugins=coredns_plugins(arguments["artifacts"]))
-        told_all = _preflight.check(
-            inventory, (*_preflight_coredns.CHECKS, *_preflight_balancer.CHECKS, *_preflight_verify.CHECKS)
-        )
+        checks = (_calico_policy, _preflight_balancer, _preflight_calico, _preflight_coredns, _preflight_verify)
+        told_all = _preflight.check(inventory, [check for one in checks for check in one.CHECKS])
         result["warnings"] = [str(fault) for fault in told_all if fault.warning]
         faults = [fault for fault in told_all if not fault.warning]
         if faults:
@@ -131,8 +132,9 @@ def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str
         if name not in variables:
             continue
         outcome = ArgumentSpecValidator({name: option}).validate({name: variables[name]})
+        shown = "not shown" if "password" in (option.get("options") or ()) else variables[name]
         for message in outcome.error_messages:
-            faults.append(_preflight.Fault(name, variables[name], message, (host,)))
+            faults.append(_preflight.Fault(name, shown, message, (host,)))
     return faults
 
 

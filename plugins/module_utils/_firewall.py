@@ -43,11 +43,13 @@ def present(run: Run) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def removal(saved: str, prefix: str) -> str:
+def removal(saved: str, prefix: str, comment: str = "") -> str:
     """Input for ``iptables-restore --noflush`` that removes the chains of a prefix.
 
-    ``saved`` is the output of ``iptables-save``. Jumps into the chains go first, then the chains.
+    ``saved`` is the output of ``iptables-save``. Jumps into the chains go first, then the chains. Rules in
+    others' chains whose comment begins with ``comment`` go too, where one is given.
     """
+    marks = (f" {prefix}", f' --comment "{comment}') if comment else (f" {prefix}",)
     script: list[str] = []
     rules: list[str] = []
     chains: list[str] = []
@@ -56,7 +58,7 @@ def removal(saved: str, prefix: str) -> str:
             table, rules, chains = line, [], []
         elif line.startswith(f":{prefix}"):
             chains.append(line.split()[0][1:])
-        elif line.startswith("-A ") and f" {prefix}" in line:
+        elif line.startswith("-A ") and any(mark in line for mark in marks):
             owner = line.split()[1]
             if not owner.startswith(prefix):
                 rules.append(f"-D {line[3:]}")
@@ -79,17 +81,17 @@ def remove_tables(run: Run, prefix: str, check_mode: bool) -> list[str]:
     return done
 
 
-def remove_chains(run: Run, prefix: str, before: Sequence[str], check_mode: bool) -> list[str]:
+def remove_chains(run: Run, prefix: str, before: Sequence[str], check_mode: bool, comment: str = "") -> list[str]:
     """Remove the iptables chains of a prefix; return what was done, a sentence each.
 
-    ``before`` is what :func:`present` gave before any of it.
+    ``before`` is what :func:`present` gave before any of it, ``comment`` is as in :func:`removal`.
     """
     done = []
     for program in ("iptables", "ip6tables"):
         if not shutil.which(f"{program}-save"):
             continue
         _code, saved, _err = run([f"{program}-save"])
-        script = removal(saved, prefix)
+        script = removal(saved, prefix, comment)
         if script:
             done.append(f"remove {program} chains {prefix}*")
             if not check_mode:

@@ -29,7 +29,7 @@ OLDEST_ANSIBLE = (2, 19)
 OLDEST_NFT = (1, 0, 1)
 CLOCK_SKEW = 5.0
 # Links that the collection or a CNI plugin made: their addresses are the pod network's own.
-OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|vxlan-mesh|veth.*|coredns0|lo)$")
+OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|vxlan-mesh|cali.*|vxlan\.calico|tunl0|veth.*|coredns0|lo)$")
 # What an encapsulation adds to a packet, in bytes, over IPv4.
 OVERHEAD = {"vxlan": 50, "udp": 28, "ipip": 20, "host-gw": 0}
 # Network backends without a daemon, with what they add to a packet.
@@ -227,6 +227,12 @@ WHOLE_CLUSTER = {
         "vxlan_mesh_direct_routing",
         "vxlan_mesh_mtu",
         "host_routes_subnet_length",
+        "calico_encapsulation",
+        "calico_ip_pools",
+        "calico_vxlan_vni",
+        "calico_vxlan_port",
+        "calico_as_number",
+        "calico_route_reflectors",
     ),
     "etcd": ("etcd_client_port", "etcd_peer_port"),
     "coredns": ("coredns_address", "coredns_port", "coredns_etcd_path"),
@@ -472,6 +478,8 @@ PORTS = (
     ("nodes", "flannel_vxlan_port", 8472, "udp", "flanneld"),
     ("nodes", "flannel_udp_port", 8285, "udp", "flanneld"),
     ("nodes", "vxlan_mesh_port", 4789, "udp", ""),
+    ("nodes", "calico_health_port", 9099, "tcp", "calico-node"),
+    ("nodes", "calico_vxlan_port", 4789, "udp", ""),
     ("coredns", "coredns_health_port", 8180, "tcp", "coredns"),
     ("coredns", "coredns_ready_port", 8181, "tcp", "coredns"),
     ("coredns", "coredns_metrics_port", 9153, "tcp", "coredns"),

@@ -13,20 +13,23 @@ from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight,
     _preflight_balancer,
+    _preflight_calico,
     _preflight_coredns,
     _preflight_verify,
 )
 
 DATA = Path(__file__).parent / "preflight"
-FILES = {name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers")}
+FILES = {name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers", "calico")}
 # What it takes to serve names is a change to the good inventory.
 NAMES = yaml.safe_load((DATA / "coredns.yml").read_text())
-CHECKS = (*_preflight_coredns.CHECKS, *_preflight_balancer.CHECKS, *_preflight_verify.CHECKS)
+PARTS = (_preflight_balancer, _preflight_calico, _preflight_coredns, _preflight_verify)
+CHECKS = [check for one in PARTS for check in one.CHECKS]
 # Roles by network backend.
 ROLES = {
     "flannel": ("binaries", "certificates", "node", "verify", "etcd", "flannel"),
     "vxlan_mesh": ("binaries", "node", "verify", "vxlan_mesh"),
     "host_routes": ("binaries", "node", "verify", "host_routes"),
+    "calico": ("binaries", "certificates", "node", "verify", "etcd", "calico"),
 }
 
 

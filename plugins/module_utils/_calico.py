@@ -1,0 +1,104 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""What Calico keeps in etcd and makes in the kernel, as far as a node of it has to be judged.
+
+Keys are those of libcalico-go (lib/backend/model/block_affinity.go), ``birdc`` is BIRD 2's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PREFIX = "/calico/"
+NODES = f"{PREFIX}resources/v3/projectcalico.org/nodes/"
+BLOCKS = f"{PREFIX}ipam/v2/host/"
+# The routing protocol's number that Felix gives its routes (DeviceRouteProtocol).
+PROTOCOL = "80"
+# The tunnel of an encapsulation; empty for plain routes.
+TUNNELS = {
+    "vxlan": "vxlan.calico",
+    "vxlan_cross_subnet": "vxlan.calico",
+    "ipip": "tunl0",
+    "ipip_cross_subnet": "tunl0",
+    "none": "",
+}
+# Links that Felix and the CNI plugin make. tunl0 is the kernel's own.
+LINK = re.compile(r"^(cali[0-9a-f]{11}|vxlan\.calico)$")
+# Key of a block: node, and network with a hyphen for the slash.
+_BLOCK = re.compile(rf"^{BLOCKS}(?P<node>[^/]+)/ipv4/block/(?P<address>[0-9.]+)-(?P<length>\d+)$")
+# Name, protocol, table, state, since, and what BIRD says of it.
+_SESSION = re.compile(r"^(?P<name>\S+)\s+BGP\s+\S+\s+(?P<state>\S+)\s+[0-9:.-]+(?: [0-9:.]+)?\s*(?P<info>.*)$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a pool whose addresses a node gives its pods."""
+
+    node: str
+    network: str
+
+
+def blocks(keys: Iterable[str]) -> list[Block]:
+    """Blocks that nodes have claimed, from the keys under BLOCKS."""
+    found = (_BLOCK.match(key) for key in keys)
+    return [Block(one["node"], f"{one['address']}/{one['length']}") for one in found if one]
+
+
+def addresses(kept: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Addresses of nodes by name, from what is under NODES."""
+    found = {}
+    for key, entry in kept.items():
+        address = json.loads(entry["value"]).get("spec", {}).get("bgp", {}).get("ipv4Address", "")
+        if address:
+            found[key[len(NODES) :]] = address.partition("/")[0]
+    return found
+
+
+def missing_routes(
+    held: Iterable[Block],
+    routes: Iterable[Mapping[str, Any]],
+    own: str,
+    nodes: Mapping[str, str],
+    network: str,
+    encapsulation: str,
+) -> list[str]:
+    """Blocks of other nodes that no route, or one through another device, leads to; a sentence each.
+
+    ``nodes`` maps names to addresses, ``network`` is that of this node's underlay. Felix makes routes of
+    the modes with VXLAN only: in the others they are BIRD's, one for a pod.
+    """
+    if not encapsulation.startswith("vxlan"):
+        return []
+    tunnel = TUNNELS[encapsulation]
+    near = ipaddress.ip_network(network)
+    devices = {route["dst"]: route.get("dev", "") for route in routes}
+    found = []
+    for block in held:
+        if block.node == own or block.node not in nodes:
+            continue
+        plain = encapsulation == "vxlan_cross_subnet" and ipaddress.ip_address(nodes[block.node]) in near
+        device = devices.get(block.network)
+        if device is None:
+            found.append(f"no route to {block.network} of {block.node}")
+        elif (device == tunnel) is plain:
+            found.append(f"route to {block.network} of {block.node} through {device}")
+    return found
+
+
+def sessions(said: str) -> dict[str, str]:
+    """BGP sessions that are not established, by name, with BIRD's reason; from ``show protocols``."""
+    found = (_SESSION.match(line) for line in said.splitlines())
+    return {
+        one["name"]: one["info"].strip() or one["state"]
+        for one in found
+        if one and not one["info"].startswith("Established")
+    }

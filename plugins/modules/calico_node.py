@@ -1,0 +1,371 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: calico_node
+short_description: Makes a node part of a Calico network, or takes it out
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers (@binary-cluster)
+description:
+  - Starts or restarts Felix where that is due, and waits until it is ready. That is more than its own readiness,
+    which does not look at the kernel. The tunnel of the encapsulation is up and has its address, that of another one
+    is gone, and the routes to the blocks of all other nodes lead through the right device.
+  - Where the encapsulation needs BGP, waits a while for the sessions of BIRD, and warns of each that is not
+    established, in BIRD's words.
+  - Writes the CNI configuration last, so that no pod is attached before the node can carry its packets.
+  - O(state=absent) detaches the pods it knows, stops the daemons, gives the node's addresses back, and removes links,
+    routes, rules, sets and files.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes
+  - binary_cluster.networking._etcd
+options:
+  state:
+    description: Whether the node is part of the network.
+    type: str
+    choices: [present, absent]
+    default: present
+  name:
+    description: Name of this node.
+    type: str
+    required: true
+  encapsulation:
+    description: How packets travel between nodes. Required for O(state=present).
+    type: str
+    choices: [vxlan, vxlan_cross_subnet, ipip, ipip_cross_subnet, none]
+  network:
+    description: Network of this node's underlay. Required for O(state=present).
+    type: str
+  conflist:
+    description: The CNI configuration list. Required for O(state=present).
+    type: dict
+  restart_required:
+    description: Whether the running Felix is not the one the configuration describes.
+    type: bool
+    default: false
+  health_port:
+    description: Port of Felix' health endpoint, on loopback.
+    type: int
+    default: 9099
+  calicoctl:
+    description: Path of calicoctl.
+    type: path
+    default: /usr/local/bin/calicoctl
+  config:
+    description: Configuration of calicoctl.
+    type: path
+    default: /etc/calico/calicoctl.cfg
+  wait:
+    description: Seconds to wait until the node is ready.
+    type: int
+    default: 60
+"""
+
+EXAMPLES = r"""
+---
+- name: The node is part of the network
+  binary_cluster.networking.calico_node:
+    name: node1
+    endpoints: [https://192.0.2.11:2379]
+    ca_cert: /etc/calico/pki/ca.crt
+    client_cert: /etc/calico/pki/client.crt
+    client_key: /etc/calico/pki/client.key
+    encapsulation: vxlan
+    network: 192.0.2.0/24
+    conflist:
+      cniVersion: 1.0.0
+      name: calico
+      plugins:
+        - type: calico
+          ipam:
+            type: calico-ipam
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, a sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["start calico-felix"]
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+import urllib.request
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _calico,
+    _cni,
+    _etcd,
+    _files,
+    _firewall,
+    _iproute,
+    _systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+NETWORK = "calico"
+FELIX = "calico-felix"
+BIRD = "calico-bird"
+BIRD_SOCKET = "/run/calico/bird.ctl"
+CONFLIST = "/etc/cni/net.d/10-calico.conflist"
+OWNER = "calico-node"
+FIREWALL = "firewall"
+# Kind of the ledger's entries: a device of the kernel that Felix has configured.
+TUNNELS = "tunnels"
+IPIP = "tunl0"
+# Seconds in which a started Felix has made its routes, and in which BIRD has its sessions.
+SETTLING = 20.0
+SESSIONS = 10.0
+
+
+class NodeError(Exception):
+    """The node did not become part of the network; the message says what it waits for."""
+
+
+class Node:
+    """This node: its kernel, its daemons and what etcd knows of all nodes."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.params = module.params
+        self.kernel = _iproute.IpRoute(module.run_command)
+        self.ledger = Ledger(OWNER)
+        self.actions: list[str] = []
+        # When this run last started Felix, on the monotonic clock.
+        self.started = float("-inf")
+
+    def restart(self, operation: str, why: str = "") -> None:
+        """Start or restart Felix, without waiting for it: etcd may take its time."""
+        self.actions.append(f"{operation} {FELIX}{why}")
+        self.started = time.monotonic()
+        if not self.module.check_mode:
+            _systemd.command(self.module.run_command, operation, "--no-block", FELIX)
+
+    def unready(self) -> list[str]:
+        """What keeps the node from carrying packets as the encapsulation asks, a sentence each."""
+        params = self.params
+        found = []
+        if not _systemd.show(self.module.run_command, FELIX).active:
+            found.append(f"{FELIX} does not run")
+        elif not ready(params["health_port"]):
+            found.append(f"{FELIX} is not ready")
+        tunnel = _calico.TUNNELS[params["encapsulation"]]
+        links = {link["ifname"]: link for link in self.kernel.links()}
+        if tunnel and not ("UP" in links.get(tunnel, {}).get("flags", ()) and links[tunnel]["addr_info"]):
+            found.append(f"{tunnel} is {'without an address, or down' if tunnel in links else 'missing'}")
+        found += [f"{name} is still there" for name in links if name == "vxlan.calico" and name != tunnel]
+        client = _etcd.Client.of(params)
+        held, nodes = _calico.blocks(client.under(_calico.BLOCKS)), _calico.addresses(client.under(_calico.NODES))
+        return found + _calico.missing_routes(
+            held, self.kernel.routes(), params["name"], nodes, params["network"], params["encapsulation"]
+        )
+
+    def retire(self) -> None:
+        """Leave the kernel's own IPIP device as it was: Felix does not once it has no use for it."""
+        if not self.ledger.owns(TUNNELS, IPIP):
+            return
+        self.actions.append(f"set link {IPIP} down")
+        if not self.module.check_mode:
+            if any(link["ifname"] == IPIP for link in self.kernel.links()):
+                self.kernel.change([f"address flush dev {IPIP}", f"link set dev {IPIP} down"])
+            self.ledger.forget(TUNNELS, IPIP)
+
+    def detached_sessions(self) -> dict[str, str]:
+        """BGP sessions that are not established, with BIRD's reason."""
+        _code, out, err = self.module.run_command(["birdc", "-s", BIRD_SOCKET, "show", "protocols"])
+        return _calico.sessions(out) if out else {BIRD: err.strip()}
+
+
+def ready(port: int) -> bool:
+    """Whether Felix says that it is in step with etcd and has programmed the kernel."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readiness", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def complaints(run: _systemd.Run) -> str:
+    """The last lines of Felix' log, without the many that tell what goes well."""
+    _code, log, _err = run(["journalctl", "-u", FELIX, "-n", "300", "--no-pager", "-o", "cat"])
+    return "\n".join([line for line in log.splitlines() if "[INFO]" not in line][-8:])
+
+
+def start(node: Node) -> None:
+    """Start or restart Felix where that is due, and wait until the node is ready."""
+    run = node.module.run_command
+    active = _systemd.show(run, FELIX).active
+    if not node.module.check_mode:
+        node.ledger.record(FIREWALL, "before", _firewall.present(run))
+        if _calico.TUNNELS[node.params["encapsulation"]] == IPIP:
+            node.ledger.record(TUNNELS, IPIP, {})
+    if not active or node.params["restart_required"]:
+        node.restart("restart" if active else "start")
+    if node.module.check_mode and node.actions:
+        return
+    began = time.monotonic()
+    while True:
+        found = node.unready()
+        if not found:
+            return
+        told = "; ".join(found)
+        if node.module.check_mode:
+            node.actions.append(f"restart {FELIX}: {told}")
+            return
+        now = time.monotonic()
+        if now > began + node.params["wait"]:
+            raise NodeError(f"after {node.params['wait']} s: {told}; the last lines of {FELIX}:\n{complaints(run)}")
+        # Felix looks after its routes itself, every now and then; a new one does so at once.
+        if now > max(node.started, began) + SETTLING:
+            node.restart("restart", f": {told}")
+        time.sleep(0.2)
+
+
+def converse(node: Node) -> None:
+    """Wait a while for the BGP sessions; warn of those that are not there."""
+    if node.module.check_mode or node.params["encapsulation"].startswith("vxlan"):
+        return
+    until = time.monotonic() + SESSIONS
+    found = node.detached_sessions()
+    while found and time.monotonic() < until:
+        time.sleep(0.5)
+        found = node.detached_sessions()
+    for name, reason in found.items():
+        node.module.warn(f"BGP session {name}: {reason}")
+
+
+def present(node: Node) -> dict[str, Any]:
+    """Make the node part of the network."""
+    with contextlib.suppress(_etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
+        start(node)
+    if _calico.TUNNELS[node.params["encapsulation"]] != IPIP:
+        node.retire()
+    converse(node)
+    text = json.dumps(node.params["conflist"], indent=2) + "\n"
+    # The plugin runs as root, and the file names the key.
+    entry = _files.Entry(CONFLIST, data=text.encode())
+    changes = _files.plan([entry], _files.observe([entry], node.ledger), node.ledger)
+    node.actions += [f"file {change.path}" for change in changes]
+    if not node.module.check_mode:
+        _files.apply(changes, node.ledger, node.module.run_command)
+    return {"diff": [change.diff() for change in changes]}
+
+
+def leave(node: Node) -> None:
+    """Give back what the node has in etcd; the last node takes with it what describes the network."""
+    client = _etcd.Client.of(node.params)
+    try:
+        there = f"{_calico.NODES}{node.params['name']}" in client.under(_calico.NODES)
+    except _etcd.EtcdError as error:
+        if node.ledger.entries:
+            node.module.warn(f"node {node.params['name']} stays in etcd: {error}")
+        return
+    if not there:
+        return
+    node.actions.append(f"remove node {node.params['name']}")
+    if node.module.check_mode:
+        return
+    params = node.params
+    words = [params["calicoctl"], "delete", "node", params["name"], f"--config={params['config']}"]
+    code, out, err = node.module.run_command(words)
+    if code != 0:
+        node.module.warn(f"node {params['name']} stays in etcd: {(err or out).strip()}")
+    elif not client.under(_calico.NODES):
+        client.write(dict.fromkeys(client.under(_calico.PREFIX)))
+
+
+def sweep(node: Node) -> None:
+    """Remove what the daemons leave in the kernel when they end."""
+    run, check_mode = node.module.run_command, node.module.check_mode
+    links = [link["ifname"] for link in node.kernel.links() if _calico.LINK.match(link["ifname"])]
+    node.actions += [f"remove link {name}" for name in links]
+    if not check_mode:
+        node.kernel.change([f"link delete dev {name}" for name in links])
+    node.retire()
+    routes = [route for route in node.kernel.routes() if str(route.get("protocol")) == _calico.PROTOCOL]
+    if routes and not check_mode:
+        node.kernel.change([f"route flush proto {_calico.PROTOCOL}"])
+    node.actions += [f"remove route {route['dst']}" for route in routes]
+    before = node.ledger.before(FIREWALL, "before") or []
+    node.actions += _firewall.remove_chains(run, "cali-", before, check_mode, comment="cali:")
+    if shutil.which("ipset"):
+        _code, out, _err = run(["ipset", "list", "-name"])
+        for name in [name for name in out.split() if name.startswith(("cali40", "cali60"))]:
+            node.actions.append(f"remove ipset {name}")
+            if not check_mode:
+                run(["ipset", "destroy", name], check_rc=True)
+
+
+def absent(node: Node) -> dict[str, Any]:
+    """Take the node out of the network."""
+    run, check_mode = node.module.run_command, node.module.check_mode
+    runtime = _cni.Runtime(run)
+    for attachment in runtime.attachments(NETWORK):
+        node.actions.append(f"detach {attachment.namespace}")
+        if not check_mode:
+            runtime.delete(NETWORK, attachment)
+    for unit in (BIRD, FELIX):
+        if _systemd.show(run, unit).active:
+            node.actions.append(f"stop {unit}")
+            if not check_mode:
+                _systemd.command(run, "stop", unit)
+    leave(node)
+    if node.ledger.entries:
+        sweep(node)
+    changes = _files.release(node.ledger)
+    node.actions += [f"remove {change.path}" for change in changes]
+    leftovers = [path for path in ("/run/calico", "/var/lib/calico", "/var/log/calico") if os.path.exists(path)]
+    node.actions += [f"remove {path}" for path in leftovers]
+    if not check_mode:
+        _files.apply(changes, node.ledger, run)
+        node.ledger.forget(FIREWALL, "before")
+        for path in leftovers:
+            shutil.rmtree(path)
+        for path in ("/var/lib/cni/results", "/var/lib/cni"):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+    return {"diff": [change.diff() for change in changes]}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **_etcd.ARGUMENTS,
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "name": {"type": "str", "required": True},
+            "encapsulation": {"type": "str", "choices": list(_calico.TUNNELS)},
+            "network": {"type": "str"},
+            "conflist": {"type": "dict"},
+            "restart_required": {"type": "bool", "default": False},
+            "health_port": {"type": "int", "default": 9099},
+            "calicoctl": {"type": "path", "default": "/usr/local/bin/calicoctl"},
+            "config": {"type": "path", "default": "/etc/calico/calicoctl.cfg"},
+            "wait": {"type": "int", "default": 60},
+        },
+        required_if=[("state", "present", ["encapsulation", "network", "conflist"])],
+        supports_check_mode=True,
+    )
+    node = Node(module)
+    try:
+        told = present(node) if module.params["state"] == "present" else absent(node)
+    except (
+        NodeError, _etcd.EtcdError, _iproute.KernelError, _systemd.ServiceError, _files.FileError,
+        _cni.CniError, _firewall.FirewallError,
+    ) as error:  # fmt: skip
+        module.fail_json(msg=f"calico on {module.params['name']}: {error}")
+    module.exit_json(changed=bool(node.actions), actions=node.actions, **told)
+
+
+if __name__ == "__main__":
+    main()
