@@ -34,6 +34,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
     "coredns": ("coredns", {}),
     "vxlan_mesh": ("vxlan_mesh", {}),
     "host_routes": ("host_routes", {}),
+    "calico": ("calico", {}),
     "api_load_balancer": ("api_load_balancer", {}),
     "debian11": ("releases", {"LAB_SUITE": "bullseye"}),
     "debian13": ("releases", {"LAB_SUITE": "trixie"}),

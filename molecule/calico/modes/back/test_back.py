@@ -1,0 +1,24 @@
+"""After a switch to flannel and back."""
+
+from __future__ import annotations
+
+from testinfra.host import Host
+
+from testing import lab
+
+testinfra_hosts = ["ansible://nodes"]
+
+
+def test_every_pair_is_whole_again() -> None:
+    assert lab.runs("to_flannel.yml") and lab.runs("back.yml")
+    report = lab.connectivity()
+    assert report["ok"] and report["backend"] == "calico"
+
+
+def test_nothing_of_flannel_and_nothing_of_bgp_is_left(host: Host) -> None:
+    seen = host.check_output(
+        "ip -details link show; ip route show table all; nft list ruleset; systemctl list-unit-files --no-legend; "
+        "find /etc/cni /etc/flannel /run/flannel /var/lib/binary_cluster /usr/local/bin /opt 2>/dev/null || true"
+    )
+    assert "flannel" not in seen
+    assert "bird" not in seen

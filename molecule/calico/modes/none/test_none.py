@@ -1,0 +1,75 @@
+"""No tunnel: BIRD tells the nodes and the router of every pod."""
+
+from __future__ import annotations
+
+import pytest
+from testinfra.host import Host
+
+from testing import lab
+
+testinfra_hosts = ["ansible://nodes"]
+SESSIONS = "birdc -s /run/calico/bird.ctl show protocols"
+
+
+def test_every_pair_is_whole_with_the_mtu_of_the_underlay() -> None:
+    report = lab.connectivity()
+    assert report["ok"]
+    assert {pair["mtu"] for pair in report["pairs"] if pair["protocol"] == "mtu"} == {1500}
+
+
+def test_a_second_run_changes_nothing() -> None:
+    first, second = lab.runs("none.yml")
+    assert lab.changes(first)
+    assert lab.changes(second) == set()
+
+
+def test_every_node_has_a_session_with_every_other_and_with_the_router(host: Host) -> None:
+    lines = host.check_output(SESSIONS).splitlines()
+    assert sum("Established" in line for line in lines if line.startswith("Node_")) == 3
+    assert [line for line in lines if line.startswith("Peer_192_168") and "Established" in line]
+
+
+def test_what_the_router_tells_is_followed(host: Host) -> None:
+    assert "via 192.168.22" in host.check_output("ip route show 203.0.113.0/24 proto bird")
+
+
+def test_nothing_of_vxlan_is_left(host: Host) -> None:
+    assert not host.interface("vxlan.calico").exists
+    assert host.check_output("ip route show proto 80") == ""
+
+
+def test_bird_runs_unprivileged_and_that_of_the_distribution_does_not(host: Host) -> None:
+    properties = dict(line.split("=", 1) for line in host.check_output("systemctl show calico-bird").splitlines())
+    assert properties["User"] == "calico-bird"
+    assert properties["CapabilityBoundingSet"] == "cap_net_bind_service cap_net_admin cap_net_raw"
+    assert not host.service("bird").is_running
+
+
+@pytest.mark.parametrize("what", ["report", "log"])
+def test_the_password_is_nowhere_but_in_the_configuration(host: Host, what: str) -> None:
+    if what == "report":
+        assert not [path for path in lab.REPORTS.glob("run-*.json") if '"fabric"' in path.read_text()]
+        return
+    assert host.file("/etc/calico/bird.conf").mode == 0o600
+    assert 'password "fabric"' in host.file("/etc/calico/bird.conf").content_string
+    assert "fabric" not in host.check_output(
+        "journalctl --no-pager -o cat -t python3 -t ansible-binary_cluster.networking.daemon"
+    )
+
+
+def test_pods_stay_reachable_while_bird_is_restarted() -> None:
+    for node in ("node1", "node4"):
+        lab.module(node, "cni_attachment", netns="demo")
+    address = lab.module("node4", "cni_attachment", netns="demo")["addresses"][0].split("/")[0]
+    try:
+        ping = f"ip netns exec demo ping -c 3 -i 0.3 -W 1 -q {address}"
+        assert "0% packet loss" in lab.inside(
+            "node1", f"for i in 1 2 3 4 5; do {ping} > /tmp/p && break; done; cat /tmp/p"
+        )
+        lab.inside("node1", "systemctl kill -s KILL calico-bird; sleep 5")
+        assert "0% packet loss" in lab.inside(
+            "node1", f"for i in 1 2 3 4 5; do {ping} > /tmp/p && break; done; cat /tmp/p; rm /tmp/p"
+        )
+    finally:
+        for node in ("node1", "node4"):
+            lab.module(node, "cni_attachment", netns="demo", state="absent")

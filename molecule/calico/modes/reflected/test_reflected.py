@@ -1,0 +1,22 @@
+"""Two nodes pass on the routes of all."""
+
+from __future__ import annotations
+
+from testinfra.host import Host
+
+from testing import lab
+
+testinfra_hosts = ["ansible://nodes"]
+
+
+def test_every_pair_is_whole() -> None:
+    assert lab.runs("reflected.yml")
+    assert lab.connectivity()["ok"]
+
+
+def test_nodes_have_sessions_with_the_reflectors_alone(host: Host) -> None:
+    lines = host.check_output("birdc -s /run/calico/bird.ctl show protocols").splitlines()
+    sessions = {line.split()[0] for line in lines if line.startswith("Node_") and "Established" in line}
+    reflector = host.backend.get_hostname() in ("node1", "node2")
+    assert len(sessions) == (3 if reflector else 2)
+    assert "Node_192_168_223_11" in sessions or "Node_192_168_223_12" in sessions
