@@ -175,7 +175,8 @@ def _policy(resource: Resource, place: str) -> Iterator[Fault]:
     yield from _selector(spec.get("selector"), f"{place}.selector")
     order = spec.get("order")
     if order is None:
-        yield Fault(f"{place}.order", None, "without one it is asked last; give a number, the lowest is asked first")
+        remedy = "without one it is asked last; give a number, the lowest is asked first"
+        yield Fault(f"{place}.order", None, remedy, warning=True)
     elif isinstance(order, bool) or not isinstance(order, (int, float)):
         yield Fault(f"{place}.order", order, "give a number; the policy with the lowest is asked first")
     for number, direction in enumerate(spec.get("types") or ()):

@@ -146,6 +146,12 @@ def test_a_fault_in_a_policy_is_told_with_its_place(wrong: Any, fault: str) -> N
     assert found[0].startswith(fault)
 
 
+def test_a_policy_without_an_order_is_allowed_but_warned_of() -> None:
+    (fault,) = faults(policy(order=None))
+    assert fault.warning
+    assert not faults(policy(order=0.5))
+
+
 def test_sound_policies_of_every_kind_have_no_fault() -> None:
     assert (
         told(
