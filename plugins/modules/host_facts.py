@@ -74,9 +74,6 @@ ansible_facts:
         interfaces:
           description: By name, MTU, state, MAC and addresses with their prefix length.
           type: dict
-        ipip:
-          description: Whether the kernel has IPIP, or a module of it.
-          type: bool
         nft:
           description: Version of nft; empty without it.
           type: str
@@ -259,8 +256,6 @@ def main() -> None:
                 "systemd": os.path.isdir("/run/systemd/system"),
                 "clock_skew": now - (module.params["controller_time"] or now),
                 "interfaces": links,
-                # Built in, loaded, or there to be loaded; nothing is loaded to find out.
-                "ipip": "tunl0" in links or module.run_command(["modprobe", "--dry-run", "--quiet", "ipip"])[0] == 0,
                 "nft": version.group(1) if version else "",
                 "ipip": has_ipip(module),
                 "default_interface": routes[0].get("dev", "") if routes else "",
