@@ -11,6 +11,7 @@ import yaml
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _calico_policy,
     _preflight,
     _preflight_balancer,
     _preflight_calico,
@@ -22,7 +23,7 @@ DATA = Path(__file__).parent / "preflight"
 FILES = {name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers", "calico")}
 # What it takes to serve names is a change to the good inventory.
 NAMES = yaml.safe_load((DATA / "coredns.yml").read_text())
-PARTS = (_preflight_balancer, _preflight_calico, _preflight_coredns, _preflight_verify)
+PARTS = (_calico_policy, _preflight_balancer, _preflight_calico, _preflight_coredns, _preflight_verify)
 CHECKS = [check for one in PARTS for check in one.CHECKS]
 # Roles by network backend.
 ROLES = {
