@@ -20,3 +20,9 @@ def test_nodes_have_sessions_with_the_reflectors_alone(host: Host) -> None:
     reflector = host.backend.get_hostname() in ("node1", "node2")
     assert len(sessions) == (3 if reflector else 2)
     assert "Node_192_168_223_11" in sessions or "Node_192_168_223_12" in sessions
+
+
+def test_a_peer_that_nobody_is_behind_keeps_nobody_from_the_others() -> None:
+    lines = lab.inside("node1", "birdc -s /run/calico/bird.ctl show protocols").splitlines()
+    (unreachable,) = [line for line in lines if line.startswith("Peer_192_0_2_1 ")]
+    assert "Established" not in unreachable
