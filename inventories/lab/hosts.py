@@ -45,7 +45,7 @@ def image(suite: str) -> str:
     return f"binary-cluster-lab:{suite}-{hashlib.sha256(recipe).hexdigest()[:12]}"
 
 
-def inventory(defaults: Mapping[str, str] = DEFAULTS) -> dict[str, Any]:
+def inventory(defaults: Mapping[str, str]) -> dict[str, Any]:
     """The inventory in the form of ``ansible-inventory --list``."""
     name = os.environ.get("LAB_NAME") or defaults["LAB_NAME"]
     directory = CHECKOUT / ".lab" / name
@@ -84,4 +84,4 @@ def inventory(defaults: Mapping[str, str] = DEFAULTS) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    json.dump({} if "--host" in sys.argv else inventory(), sys.stdout, indent=2)
+    json.dump({} if "--host" in sys.argv else inventory(DEFAULTS), sys.stdout, indent=2)

@@ -4,25 +4,19 @@
 
 # This module util is PRIVATE to the collection.
 
-"""What a node itself sees of the way to the other nodes' pods; runs on the node by a systemd timer.
+"""What a node itself sees of the way to the other nodes' pods; roles/verify/files/watch.py runs it there.
 
 No pod is needed. Probed are the nodes, and those addresses of their pod networks that the kernels of the
 nodes themselves have: that of the tunnel, the first, and that of the bridge, the second. Which pod network is whose
 is read from the routing table while it is whole, and remembered. An address that never answered is none that has
 to: there is no bridge before the first pod.
 
-``_watch.py CONFIGURATION STATE``: both are JSON files, ``{"network": str, "peers": [{"name", "address"}]}`` and what
-this program keeps. A line for the journal with its priority (sd-daemon(3)) says what is wrong and what is whole again;
-the exit code is 1 where something is wrong.
+A line for the journal with its priority (sd-daemon(3)) says what is wrong and what is whole again.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,30 +141,3 @@ def watch(configuration: Mapping[str, Any], state: Mapping[str, Any], run: _ipro
     if not faults:
         lines.append(f"<{INFO}>the ways to {len(peers)} other nodes and their pods are whole")
     return {"known": {name: vars(one) for name, one in known.items()}, "faults": faults}, "\n".join(lines)
-
-
-def _run(args: list[str], *, data: str | None = None) -> tuple[int, str, str]:
-    done = subprocess.run(args, input=data, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
-def _load(path: str) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return dict(json.load(stream))
-    except FileNotFoundError:
-        return {}
-
-
-def main(configuration: str, state: str) -> int:
-    """Look once, tell the journal, and keep what was learnt."""
-    kept, told = watch(_load(configuration), _load(state), _run)
-    print(told, flush=True)
-    with open(f"{state}.new", "w", encoding="utf-8") as stream:
-        json.dump(kept, stream)
-    os.replace(f"{state}.new", state)
-    return 1 if kept["faults"] else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

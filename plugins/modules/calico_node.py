@@ -95,11 +95,11 @@ actions:
 """
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
 import time
-import urllib.request
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -189,11 +189,14 @@ class Node:
 
 def ready(port: int) -> bool:
     """Whether Felix says that it is in step with etcd and has programmed the kernel."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readiness", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
+        connection.request("GET", "/readiness")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def complaints(run: _systemd.Run) -> str:

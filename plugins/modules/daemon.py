@@ -417,7 +417,7 @@ def remove(module: AnsibleModule, made: Plan, ledger: Ledger) -> None:
         run(["systemctl", "stop", started])
     _files.apply(made.files, ledger, run)
     run(["systemctl", "daemon-reload"])
-    for unit in {name, started}:
+    for unit in sorted({name, started}):
         run(["systemctl", "reset-failed", unit])
     _systemd.refreshed(ledger)
     if made.account:
