@@ -64,7 +64,7 @@ def route_to(run: Run, address: str) -> dict[str, str]:
     if code != 0:
         return {"error": err.strip().removeprefix("RTNETLINK answers: ")}
     route = json.loads(out)[0]
-    return {key: str(route[key]) for key in ("dst", "type", "gateway", "dev") if key in route}
+    return {key: str(route[key]) for key in ("dst", "type", "gateway", "dev", "protocol") if key in route}
 
 
 def sysctl(name: str) -> str:

@@ -269,7 +269,9 @@ def _entry_fault(end: End, other: End, ends: Sequence[End]) -> Cause | None:
     link = end.evidence.get("links", {}).get(device, {})
     if link.get("kind") == "vxlan":
         return _tunnel_fault(end, other, device, gateway or other.pod_address, ends)
-    if gateway and gateway != other.address and not _holds(other, gateway):
+    # BIRD takes the way to the node that the underlay has, which may lead through a router.
+    foreign = gateway != other.address and not _holds(other, gateway) and route.get("protocol") != "bird"
+    if gateway and foreign:
         text = f"{end.node} sends packets for {other.subnet} to {gateway}, which is not {other.node} ({other.address})"
         return Cause("route-wrong", end.node, text, f"ip route del {route.get('dst')} via {gateway} && {_rebuild(end)}")
     return None
