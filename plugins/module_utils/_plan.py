@@ -45,7 +45,8 @@ class Change:
 
     ``where`` names the option that asks for it. An ``implied`` change is one the kernel makes by
     itself with the next change that is not: deleting a link takes its routes along. It needs no
-    line, but undoing it does.
+    line, but undoing it does. One with the same item before and after stands for what the next change
+    leaves alone, and its undoing does not: a link that is set down loses its IPv6 addresses.
     """
 
     before: Any

@@ -47,6 +47,11 @@ class Planner:
         for item in reversed(list(items)):
             self.do(Change(item, None, where, implied=True))
 
+    def keep(self, items: Iterable[Any], where: str) -> None:
+        """Items that the next change leaves alone, and the kernel removes when that is taken back."""
+        for item in items:
+            self.do(Change(item, item, where, implied=True))
+
     def again(self, items: Iterable[Any], where: str) -> None:
         """Put back what the kernel removed with a change, be it ours or not."""
         for item in items:
@@ -134,11 +139,14 @@ def _change(planner: Planner, device: Wanted, wanted: Link) -> None:
         planner.do(Change(step, replace(step, bridge=wanted.bridge), f"{where}.bridge"))
         step = replace(step, bridge=wanted.bridge)
     if step.up != wanted.up:
-        if not wanted.up:
+        fleeting = [item for item in state.held(device.name) if _goes_down(item)]
+        if wanted.up:
+            planner.keep(fleeting, f"{where}.up")
+        else:
             for address in state.addresses.get(device.name, ()):
                 if _goes_down(address):
                     _imply_sources(planner, address, f"{where}.up")
-            planner.imply([item for item in state.held(device.name) if _goes_down(item)], f"{where}.up")
+            planner.imply(fleeting, f"{where}.up")
         planner.do(Change(step, wanted, f"{where}.up"))
 
 

@@ -473,7 +473,10 @@ def main() -> None:
                 devices.give_up(str(error), changes, before)
     except _iproute.KernelError as error:
         module.fail_json(msg=str(error))
-    result: dict[str, Any] = {"changed": bool(changes), "actions": [change.text() for change in changes]}
+    result: dict[str, Any] = {
+        "changed": bool(changes),
+        "actions": [change.text() for change in changes if change.before != change.after],
+    }
     if module.params["state"] == "present":
         links = [after.links[name] for name, _where in devices.names]
         result["devices"] = [{field: getattr(link, field) for field in RETURNED} for link in links]

@@ -19,11 +19,15 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_spec import Wanted
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_state import State
 from ansible_collections.binary_cluster.networking.tests.unit.kernel_model import KernelModel
-from ansible_collections.binary_cluster.networking.tests.unit.vxlan_strategies import devices, noise
-from hypothesis import assume, given, settings
+from ansible_collections.binary_cluster.networking.tests.unit.vxlan_strategies import DEFAULTS, devices, noise
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 PROTOCOL = "140"
+PLAIN = [
+    dict(DEFAULTS, name=f"vx{number}", vni=number, port=4789 + number, local="192.0.2.11", flood=[])
+    for number in (1, 2)
+]
 
 
 def parsed(params: list[dict[str, Any]]) -> list[Wanted]:
@@ -86,6 +90,17 @@ def test_after_a_plan_is_carried_out_there_is_nothing_left_to_plan(
 
 @settings(max_examples=300, deadline=None)
 @given(devices, noise, devices, st.integers(1, 40))
+@example(
+    # An address that a device got while it was down outlasts its being up for a moment.
+    PLAIN,
+    [
+        (("ip", "link set dev {} down"), "vx1"),
+        (("ip", "link set dev {} down"), "vx2"),
+        (("ip", "address replace fd00:1::9/64 dev {}"), "vx1"),
+    ],
+    PLAIN,
+    2,
+)
 def test_a_plan_that_is_refused_anywhere_is_taken_back(
     first: list[dict[str, Any]], others: list[Any], second: list[dict[str, Any]], fails: int
 ) -> None:
