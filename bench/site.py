@@ -10,41 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "molecule" / "shared"))
+
+from testing.plain import Lab
+
 COLUMNS = ("nodes", "first", "second", "verify", "probing", "pairs", "probes", "tasks", "skipped", "changed again")
-
-
-class Lab:
-    """A lab of one size and the runs on it."""
-
-    def __init__(self, nodes: int, directory: Path) -> None:
-        self.directory = directory
-        self.environment = {
-            **os.environ,
-            "LAB_NAME": "bench",
-            "LAB_SUBNET": "192.168.211",
-            "LAB_NODES": str(nodes),
-            "ANSIBLE_CALLBACKS_ENABLED": "binary_cluster.networking.run_report",
-            "BINARY_CLUSTER_RUN_REPORT": str(directory),
-        }
-
-    def run(self, name: str) -> tuple[float, dict[str, Any]]:
-        """Seconds of the whole process of a playbook, and its run report."""
-        command = ["ansible-playbook", "-i", "inventories/lab", f"playbooks/{name}.yml"]
-        command += ["--extra-vars", f"verify_report_directory={self.directory}"]
-        began = time.monotonic()
-        done = subprocess.run(command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, check=False)
-        seconds = time.monotonic() - began
-        if done.returncode != 0:
-            raise SystemExit(f"{name} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
-        return seconds, json.loads((self.directory / "run.json").read_text())
 
 
 def measure(nodes: int, directory: Path) -> dict[str, float]:
@@ -55,7 +29,7 @@ def measure(nodes: int, directory: Path) -> dict[str, float]:
         first, _report = lab.run("site")
         second, report = lab.run("site")
         verify, _report = lab.run("verify")
-        connectivity = json.loads((directory / "connectivity.json").read_text())
+        connectivity = lab.connectivity()
     finally:
         lab.run("lab_down")
     itself = {(node["name"], node["name"]) for node in connectivity["nodes"]}
