@@ -24,7 +24,6 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".cache" / "gates"
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # The scenarios; one that runs more than once is told apart by its environment.
 SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
     "default": ("default", {}),
@@ -81,7 +80,7 @@ def gates(fast: bool, scenario: str) -> Iterator[Gate]:
         if scenario in ("", name, folder):
             # A step whose playbook is missing only warns, and would pass while it tests nothing. The
             # clean-up after a failure has none, and runs after a failure only.
-            forbidden = r"(create|prepare|converge|side_effect|verify): Executed: Missing playbook|no tests found"
+            forbidden = r"(create|prepare|converge|side_effect|verify)\] Executed: Missing playbook|no tests found"
             command = ("molecule", "test", "--scenario-name", folder)
             yield Gate(f"molecule-{name}", command, environment, forbidden, name in ALONE, NEEDS.get(name, ()))
 
@@ -104,12 +103,11 @@ def follow(gate: Gate, process: subprocess.Popen[str]) -> str:
     lines = []
     assert process.stdout
     with (LOGS / f"{gate.name}.log").open("w") as stream:
-        for raw in process.stdout:
-            line = COLOURS.sub("", raw)
+        for line in process.stdout:
             stream.write(line)
             stream.flush()
             lines.append(line)
-            step = re.match(r"INFO\s+\S+ ➜ (\S+): Executing", line)
+            step = re.match(r"INFO\s+\[\S+ > (\S+)\] Executing", line)
             if step:
                 say(gate, f"  {step.group(1)}")
     return "".join(lines)
@@ -133,7 +131,8 @@ def run(gate: Gate) -> tuple[int, int, int]:
     process = subprocess.Popen(
         gate.command,
         cwd=CHECKOUT,
-        env={**os.environ, **gate.environment},
+        # Without colours molecule tells its steps in one form, whatever the terminal.
+        env={**os.environ, "NO_COLOR": "1", **gate.environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
