@@ -246,6 +246,8 @@ def _cell(pairs: Iterable[Mapping[str, Any]], wide: bool) -> str:
     failed = [pair["protocol"] for pair in pairs if not pair["ok"]]
     if failed:
         return "DOWN" if len(failed) == len(pairs) else ",".join(failed).upper()
+    if state == "ok" and pairs[0]["source"] == pairs[0]["target"]:
+        return "ok"  # within a node there is no network whose time it would be
     # The time of what is amiss, and otherwise the shortest: that is the network's, the rest is the pods'.
     times = [pair["rtt_ms"] for pair in pairs if pair["rtt_ms"] is not None and pair["state"] == state]
     found = [*([state] if state != "ok" else []), *([f"{min(times):.1f} ms"] if times else [])]
