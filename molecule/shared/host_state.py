@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import subprocess
+import time
 from typing import Any
 
 # Where the system itself writes as time goes by, and what Ansible leaves under its account.
@@ -86,7 +87,15 @@ def sysctls() -> dict[str, str]:
     }
 
 
+def settle(seconds: float = 10) -> None:
+    """Wait until no IPv6 address is tentative: one of a machine that has just started is for a second or two."""
+    until = time.monotonic() + seconds
+    while run("ip", "-6", "address", "show", "tentative") and time.monotonic() < until:
+        time.sleep(0.2)
+
+
 def main() -> None:
+    settle()
     state = {
         "links": links(),
         "routes": {
