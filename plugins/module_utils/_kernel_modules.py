@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 Run = Callable[..., "tuple[int, str, str]"]
 KIND = "modules"
+# The link that the kernel makes when a module comes, and that goes with it.
+LINKS = {"ipip": "tunl0"}
 # Where a module is asked for at every boot (modules-load.d(5)).
 ASKED_IN = (
     "/etc/modules",
@@ -35,10 +38,21 @@ def noted(ledger: Ledger) -> list[str]:
     return ledger.names(KIND)
 
 
-def release(run: Run, ledger: Ledger, names: list[str], used: bool = False) -> None:
-    """Take modules out of the kernel that came with this owner. One that is used or asked for by others stays."""
+def release(
+    run: Run, ledger: Ledger, names: list[str], links: Iterable[Mapping[str, Any]], own: Collection[str] = ()
+) -> None:
+    """Take modules out of the kernel that came with this owner. One that is used or asked for by others stays.
+
+    ``links`` are those of the host: a link ends without a word when the module of its kind goes. ``own`` are the
+    names of this owner's.
+    """
+    used = {
+        link.get("linkinfo", {}).get("info_kind")
+        for link in links
+        if link["ifname"] not in own and link["ifname"] not in LINKS.values()
+    }
     for name in names:
-        if not used and name not in asked_for():
+        if name not in used and name not in asked_for():
             # The kernel refuses for one that another module needs.
             run(["modprobe", "--remove", name])
         ledger.forget(KIND, name)

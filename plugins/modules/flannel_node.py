@@ -184,10 +184,9 @@ class Node:
         """Take IPIP out of the kernel where it came with flannel, unless others have tunnels by now."""
         names = _kernel_modules.noted(self.ledger)
         self.actions += [f"unload kernel module {name}" for name in names]
-        tunnels = {one["ifname"] for one in self.kernel.links() if one.get("linkinfo", {}).get("info_kind") == "ipip"}
-        if not self.module.check_mode:
-            used = not tunnels <= {"tunl0", _flannel.FIXED_DEVICES["ipip"]}
-            _kernel_modules.release(self.module.run_command, self.ledger, names, used)
+        if names and not self.module.check_mode:
+            own = [_flannel.FIXED_DEVICES["ipip"]]
+            _kernel_modules.release(self.module.run_command, self.ledger, names, self.kernel.links(), own)
 
     def remove_chains(self) -> None:
         """Remove flannel's iptables chains, and the empty tables using iptables has left."""

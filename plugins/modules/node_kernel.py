@@ -74,7 +74,7 @@ modules:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _kernel_modules
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _iproute, _kernel_modules
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 SYSCTLS = "sysctls"
@@ -183,8 +183,10 @@ def main() -> None:
             for key in noted:
                 if key not in wanted:
                     ledger.forget(SYSCTLS, key)
-            _kernel_modules.release(module.run_command, ledger, leaving)
-    except (KernelError, _files.FileError) as error:
+            if leaving:
+                links = _iproute.IpRoute(module.run_command).links()
+                _kernel_modules.release(module.run_command, ledger, leaving, links)
+    except (KernelError, _files.FileError, _iproute.KernelError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=bool(changes or missing or leaving or changed_files),

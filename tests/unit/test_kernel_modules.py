@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _kernel_modules
@@ -16,7 +18,7 @@ def ledger(tmp_path: Path) -> Ledger:
     return ledger
 
 
-def released(ledger: Ledger, used: bool = False) -> list[list[str]]:
+def released(ledger: Ledger, links: Sequence[Mapping[str, Any]] = (), own: Sequence[str] = ()) -> list[list[str]]:
     """Commands that releasing runs; the kernel itself is the edge here, and is emulated elsewhere."""
     ran: list[list[str]] = []
 
@@ -24,7 +26,7 @@ def released(ledger: Ledger, used: bool = False) -> list[list[str]]:
         ran.append(command)
         return 0, "", ""
 
-    _kernel_modules.release(run, ledger, _kernel_modules.noted(ledger), used)
+    _kernel_modules.release(run, ledger, _kernel_modules.noted(ledger), links, own)
     return ran
 
 
@@ -50,6 +52,20 @@ def test_a_module_that_another_file_asks_for_stays_however_it_spells_it(
     assert _kernel_modules.noted(ledger) == []
 
 
-def test_a_module_that_is_used_stays(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def tunnel(name: str) -> dict[str, Any]:
+    """A link as `ip -details -json` shows it."""
+    return {"ifname": name, "linkinfo": {"info_kind": "ipip"}}
+
+
+@pytest.mark.parametrize(
+    ("names", "stays"), [(["tunl0"], False), (["tunl0", "ours"], False), (["tunl0", "ours", "theirs"], True)]
+)
+def test_a_module_stays_where_somebody_else_has_a_link_that_it_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], stays: bool
+) -> None:
+    ledger = Ledger("node", str(tmp_path / "ledger"))
+    _kernel_modules.note(ledger, "ipip")
     asks(monkeypatch, tmp_path / "none.conf", "")
-    assert released(ledger, used=True) == []
+    links = [{"ifname": "lo"}, *map(tunnel, names)]
+    assert released(ledger, links, own=["ours"]) == ([] if stays else [["modprobe", "--remove", "ipip"]])
+    assert _kernel_modules.noted(ledger) == []
