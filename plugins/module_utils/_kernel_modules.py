@@ -53,8 +53,9 @@ def release(
     }
     for name in names:
         if name not in used and name not in asked_for():
-            # The kernel refuses for one that another module needs.
-            run(["modprobe", "--remove", name])
+            # The kernel refuses for one that another module needs. Not modprobe: it would take along what the
+            # module needs, and with the module bridge every bridge of the host.
+            run(["rmmod", name])
         ledger.forget(KIND, name)
 
 

@@ -40,7 +40,7 @@ def test_a_module_that_came_with_the_role_is_removed_and_forgotten(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asks(monkeypatch, tmp_path / "other.conf", "# br_netfilter\n; br_netfilter\n\noverlay\n")
-    assert released(ledger) == [["modprobe", "--remove", "br_netfilter"]]
+    assert released(ledger) == [["rmmod", "br_netfilter"]]
     assert _kernel_modules.noted(ledger) == []
 
 
@@ -67,5 +67,5 @@ def test_a_module_stays_where_somebody_else_has_a_link_that_it_makes(
     _kernel_modules.note(ledger, "ipip")
     asks(monkeypatch, tmp_path / "none.conf", "")
     links = [{"ifname": "lo"}, *map(tunnel, names)]
-    assert released(ledger, links, own=["ours"]) == ([] if stays else [["modprobe", "--remove", "ipip"]])
+    assert released(ledger, links, own=["ours"]) == ([] if stays else [["rmmod", "ipip"]])
     assert _kernel_modules.noted(ledger) == []
