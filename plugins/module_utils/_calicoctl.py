@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ class Calicoctl:
         self.timeout = params["timeout"]
 
     def run(self, *words: str, data: Any = None) -> str:
-        """Run a command, ``data`` as JSON on its input; return what it wrote. Raises CalicoctlError."""
+        """Run a command, ``data`` as JSON in the file ``-``; return what it wrote. Raises CalicoctlError."""
         code, out, said = self._run(words, data)
         if code:
             raise CalicoctlError(said)
@@ -103,8 +104,13 @@ class Calicoctl:
         return said.partition(UNREADABLE)[2].strip()
 
     def _run(self, words: Sequence[str], data: Any) -> tuple[int, str, str]:
-        command = ["timeout", str(self.timeout), self.program, *words, f"--config={self.config}"]
-        code, out, err = self.run_command(command, data=None if data is None else json.dumps(data))
+        # In a file, and not on its input, which it may close before all is written.
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as stream:
+            json.dump(data, stream)
+            stream.flush()
+            words = [stream.name if word == "-" else word for word in words]
+            command = ["timeout", str(self.timeout), self.program, *words, f"--config={self.config}"]
+            code, out, err = self.run_command(command)
         if code == TIMED_OUT:
             gone = f"no answer in {self.timeout} s; is the datastore that {self.config} names reachable?"
             raise CalicoctlError(gone)
