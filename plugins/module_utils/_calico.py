@@ -11,6 +11,7 @@ Keys are those of libcalico-go (lib/backend/model/block_affinity.go), ``birdc`` 
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import json
 import re
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+BIRD_SOCKET = "/run/calico/bird.ctl"
 PREFIX = "/calico/"
 NODES = f"{PREFIX}resources/v3/projectcalico.org/nodes/"
 BLOCKS = f"{PREFIX}ipam/v2/host/"
@@ -37,6 +39,20 @@ LINK = re.compile(r"^(cali[0-9a-f]{11}|vxlan\.calico)$")
 _BLOCK = re.compile(rf"^{BLOCKS}(?P<node>[^/]+)/ipv4/block/(?P<address>[0-9.]+)-(?P<length>\d+)$")
 # Name, protocol, table, state, since, and what BIRD says of it.
 _SESSION = re.compile(r"^(?P<name>\S+)\s+BGP\s+\S+\s+(?P<state>\S+)\s+[0-9:.-]+(?: [0-9:.]+)?\s*(?P<info>.*)$")
+
+
+def unreadiness(port: int) -> str:
+    """Why Felix is not in step with etcd and the kernel, in its own words; empty where it is."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/readiness")
+        answer = connection.getresponse()
+        said = answer.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return f"no answer on port {port}: {getattr(error, 'strerror', None) or error}"
+    finally:
+        connection.close()
+    return "" if answer.status == 200 else " ".join(said.split()) or f"it answers {answer.status}"
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,15 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _calicoctl
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico, _calicoctl
 
 Run = Callable[..., "tuple[int, str, str]"]
 ENVIRONMENT = "/etc/calico/felix.env"
-BIRD_SOCKET = "/run/calico/bird.ctl"
 # The rules of a policy, or of an endpoint; in, or out of it; such as cali-pi-default.web.
 POLICY_CHAIN = re.compile(r"^-A (cali-p[io]-\S+) .*--comment \"Policy (\S+) (?:in|e)gress\"", re.MULTILINE)
 ENDPOINT_JUMP = re.compile(r"^-A (cali-[tf][wh]-\S+) .*-j (cali-p[io]-\S+)$", re.MULTILINE)
@@ -32,33 +30,15 @@ def gather(run: Run) -> dict[str, Any] | None:
             settings = dict(re.findall(r"^([A-Z_]+)=(.*)$", stream.read(), re.MULTILINE))
     except OSError:
         return None
+    birdc = ["birdc", "-s", _calico.BIRD_SOCKET, "show"]
+    bgp = os.path.exists(_calico.BIRD_SOCKET)
     return {
-        "health": health(int(settings.get("FELIX_HEALTHPORT", 9099))),
-        "sessions": sessions(run(["birdc", "-s", BIRD_SOCKET, "show", "protocols", "all"])[1]) if _bird() else [],
-        "heard": heard(run(["birdc", "-s", BIRD_SOCKET, "show", "route", "where", "source = RTS_BGP"])[1])
-        if _bird()
-        else [],
+        "health": _calico.unreadiness(int(settings.get("FELIX_HEALTHPORT", 9099))),
+        "sessions": sessions(run([*birdc, "protocols", "all"])[1]) if bgp else [],
+        "heard": heard(run([*birdc, "route", "where", "source = RTS_BGP"])[1]) if bgp else [],
         **datastore(run),
         **policies(run(["iptables-save", "-t", "filter"])[1]),
     }
-
-
-def _bird() -> bool:
-    return os.path.exists(BIRD_SOCKET)
-
-
-def health(port: int) -> str:
-    """Why Felix is not ready, in its own words; empty where it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/readiness")
-        answer = connection.getresponse()
-        said = answer.read().decode(errors="replace")
-    except OSError as error:
-        return f"no answer on port {port}: {error.strerror or error}"
-    finally:
-        connection.close()
-    return "" if answer.status < 300 else " ".join(said.split()) or f"it answers {answer.status}"
 
 
 def sessions(shown: str) -> list[dict[str, str]]:

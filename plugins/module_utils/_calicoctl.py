@@ -106,8 +106,9 @@ class Calicoctl:
     def _run(self, words: Sequence[str], data: Any) -> tuple[int, str, str]:
         # In a file, and not on its input, which it may close before all is written.
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as stream:
-            json.dump(data, stream)
-            stream.flush()
+            if data is not None:
+                json.dump(data, stream)
+                stream.flush()
             words = [stream.name if word == "-" else word for word in words]
             command = ["timeout", str(self.timeout), self.program, *words, f"--config={self.config}"]
             code, out, err = self.run_command(command)

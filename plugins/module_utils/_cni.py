@@ -18,13 +18,17 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 CONFIGURATIONS = "/etc/cni/net.d"
 PLUGINS = "/opt/cni/bin"
 CACHE = "/var/lib/cni/results"
+# Where plugins and runtimes keep their state, in directories of their own.
+ROOTS = ("/var/lib/cni", "/run/cni")
 NAMESPACES = "/run/netns"
 # CHECK came with this version of the specification.
 CHECKED_SINCE = (0, 4, 0)
@@ -200,6 +204,14 @@ class Runtime:
         self._undo(network, _attachment(kept), kept["result"])
         os.unlink(self._cache_file(name, attachment))
 
+    def leave(self, network: str, check_mode: bool) -> list[str]:
+        """Detach all that the cache knows of a network; return what was done, or would be in check mode."""
+        found = self.attachments(network)
+        if not check_mode:
+            for attachment in found:
+                self.delete(network, attachment)
+        return [f"detach {attachment.namespace}" for attachment in found]
+
     def _undo(self, network: Network, attachment: Attachment, result: dict[str, Any] | None) -> None:
         """Run DEL of every plugin, also after one that fails: each has something of its own to give back."""
         failures = []
@@ -269,6 +281,23 @@ class Runtime:
         }
         with open(self._cache_file(network.name, attachment), "w", encoding="utf-8") as stream:
             json.dump(kept, stream)
+
+
+def forget(paths: Sequence[str], check_mode: bool) -> list[str]:
+    """Remove directories in which plugins and daemons kept a network's state, and those of CNI that are empty then.
+
+    Returns what was done, or would be in check mode.
+    """
+    there = [path for path in paths if os.path.exists(path)]
+    if not check_mode:
+        for path in there:
+            shutil.rmtree(path)
+        for path in (*(os.path.dirname(path) for path in paths), CACHE):
+            while path.startswith(ROOTS):
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+                path = os.path.dirname(path)
+    return [f"remove {path}" for path in there]
 
 
 def check_addresses(run: Run, attachment: Attachment, result: dict[str, Any]) -> None:

@@ -69,11 +69,7 @@ def route_to(run: Run, address: str) -> dict[str, str]:
 
 def sysctl(name: str) -> str:
     """Value of a sysctl; empty where there is none."""
-    try:
-        with open("/proc/sys/" + name.replace(".", "/"), encoding="ascii") as stream:
-            return stream.read().strip()
-    except OSError:
-        return ""
+    return _text("/proc/sys/" + name.replace(".", "/")).strip()
 
 
 def rp_filters(names: Iterable[str]) -> dict[str, int]:
@@ -83,11 +79,7 @@ def rp_filters(names: Iterable[str]) -> dict[str, int]:
 
 
 def _of_link(name: str, key: str) -> str:
-    try:
-        with open(f"/proc/sys/net/ipv4/conf/{name}/{key}", encoding="ascii") as stream:
-            return stream.read().strip()
-    except OSError:
-        return ""
+    return _text(f"/proc/sys/net/ipv4/conf/{name}/{key}").strip()
 
 
 def forwarding_files() -> list[str]:
@@ -102,6 +94,7 @@ def forwarding_files() -> list[str]:
 
 
 def _text(path: str) -> str:
+    """Content of a file; empty where there is none."""
     try:
         with open(path, encoding="utf-8") as stream:
             return stream.read()

@@ -17,6 +17,7 @@ import contextlib
 import errno
 import grp
 import hashlib
+import json
 import os
 import pwd
 import shutil
@@ -117,6 +118,11 @@ def link(path: str, target: str) -> Entry:
     return Entry(path, "link", target.encode(), 0o777, "root", "root")
 
 
+def json_file(path: str, content: Any) -> Entry:
+    """A wanted file with a value as JSON."""
+    return Entry(path, data=(json.dumps(content, indent=2) + "\n").encode())
+
+
 def plan(wanted: Iterable[Entry], seen: Mapping[str, Entry | None], ledger: Ledger) -> list[Change]:
     """Changes that lead from what is seen to what is wanted.
 
@@ -153,6 +159,14 @@ def apply(changes: Sequence[Change], ledger: Ledger, run: Run) -> None:
         if isinstance(error, FileError):
             raise
         raise FileError(f"{done[-1].path}: {error}") from error
+
+
+def reach(wanted: Sequence[Entry], ledger: Ledger, run: Run, check_mode: bool) -> list[Change]:
+    """Bring the owner's paths to what is wanted; return the changes, which in check mode are not made."""
+    changes = plan(wanted, observe(wanted, ledger), ledger)
+    if not check_mode:
+        apply(changes, ledger, run)
+    return changes
 
 
 def undo(changes: Sequence[Change], ledger: Ledger) -> None:

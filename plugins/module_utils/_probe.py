@@ -55,15 +55,6 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Address:
-    """An address beyond the pods to connect to; ``protocol`` is one of BEYOND."""
-
-    address: str
-    port: int
-    protocol: str
-
-
-@dataclass(frozen=True)
 class Question:
     """A name to ask for. Its ``values`` are all it may have; none means any, or that it must not exist."""
 

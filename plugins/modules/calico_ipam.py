@@ -120,7 +120,7 @@ def look(calicoctl: Calicoctl, scratch: Path) -> Holdings:
     told = calicoctl.run("ipam", "check", "-o", str(report))
     endpoints = json.loads(calicoctl.run("get", "workloadendpoint", "-A", "-o", "json"))["items"]
     return Holdings(
-        [item["metadata"]["name"] for item in json.loads(calicoctl.run("get", "node", "-o", "json"))["items"]],
+        [key.name for key in calicoctl.found(["Node"])],
         BLOCK.findall(told),
         [(f"{item['metadata']['namespace']}/{item['metadata']['name']}", item["spec"]["node"]) for item in endpoints],
         json.loads(report.read_text()),

@@ -23,6 +23,7 @@ description:
 extends_documentation_fragment:
   - binary_cluster.networking._attributes
   - binary_cluster.networking._etcd
+  - binary_cluster.networking._calico
 options:
   state:
     description: Whether the node is part of the network.
@@ -51,14 +52,6 @@ options:
     description: Port of Felix' health endpoint, on loopback.
     type: int
     default: 9099
-  calicoctl:
-    description: Path of calicoctl.
-    type: path
-    default: /usr/local/bin/calicoctl
-  config:
-    description: Configuration of calicoctl.
-    type: path
-    default: /etc/calico/calicoctl.cfg
   wait:
     description: Seconds to wait until the node is ready.
     type: int
@@ -95,9 +88,6 @@ actions:
 """
 
 import contextlib
-import http.client
-import json
-import os
 import shutil
 import time
 from typing import Any
@@ -105,6 +95,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _calico,
+    _calicoctl,
     _cni,
     _etcd,
     _files,
@@ -112,12 +103,12 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _iproute,
     _systemd,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calicoctl import Calicoctl, CalicoctlError
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 NETWORK = "calico"
 FELIX = "calico-felix"
 BIRD = "calico-bird"
-BIRD_SOCKET = "/run/calico/bird.ctl"
 CONFLIST = "/etc/cni/net.d/10-calico.conflist"
 OWNER = "calico-node"
 FIREWALL = "firewall"
@@ -158,7 +149,7 @@ class Node:
         found = []
         if not _systemd.show(self.module.run_command, FELIX).active:
             found.append(f"{FELIX} does not run")
-        elif not ready(params["health_port"]):
+        elif _calico.unreadiness(params["health_port"]):
             found.append(f"{FELIX} is not ready")
         tunnel = _calico.TUNNELS[params["encapsulation"]]
         links = {link["ifname"]: link for link in self.kernel.links()}
@@ -183,20 +174,8 @@ class Node:
 
     def detached_sessions(self) -> dict[str, str]:
         """BGP sessions that are not established, with BIRD's reason."""
-        _code, out, err = self.module.run_command(["birdc", "-s", BIRD_SOCKET, "show", "protocols"])
+        _code, out, err = self.module.run_command(["birdc", "-s", _calico.BIRD_SOCKET, "show", "protocols"])
         return _calico.sessions(out) if out else {BIRD: err.strip()}
-
-
-def ready(port: int) -> bool:
-    """Whether Felix says that it is in step with etcd and has programmed the kernel."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/readiness")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def complaints(run: _systemd.Run) -> str:
@@ -255,13 +234,9 @@ def present(node: Node) -> dict[str, Any]:
     if _calico.TUNNELS[node.params["encapsulation"]] != IPIP:
         node.retire()
     converse(node)
-    text = json.dumps(node.params["conflist"], indent=2) + "\n"
-    # The plugin runs as root, and the file names the key.
-    entry = _files.Entry(CONFLIST, data=text.encode())
-    changes = _files.plan([entry], _files.observe([entry], node.ledger), node.ledger)
+    conflist = _files.json_file(CONFLIST, node.params["conflist"])
+    changes = _files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
     node.actions += [f"file {change.path}" for change in changes]
-    if not node.module.check_mode:
-        _files.apply(changes, node.ledger, node.module.run_command)
     return {"diff": [change.diff() for change in changes]}
 
 
@@ -279,12 +254,12 @@ def leave(node: Node) -> None:
     node.actions.append(f"remove node {node.params['name']}")
     if node.module.check_mode:
         return
-    params = node.params
-    words = [params["calicoctl"], "delete", "node", params["name"], f"--config={params['config']}"]
-    code, out, err = node.module.run_command(words)
-    if code != 0:
-        node.module.warn(f"node {params['name']} stays in etcd: {(err or out).strip()}")
-    elif not client.under(_calico.NODES):
+    try:
+        Calicoctl(node.module.run_command, node.params).run("delete", "node", node.params["name"])
+    except CalicoctlError as error:
+        node.module.warn(f"node {node.params['name']} stays in etcd: {error}")
+        return
+    if not client.under(_calico.NODES):
         client.write(dict.fromkeys(client.under(_calico.PREFIX)))
 
 
@@ -313,11 +288,7 @@ def sweep(node: Node) -> None:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    runtime = _cni.Runtime(run)
-    for attachment in runtime.attachments(NETWORK):
-        node.actions.append(f"detach {attachment.namespace}")
-        if not check_mode:
-            runtime.delete(NETWORK, attachment)
+    node.actions += _cni.Runtime(run).leave(NETWORK, check_mode)
     for unit in (BIRD, FELIX):
         if _systemd.show(run, unit).active:
             node.actions.append(f"stop {unit}")
@@ -326,18 +297,11 @@ def absent(node: Node) -> dict[str, Any]:
     leave(node)
     if node.ledger.entries:
         sweep(node)
-    changes = _files.release(node.ledger)
+    changes = _files.reach([], node.ledger, run, check_mode)
     node.actions += [f"remove {change.path}" for change in changes]
-    leftovers = [path for path in ("/run/calico", "/var/lib/calico", "/var/log/calico") if os.path.exists(path)]
-    node.actions += [f"remove {path}" for path in leftovers]
     if not check_mode:
-        _files.apply(changes, node.ledger, run)
         node.ledger.forget(FIREWALL, "before")
-        for path in leftovers:
-            shutil.rmtree(path)
-        for path in ("/var/lib/cni/results", "/var/lib/cni"):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
+    node.actions += _cni.forget(("/run/calico", "/var/lib/calico", "/var/log/calico"), check_mode)
     return {"diff": [change.diff() for change in changes]}
 
 
@@ -345,6 +309,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **_etcd.ARGUMENTS,
+            **_calicoctl.ARGUMENTS,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "name": {"type": "str", "required": True},
             "encapsulation": {"type": "str", "choices": list(_calico.TUNNELS)},
@@ -352,8 +317,6 @@ def main() -> None:
             "conflist": {"type": "dict"},
             "restart_required": {"type": "bool", "default": False},
             "health_port": {"type": "int", "default": 9099},
-            "calicoctl": {"type": "path", "default": "/usr/local/bin/calicoctl"},
-            "config": {"type": "path", "default": "/etc/calico/calicoctl.cfg"},
             "wait": {"type": "int", "default": 60},
         },
         required_if=[("state", "present", ["encapsulation", "network", "conflist"])],

@@ -102,9 +102,7 @@ actions:
 
 import contextlib
 import ipaddress
-import json
 import os
-import shutil
 import time
 from typing import Any
 
@@ -297,12 +295,9 @@ def present(node: Node) -> dict[str, Any]:
     if not node.module.check_mode or node.lease():
         with contextlib.suppress(_etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
             settle(node)
-    text = json.dumps(node.params["conflist"], indent=2) + "\n"
-    entry = _files.Entry(CONFLIST, data=text.encode())
-    changes = _files.plan([entry], _files.observe([entry], node.ledger), node.ledger)
+    conflist = _files.json_file(CONFLIST, node.params["conflist"])
+    changes = _files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
     node.actions += [f"file {change.path}" for change in changes]
-    if not node.module.check_mode:
-        _files.apply(changes, node.ledger, node.module.run_command)
     lease = node.lease()
     told: dict[str, Any] = {"diff": [change.diff() for change in changes]}
     if lease.get("FLANNEL_SUBNET"):
@@ -313,11 +308,7 @@ def present(node: Node) -> dict[str, Any]:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    runtime = _cni.Runtime(run)
-    for attachment in runtime.attachments("flannel"):
-        node.actions.append(f"detach {attachment.namespace}")
-        if not check_mode:
-            runtime.delete("flannel", attachment)
+    node.actions += _cni.Runtime(run).leave("flannel", check_mode)
     if _systemd.show(run, UNIT).active:
         node.actions.append(f"stop {UNIT}")
         if not check_mode:
@@ -350,24 +341,14 @@ def absent(node: Node) -> dict[str, Any]:
     node.release_module()
     node.actions += _firewall.remove_tables(run, "flannel-", check_mode)
     node.remove_chains()
-    changes = _files.release(node.ledger)
+    changes = _files.reach([], node.ledger, run, check_mode)
     node.actions += [f"remove {change.path}" for change in changes]
-    leftovers = [
-        path
-        for path in ("/run/flannel", "/var/lib/cni/flannel", "/var/lib/cni/networks/flannel")
-        if os.path.exists(path)
-    ]
-    node.actions += [f"remove {path}" for path in leftovers]
     if not check_mode:
-        _files.apply(changes, node.ledger, run)
         node.ledger.forget(FIREWALL, "before")
         for network in known:
             node.ledger.forget(NETWORKS, network)
-        for path in leftovers:
-            shutil.rmtree(path)
-        for path in ("/var/lib/cni/networks", "/var/lib/cni/results", "/var/lib/cni"):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
+    kept = ("/run/flannel", "/var/lib/cni/flannel", "/var/lib/cni/networks/flannel")
+    node.actions += _cni.forget(kept, check_mode)
     return {"diff": [change.diff() for change in changes]}
 
 

@@ -374,7 +374,11 @@ class Measurement:
         targets = [_probe.Target(**target) for target in params["targets"]]
         siblings = [pod.name for pod in self.pods]
         strangers = [target for target in targets if target.name not in siblings]
-        beyond = [_probe.Address(**one) for one in params["beyond"] if one["protocol"] in params["protocols"]]
+        beyond = [
+            (_probe.Target(f"{one['address']}:{one['port']}", one["address"], one["port"]), one["protocol"])
+            for one in params["beyond"]
+            if one["protocol"] in params["protocols"]
+        ]
         asked = params["names"] if "dns" in params["protocols"] else None
         names = asked and _probe.Names(
             server=asked["server"],
@@ -384,13 +388,11 @@ class Measurement:
                 for one in asked["questions"]
             ),
         )
-
-        further = [(_probe.Target(f"{one.address}:{one.port}", one.address, one.port), one.protocol) for one in beyond]
         jobs = [
             (
                 pod.attachment.namespace,
                 INTERFACE,
-                _probe.plan(pod.name, siblings, targets, params["protocols"]) + ([] if number else further),
+                _probe.plan(pod.name, siblings, targets, params["protocols"]) + ([] if number else beyond),
                 None if number else names,
                 *timing,
             )

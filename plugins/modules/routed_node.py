@@ -126,10 +126,7 @@ mtu:
   sample: 1450
 """
 
-import contextlib
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -328,9 +325,7 @@ def present(node: RoutedNode) -> dict[str, Any]:
     }
     node.write(
         [_files.Entry(path, data=text.encode()) for path, text in files.items()],
-        _files.Entry(
-            f"{_cni.CONFIGURATIONS}/10-{node.name}.conflist", data=(json.dumps(conflist, indent=2) + "\n").encode()
-        ),
+        _files.json_file(f"{_cni.CONFIGURATIONS}/10-{node.name}.conflist", conflist),
     )
     return {"mtu": mtu}
 
@@ -340,11 +335,7 @@ def absent(node: RoutedNode) -> dict[str, Any]:
     if not node.ledger.entries:
         return {}
     run, check_mode = node.module.run_command, node.module.check_mode
-    runtime = _cni.Runtime(run)
-    for attachment in runtime.attachments(node.name):
-        node.actions.append(f"detach {attachment.namespace}")
-        if not check_mode:
-            runtime.delete(node.name, attachment)
+    node.actions += _cni.Runtime(run).leave(node.name, check_mode)
     bridge = own_bridge(node)
     if bridge:
         node.actions.append(bridge)
@@ -355,20 +346,13 @@ def absent(node: RoutedNode) -> dict[str, Any]:
         node.actions.append(f"disable {node.name}")
         if not check_mode:
             _systemd.command(run, "disable", "--quiet", "--now", node.name)
-    changes = _files.release(node.ledger)
-    leftovers = [path for path in (f"{_routed_pods.RESERVATIONS}/{node.name}",) if os.path.exists(path)]
-    node.actions += [f"remove {path}" for path in [*(change.path for change in changes), *leftovers]]
+    changes = _files.reach([], node.ledger, run, check_mode)
+    node.actions += [f"remove {change.path}" for change in changes]
     node.diff += [change.diff() for change in changes]
     if not check_mode:
-        _files.apply(changes, node.ledger, run)
         node.ledger.forget(KIND, node.name)
         _systemd.command(run, "daemon-reload")
-        for path in leftovers:
-            shutil.rmtree(path)
-        parents = (_routed_pods.RESERVATIONS, os.path.dirname(_routed_pods.RESERVATIONS))
-        for path in (*parents, _cni.CACHE, os.path.dirname(_cni.CACHE)):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
+    node.actions += _cni.forget((f"{_routed_pods.RESERVATIONS}/{node.name}",), check_mode)
     return {}
 
 

@@ -17,8 +17,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import OWN_LINKS
+
 # Links that Calico and a container runtime make, which carry no node's address.
-OWN_LINKS = re.compile(r"^(cali.*|vxlan\.calico|tunl0|lo)$")
 
 
 def select(selection: str, facts: Mapping[str, Any], usual: Callable[[], str]) -> dict[str, Any]:

@@ -15,16 +15,15 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico_resources
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calico_resources import Resource
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _calico_selector
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    Check,
+    Checks,
     Fault,
     Host,
     Inventory,
@@ -91,18 +90,7 @@ FIELDS: dict[str, Any] = {
     "NetworkSet": {"nets": None},
 }
 
-CHECKS: list[Check] = []
-
-
-def _check(check: Callable[[Inventory], Iterator[Fault]]) -> Check:
-    """A check that is made where Calico is the pod network."""
-
-    @wraps(check)
-    def guarded(inventory: Inventory) -> Iterator[Fault]:
-        return check(inventory) if "calico" in inventory.specs else iter(())
-
-    CHECKS.append(guarded)
-    return guarded
+CHECKS = Checks("calico")
 
 
 def _read(inventory: Inventory) -> tuple[dict[str, Resource], list[_calico_resources.ResourceError]]:
@@ -115,13 +103,13 @@ def _read(inventory: Inventory) -> tuple[dict[str, Resource], list[_calico_resou
 # --- how they are written --------------------------------------------------------------
 
 
-@_check
+@CHECKS
 def resources_can_be_read(inventory: Inventory) -> Iterator[Fault]:
     for error in _read(inventory)[1]:
         yield Fault(error.place, error.value, error.remedy)
 
 
-@_check
+@CHECKS
 def specs_are_sound(inventory: Inventory) -> Iterator[Fault]:
     for place, resource in _read(inventory)[0].items():
         where = f"{place}.spec"
@@ -255,7 +243,7 @@ class Flow:
     peers: tuple[str, ...] = ()
 
 
-@_check
+@CHECKS
 def fail_safe_ports_are_legal(inventory: Inventory) -> Iterator[Fault]:
     for variable in FAIL_SAFES:
         for number, port in enumerate(inventory.value(variable) or ()):
@@ -263,7 +251,7 @@ def fail_safe_ports_are_legal(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(f"{variable}[{number}]", port, "give it like tcp:22 or tcp:192.0.2.0/24:22")
 
 
-@_check
+@CHECKS
 def nobody_is_shut_out(inventory: Inventory) -> Iterator[Fault]:
     if inventory.value("calico_policies_force", False) is True:
         return

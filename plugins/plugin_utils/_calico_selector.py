@@ -69,18 +69,19 @@ class _Parser:
         return token[1:-1]
 
     def either(self) -> Selector:
-        parts = [self.both()]
-        while self.rest[:1] == ["||"]:
-            self.take()
-            parts.append(self.both())
+        parts = self.several("||", self.both)
         return lambda labels: any(part(labels) for part in parts)
 
     def both(self) -> Selector:
-        parts = [self.one()]
-        while self.rest[:1] == ["&&"]:
-            self.take()
-            parts.append(self.one())
+        parts = self.several("&&", self.one)
         return lambda labels: all(part(labels) for part in parts)
+
+    def several(self, sign: str, part: Callable[[], Selector]) -> list[Selector]:
+        parts = [part()]
+        while self.rest[:1] == [sign]:
+            self.take()
+            parts.append(part())
+        return parts
 
     def one(self) -> Selector:
         token = self.take()

@@ -35,7 +35,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _probe
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _cause,
     _condition,
     _diagnosis,
 )
@@ -47,9 +49,7 @@ WAYS = 3
 WIDE = 10
 SIGNS = {"slow": "s", "flaky": "~", "mtu": "M", "failed": "X"}
 # Titles of the columns for what is no node: names that were asked for, addresses that were connected to.
-BEYOND = ("dns", "vip", "outside")
-# Protocols of a node and itself.
-WITHIN = ("own", "hairpin")
+BEYOND = ("dns", *_probe.BEYOND)
 
 
 def build(
@@ -84,7 +84,7 @@ def build(
                         "ways": 1, "failed_ways": [],
                     }
                     for protocol in protocols
-                    if protocol not in (*BEYOND, *WITHIN)
+                    if protocol not in (*BEYOND, *_probe.WITHIN)
                 ]  # fmt: skip
     causes = _explain(pairs, pods, absent, addresses, evidence)
     _condition.classify(pairs)
@@ -142,7 +142,7 @@ def _explain(
 ) -> list[dict[str, Any]]:
     """Replace what a probe saw by its cause, where the evidence tells one; return the causes."""
     ends = {
-        node: _diagnosis.End(
+        node: _cause.End(
             node, addresses.get(node, ""), pod["name"], pod["address"], pod["subnet"], evidence.get(node, {})
         )
         for node, pod in pods.items()
@@ -153,7 +153,7 @@ def _explain(
         # What went wrong with a name, the server told.
         if not beyond(pair):
             by_pair.setdefault((pair["source"], pair["target"]), []).append(pair)
-    found: dict[_diagnosis.Cause, int] = {cause: 0 for cause, _nodes in of_pods}
+    found: dict[_cause.Cause, int] = {cause: 0 for cause, _nodes in of_pods}
     for pair in pairs:
         if beyond(pair) == "outside" and not pair["ok"] and pair["source_seen"] == pods[pair["source"]]["address"]:
             alone = _diagnosis.not_masqueraded(ends[pair["source"]], pair["target"])

@@ -20,37 +20,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis_calico
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
 
-Evidence = Mapping[str, Any]
 ICMP, TCP, UDP = 1, 6, 17
 PROTOCOLS = {"icmp": ICMP, "mtu": ICMP, "tcp": TCP, "http": TCP, "bulk": TCP, "udp": UDP}
 # What a tunnel's header costs over IPv4, in bytes, by the kind of its link.
 OVERHEAD = {"vxlan": 50, "ipip": 20}
-
-
-@dataclass(frozen=True)
-class Cause:
-    """What is wrong, on which node, and a command that mends it."""
-
-    code: str
-    node: str
-    text: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.text} [on {self.node}: {self.fix}]"
-
-
-@dataclass(frozen=True)
-class End:
-    """One end of a pair: a node, its probe pod and what the node knows and saw."""
-
-    node: str
-    address: str
-    pod: str
-    pod_address: str
-    subnet: str
-    evidence: Evidence
 
 
 @dataclass(frozen=True)
@@ -105,17 +80,14 @@ def of_pods(pods: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str]) ->
     ``absent`` are the nodes without one, with the reason.
     """
     missing = [
-        (
-            Cause(*(_diagnosis_calico.pod_missing(node, why) or _pod_missing(node, why))),
-            frozenset([node]),
-        )
+        (_diagnosis_calico.pod_missing(node, why) or _pod_missing(node, why), frozenset([node]))
         for node, why in absent.items()
     ]
     return [*missing, *_shadowed(pods), *_duplicates(pods)]
 
 
-def _pod_missing(node: str, why: str) -> tuple[str, str, str, str]:
-    return "pod-missing", node, f"{node} has no probe pod: {why}", _site(node)
+def _pod_missing(node: str, why: str) -> Cause:
+    return Cause("pod-missing", node, f"{node} has no probe pod: {why}", _site(node))
 
 
 def _shadowed(pods: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Cause, frozenset[str]]]:
@@ -233,8 +205,7 @@ def routes_are_wrong(path: Path) -> Cause | None:
         if fault:
             # What should have made the entry, or held it, may be the reason, on either side.
             deeper = _tunnel_down(end) or _dead_daemon(end) or _lease_missing(other, end) or _dead_daemon(other)
-            told = _diagnosis_calico.route_missing(end, other)
-            return deeper or (Cause(*told) if told else fault)
+            return deeper or _diagnosis_calico.route_missing(end, other) or fault
     return None
 
 
@@ -391,7 +362,7 @@ def firewall_drops(path: Path) -> Cause | None:
             continue
         told = _diagnosis_calico.dropped(end, one["chain"])
         if told:
-            return Cause(*told)
+            return told
         where = f"chain {one['chain']} of table {one['family']} {one['table']}"
         chain = f"{one['family']} {one['table']} {one['chain']}"
         wrapped = pair == nodes

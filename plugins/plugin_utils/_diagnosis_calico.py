@@ -6,7 +6,7 @@
 
 """What lies behind a missing route, a drop or a missing pod where Calico is the pod network.
 
-Each function gives code, node, text and fix of a cause, or None where Calico's part is in order.
+Each function gives a cause, or None where Calico's part is in order.
 """
 
 from __future__ import annotations
@@ -14,40 +14,27 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-Told = tuple[str, str, str, str]
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
 
 EXHAUSTED = re.compile(r"Assigned 0 out of [0-9]+ requested IPv[46] addresses[;.] ?(.*)", re.DOTALL)
 RESTART = "systemctl restart calico-felix"
 BIRD = "birdc -s /run/calico/bird.ctl"
 
 
-class End(Protocol):
-    """What is asked here of one end of a pair, as _diagnosis has it."""
-
-    @property
-    def node(self) -> str: ...
-    @property
-    def address(self) -> str: ...
-    @property
-    def pod(self) -> str: ...
-    @property
-    def pod_address(self) -> str: ...
-    @property
-    def evidence(self) -> Mapping[str, Any]: ...
-
-
-def pod_missing(node: str, why: str) -> Told | None:
+def pod_missing(node: str, why: str) -> Cause | None:
     """A pod that got no address, since there is none left."""
     said = EXHAUSTED.search(why)
     if not said:
         return None
     text = f"Calico has no address left for {node}: {said.group(1).strip() or why}"
-    return "ipam-exhausted", node, text, "calicoctl ipam show --show-blocks    # then a further pool in calico_ip_pools"
+    return Cause(
+        "ipam-exhausted", node, text, "calicoctl ipam show --show-blocks    # then a further pool in calico_ip_pools"
+    )
 
 
-def route_missing(end: End, other: End) -> Told | None:
+def route_missing(end: End, other: End) -> Cause | None:
     """Why a node has no way to another's pods: Felix, the tunnel's address, the BGP session, or what is told in it."""
     here, there = end.evidence.get("calico"), other.evidence.get("calico")
     if not here or not there:
@@ -62,34 +49,36 @@ def route_missing(end: End, other: End) -> Told | None:
     )
 
 
-def _not_ready(end: End, calico: Mapping[str, Any]) -> Told | None:
+def _not_ready(end: End, calico: Mapping[str, Any]) -> Cause | None:
     if not calico["health"]:
         return None
-    return "felix-not-ready", end.node, f"Felix of {end.node} is not ready: {calico['health']}", RESTART
+    return Cause("felix-not-ready", end.node, f"Felix of {end.node} is not ready: {calico['health']}", RESTART)
 
 
-def _tunnel_missing(end: End, calico: Mapping[str, Any]) -> Told | None:
+def _tunnel_missing(end: End, calico: Mapping[str, Any]) -> Cause | None:
     if "ipip" not in calico["encapsulation"] or end.evidence.get("links", {}).get("tunl0", {}).get("up"):
         return None
     text = f"{end.node} has no tunl0 that is up, and its pools are tunnelled by IPIP"
-    return "tunnel-missing", end.node, text, f"modprobe ipip && ip link set tunl0 up && {RESTART}"
+    return Cause("tunnel-missing", end.node, text, f"modprobe ipip && ip link set tunl0 up && {RESTART}")
 
 
-def _address_missing(other: End, calico: Mapping[str, Any]) -> Told | None:
+def _address_missing(other: End, calico: Mapping[str, Any]) -> Cause | None:
     if calico["tunnels"] is None:
         return None
     of_node = calico["tunnels"].get(other.node)
     if of_node is None:
         text = f"Calico's datastore has no node {other.node}, so no other node knows the way there"
-        return "node-missing", other.node, text, f"ansible-playbook binary_cluster.networking.site --limit {other.node}"
+        return Cause(
+            "node-missing", other.node, text, f"ansible-playbook binary_cluster.networking.site --limit {other.node}"
+        )
     for kind in calico["encapsulation"]:
         if not of_node[kind]:
             text = f"{other.node} has no address for its {kind.upper()} tunnel in Calico's datastore"
-            return "tunnel-address-missing", other.node, text, RESTART
+            return Cause("tunnel-address-missing", other.node, text, RESTART)
     return None
 
 
-def _session_down(end: End, other: End) -> Told | None:
+def _session_down(end: End, other: End) -> Cause | None:
     """A session between the two that is down; with route reflectors between them, any of theirs."""
     both = [
         (one, session, session["peer"] == opposite.address)
@@ -107,21 +96,21 @@ def _session_down(end: End, other: End) -> Told | None:
     if (session["state"], session["error"]) == ("Down", ""):
         why, fix = "it is disabled", f"{BIRD} enable {session['name']}"
     text = f"the BGP session of {one.node} with {session['peer']} is down: {why}"
-    return "bgp-session-down", one.node, text, fix
+    return Cause("bgp-session-down", one.node, text, fix)
 
 
-def _unadvertised(end: End, other: End, calico: Mapping[str, Any]) -> Told | None:
+def _unadvertised(end: End, other: End, calico: Mapping[str, Any]) -> Cause | None:
     if not calico["sessions"] or _covers(calico["heard"], other.pod_address):
         return None
     text = f"{other.node} does not tell {end.node} by BGP of {other.pod_address}, though the session is up"
-    return "block-unadvertised", other.node, text, f"{BIRD} show route all    # then {BIRD} reload out all"
+    return Cause("block-unadvertised", other.node, text, f"{BIRD} show route all    # then {BIRD} reload out all")
 
 
 def _covers(heard: Sequence[str], address: str) -> bool:
     return any(ipaddress.ip_address(address) in ipaddress.ip_network(one, strict=False) for one in heard)
 
 
-def dropped(end: End, chain: str) -> Told | None:
+def dropped(end: End, chain: str) -> Cause | None:
     """What a chain of Felix that drops packets stands for: a policy, a lack of one, an endpoint Felix knows not of."""
     calico = end.evidence.get("calico")
     if not calico or not chain.startswith("cali-"):
@@ -131,19 +120,21 @@ def dropped(end: End, chain: str) -> Told | None:
         return unready
     named = calico["policies"].get(chain)
     if named:
-        return "policy-denies", end.node, f"{named} denies it at {end.node}", _show(named)
+        return Cause("policy-denies", end.node, f"{named} denies it at {end.node}", _show(named))
     asked = calico["asked"].get(chain)
     if asked:
         listed = " and ".join(asked)
         text = (
             f"no rule of {listed} allows it at {end.node}, and what no rule of an endpoint's policies allows is denied"
         )
-        return "policy-denies", end.node, text, _show(asked[0])
+        return Cause("policy-denies", end.node, text, _show(asked[0]))
     if "wl-dispatch" in chain:
         text = f"Felix of {end.node} does not know the interface of {end.pod}: its endpoint is not in the datastore"
-        return "endpoint-unknown", end.node, text, "calicoctl get workloadendpoint -A    # then attach the pod again"
+        return Cause(
+            "endpoint-unknown", end.node, text, "calicoctl get workloadendpoint -A    # then attach the pod again"
+        )
     text = f"no policy is about {end.pod} at {end.node}, and its profile does not allow it"
-    return "policy-denies", end.node, text, "calicoctl get profile -o yaml"
+    return Cause("policy-denies", end.node, text, "calicoctl get profile -o yaml")
 
 
 def _show(policy: str) -> str:

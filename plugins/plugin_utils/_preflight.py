@@ -17,6 +17,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any, TypeGuard
 
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -104,6 +105,22 @@ class Inventory:
 
 
 Check = Callable[[Inventory], Iterable[Fault]]
+
+
+class Checks(list[Check]):
+    """Checks that are made where a role is in the run; each is put among them as a decorator."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self.role = role
+
+    def __call__(self, check: Check) -> Check:
+        @wraps(check)
+        def guarded(inventory: Inventory) -> Iterable[Fault]:
+            return check(inventory) if self.role in inventory.specs else ()
+
+        self.append(guarded)
+        return guarded
 
 
 def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import wraps
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _calico_address
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     SMALLEST_MTU,
-    Check,
+    Checks,
     Fault,
     Host,
     Inventory,
@@ -31,18 +30,7 @@ OVERHEAD = {"vxlan": 50, "ipip": 20, "none": 0}
 BLOCKS = range(20, 33)
 # Calico's rule for names of nodes and pools (RFC 1123).
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-CHECKS: list[Check] = []
-
-
-def _check(check: Callable[[Inventory], Iterator[Fault]]) -> Check:
-    """A check that is made where the network is Calico's."""
-
-    @wraps(check)
-    def guarded(inventory: Inventory) -> Iterator[Fault]:
-        return check(inventory) if "calico" in inventory.specs else iter(())
-
-    CHECKS.append(guarded)
-    return guarded
+CHECKS = Checks("calico")
 
 
 def _tunnel(inventory: Inventory) -> str:
@@ -56,7 +44,7 @@ def _items(inventory: Inventory, variable: str) -> list[tuple[str, Mapping[str, 
     return [(f"{variable}[{number}]", entry) for number, entry in entries if isinstance(entry, dict)]
 
 
-@_check
+@CHECKS
 def names_are_legal(inventory: Inventory) -> Iterator[Fault]:
     remedy = "Calico takes lower-case letters, digits, dots and hyphens"
     for host in inventory.members("nodes"):
@@ -67,7 +55,7 @@ def names_are_legal(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(f"{place}.name", pool["name"], remedy)
 
 
-@_check
+@CHECKS
 def pools_fit(inventory: Inventory) -> Iterator[Fault]:
     pods = _network(inventory, "cluster_pod_cidr")
     pools = _items(inventory, "calico_ip_pools")
@@ -103,7 +91,7 @@ def pools_fit(inventory: Inventory) -> Iterator[Fault]:
         yield Fault("calico_ip_pools", ", ".join(map(str, seen.values())), remedy)
 
 
-@_check
+@CHECKS
 def addresses_are_selected(inventory: Inventory) -> Iterator[Fault]:
     holders: dict[str, list[str]] = {}
     for host in inventory.members("nodes"):
@@ -123,7 +111,7 @@ def addresses_are_selected(inventory: Inventory) -> Iterator[Fault]:
             yield Fault("calico_address", address, "selected by more than one node; each needs its own", tuple(names))
 
 
-@_check
+@CHECKS
 def the_kernel_has_the_tunnel(inventory: Inventory) -> Iterator[Fault]:
     for host in inventory.members("nodes"):
         if _tunnel(inventory) == "ipip" and host.facts and not host.facts.get("ipip"):
@@ -136,7 +124,7 @@ def the_kernel_has_the_tunnel(inventory: Inventory) -> Iterator[Fault]:
             )
 
 
-@_check
+@CHECKS
 def the_mtu_fits(inventory: Inventory) -> Iterator[Fault]:
     tunnel = _tunnel(inventory)
     for host in inventory.members("nodes"):
@@ -161,7 +149,7 @@ def _link(host: Host) -> dict[str, Any]:
         return {}
 
 
-@_check
+@CHECKS
 def numbers_are_legal(inventory: Inventory) -> Iterator[Fault]:
     vni = inventory.value("calico_vxlan_vni", 4096)
     if not 1 <= (integer(vni) or 0) <= 16777215:
@@ -173,7 +161,7 @@ def numbers_are_legal(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(variable, number, "the number of an autonomous system is from 1 to 4294967295")
 
 
-@_check
+@CHECKS
 def bgp_has_its_ends(inventory: Inventory) -> Iterator[Fault]:
     names = inventory.groups.get("nodes", ())
     peers = _items(inventory, "calico_bgp_peers")

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import wraps
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns_records
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _corefile
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    Check,
+    Checks,
     Fault,
     Host,
     Inventory,
@@ -37,18 +36,7 @@ CLUSTER = {
     "cluster_service_cidr": "the network of the services, such as 10.0.0.0/24",
     "cluster_pod_cidr": "the network of the pods, such as 10.244.0.0/16",
 }
-CHECKS: list[Check] = []
-
-
-def _check(check: Callable[[Inventory], Iterator[Fault]]) -> Check:
-    """A check that is made where a host serves names."""
-
-    @wraps(check)
-    def guarded(inventory: Inventory) -> Iterator[Fault]:
-        return check(inventory) if "coredns" in inventory.specs else iter(())
-
-    CHECKS.append(guarded)
-    return guarded
+CHECKS = Checks("coredns")
 
 
 def _address(inventory: Inventory) -> tuple[str, str]:
@@ -67,14 +55,14 @@ def _port(inventory: Inventory) -> int:
 # --- where names are served ------------------------------------------------------------
 
 
-@_check
+@CHECKS
 def cluster_is_described(inventory: Inventory) -> Iterator[Fault]:
     for name, meaning in CLUSTER.items():
         if not inventory.value(name) and not inventory.value("coredns_zones"):
             yield Fault(name, None, f"set it to {meaning}")
 
 
-@_check
+@CHECKS
 def everybody_is_told_one_address(inventory: Inventory) -> Iterator[Fault]:
     variable, address = _address(inventory)
     services = _network(inventory, "cluster_service_cidr")
@@ -85,7 +73,7 @@ def everybody_is_told_one_address(inventory: Inventory) -> Iterator[Fault]:
         yield Fault(variable, address, f"pods are told {told}; set cluster_dns_address, which all roles follow")
 
 
-@_check
+@CHECKS
 def service_network_has_room(inventory: Inventory) -> Iterator[Fault]:
     services = _network(inventory, "cluster_service_cidr")
     if services and services.num_addresses < 4:
@@ -93,7 +81,7 @@ def service_network_has_room(inventory: Inventory) -> Iterator[Fault]:
         yield Fault("cluster_service_cidr", services, remedy)
 
 
-@_check
+@CHECKS
 def address_is_the_servers_own(inventory: Inventory) -> Iterator[Fault]:
     variable, told = _address(inventory)
     if not told:
@@ -119,7 +107,7 @@ def address_is_the_servers_own(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(variable, told, remedy, (host.name,))
 
 
-@_check
+@CHECKS
 def further_addresses_are_the_hosts(inventory: Inventory) -> Iterator[Fault]:
     for host in inventory.members("coredns"):
         held = {
@@ -133,7 +121,7 @@ def further_addresses_are_the_hosts(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(f"coredns_listen[{number}]", address, remedy, (host.name,))
 
 
-@_check
+@CHECKS
 def nobody_else_answers_there(inventory: Inventory) -> Iterator[Fault]:
     port = _port(inventory)
     if not 1 <= port <= 65535:
@@ -176,7 +164,7 @@ def _cluster_zones(inventory: Inventory) -> list[str]:
         return []  # told elsewhere
 
 
-@_check
+@CHECKS
 def zones_are_told_once_and_legal(inventory: Inventory) -> Iterator[Fault]:
     own = [] if inventory.value("coredns_zones") else _cluster_zones(inventory)
     places: dict[str, str] = dict.fromkeys(own, "the zones of the cluster")
@@ -199,7 +187,7 @@ def zones_are_told_once_and_legal(inventory: Inventory) -> Iterator[Fault]:
                 places.setdefault(one, place)
 
 
-@_check
+@CHECKS
 def records_are_legal(inventory: Inventory) -> Iterator[Fault]:
     own = inventory.value("coredns_records") or ()
     told: list[tuple[str, Any, Any]] = [("coredns_records", own, _cluster_zones(inventory))]
@@ -219,7 +207,7 @@ def records_are_legal(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(where, record.name, f"in none of the zones {', '.join(among)}; name it in one of them")
 
 
-@_check
+@CHECKS
 def sources_are_whole(inventory: Inventory) -> Iterator[Fault]:
     wanted: list[tuple[str, Any]] = [("coredns_kubernetes", inventory.value("coredns_kubernetes") or {})]
     files: list[tuple[str, Any]] = []
@@ -249,7 +237,7 @@ def _upstreams(inventory: Inventory) -> list[tuple[str, str]]:
     return told
 
 
-@_check
+@CHECKS
 def queries_do_not_come_back(inventory: Inventory) -> Iterator[Fault]:
     port = _port(inventory)
     own = {(_address(inventory)[1], port)}
@@ -270,7 +258,7 @@ def queries_do_not_come_back(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(where, server, remedy)
 
 
-@_check
+@CHECKS
 def resolvers_can_be_told(inventory: Inventory) -> Iterator[Fault]:
     for host in inventory.members("coredns"):
         method = host.variables.get("coredns_resolver", "none")
@@ -310,7 +298,7 @@ def _upstream(server: str) -> tuple[str, int] | None:
         return None
 
 
-@_check
+@CHECKS
 def plugins_are_in_the_build(inventory: Inventory) -> Iterator[Fault]:
     if not inventory.coredns_plugins:
         return

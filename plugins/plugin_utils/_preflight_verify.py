@@ -14,26 +14,28 @@ from collections.abc import Iterator, Mapping
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     NO_PORT,
-    Check,
+    Checks,
     Fault,
     Inventory,
     integer,
     legal,
 )
 
+CHECKS = Checks("verify")
 
+
+@CHECKS
 def pods_per_node_are_few(inventory: Inventory) -> Iterator[Fault]:
     value = inventory.value("verify_pods_per_node", 1)
     number = integer(value)
-    if "verify" in inventory.specs and (number is None or not 1 <= number <= 10):
+    if number is None or not 1 <= number <= 10:
         yield Fault("verify_pods_per_node", value, "a number from 1 to 10: every pod probes every other")
 
 
+@CHECKS
 def outside_is_addresses(inventory: Inventory) -> Iterator[Fault]:
     value = inventory.value("verify_outside") or []
-    if "verify" not in inventory.specs or not isinstance(value, list):
-        return
-    for number, entry in enumerate(value):
+    for number, entry in enumerate(value if isinstance(value, list) else []):
         if not isinstance(entry, Mapping):  # the role's specification refuses it
             continue
         where = f"verify_outside[{number}]"
@@ -45,17 +47,16 @@ def outside_is_addresses(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(f"{where}.port", entry.get("port"), NO_PORT)
 
 
+@CHECKS
 def timer_is_one_event(inventory: Inventory) -> Iterator[Fault]:
     value = inventory.value("verify_timer") or ""
-    if "verify" in inventory.specs and value and not re.fullmatch(r"[A-Za-z0-9*/:.,~+ -]+", str(value)):
+    if value and not re.fullmatch(r"[A-Za-z0-9*/:.,~+ -]+", str(value)):
         yield Fault("verify_timer", value, "a calendar event of systemd, such as *:0/5; systemd-analyze calendar tells")
 
 
+@CHECKS
 def measuring_is_bounded(inventory: Inventory) -> Iterator[Fault]:
     for name, default, most in (("verify_performance_pairs", 3, 100), ("verify_performance_seconds", 1, 60)):
         number = integer(inventory.value(name, default))
-        if "verify" in inventory.specs and (number is None or not 1 <= number <= most):
+        if number is None or not 1 <= number <= most:
             yield Fault(name, inventory.value(name), f"a number from 1 to {most}")
-
-
-CHECKS: tuple[Check, ...] = (pods_per_node_are_few, outside_is_addresses, measuring_is_bounded, timer_is_one_event)

@@ -6,13 +6,13 @@ import dataclasses
 import random
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _condition, _diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _cause, _condition
 
 PROTOCOLS = ("icmp", "tcp", "udp", "http", "mtu")
 WITHIN = ("own", "hairpin")
 # Whatever a node sends back must stay text.
 HOSTILE = "</script><script>document.title = 'taken'</script><!-- <img src=//example.invalid/x> {{ summary }}"
-BLOCKED = _diagnosis.Cause(
+BLOCKED = _cause.Cause(
     code="tunnel-blocked",
     node="node2",
     text="the rule 'udp dport 8472 drop' in chain input of table inet filter drops the tunnel's packets",

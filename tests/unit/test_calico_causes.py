@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico_evidence
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import Cause, End, Path, diagnose
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import Path, diagnose
 
 POD = {"mtu": 1450, "up": True, "carrier": True, "addresses": [], "default_route": True}
 NO_ROUTE = {"dst": "default", "gateway": "192.0.2.254", "dev": "eth0"}

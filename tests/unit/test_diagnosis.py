@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import End, Path, diagnose
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import End
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import Path, diagnose
 
 POD = {"mtu": 1450, "up": True, "carrier": True, "addresses": [], "default_route": True}
 

@@ -1,0 +1,38 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""What a diagnosis looks at, and what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What is wrong, on which node, and a command that mends it."""
+
+    code: str
+    node: str
+    text: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.text} [on {self.node}: {self.fix}]"
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of a pair: a node, its probe pod and what the node knows and saw."""
+
+    node: str
+    address: str
+    pod: str
+    pod_address: str
+    subnet: str
+    evidence: Mapping[str, Any]
