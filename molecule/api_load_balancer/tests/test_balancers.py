@@ -10,6 +10,10 @@ import pytest
 from testinfra.host import Host
 
 from testing import failover, lab
+from testing.runs import (
+    test_a_second_run_changes_nothing,  # noqa: F401
+    test_check_mode_announces_exactly_what_the_run_changes,  # noqa: F401
+)
 
 testinfra_hosts = ["ansible://api_load_balancer"]
 VIP = f"{lab.address('lb1').rpartition('.')[0]}.100"
@@ -18,16 +22,6 @@ VIP = f"{lab.address('lb1').rpartition('.')[0]}.100"
 def info() -> dict[str, dict[str, object]]:
     """What every balancer says of the address."""
     return {host: lab.module(host, "vip_info") for host in lab.names("api_load_balancer")}
-
-
-def test_check_mode_announces_exactly_what_the_run_changes() -> None:
-    announced, done = lab.runs(check_mode=True)[0], lab.runs()[0]
-    assert lab.changes(announced) == lab.changes(done)
-    assert lab.changes(done)
-
-
-def test_a_second_run_changes_nothing() -> None:
-    assert lab.changes(lab.runs()[1]) == set()
 
 
 def test_a_second_run_needs_few_tasks() -> None:

@@ -84,7 +84,7 @@ def test_without_a_member_of_etcd_pods_are_attached_and_reached(pods: dict[str, 
     try:
         made = lab.module("node1", "cni_attachment", netns="late")
         address = made["addresses"][0].split("/")[0]
-        assert "0% packet loss" in lab.inside("node4", f"ip netns exec demo ping -c 5 -i 0.2 -W 1 {address}")
+        assert " 0% packet loss" in lab.inside("node4", f"ip netns exec demo ping -c 5 -i 0.2 -W 1 {address}")
         lab.module("node1", "cni_attachment", netns="late", state="absent")
     finally:
         lab.inside("node1", "systemctl start etcd")

@@ -8,6 +8,10 @@ import pytest
 from testinfra.host import Host
 
 from testing import lab, names
+from testing.runs import (
+    test_a_second_run_changes_nothing,  # noqa: F401
+    test_check_mode_announces_exactly_what_the_run_changes,  # noqa: F401
+)
 
 testinfra_hosts = ["ansible://coredns"]
 
@@ -44,16 +48,6 @@ EXPECTED = {
     "www.example.net A": ["NOERROR", "192.0.2.190"],
     "no-such-name.cluster.local A": ["NXDOMAIN"],
 }  # fmt: skip
-
-
-def test_check_mode_announces_exactly_what_the_run_changes() -> None:
-    announced, done = lab.runs(check_mode=True)[0], lab.runs()[0]
-    assert lab.changes(announced) == lab.changes(done)
-    assert lab.changes(done)
-
-
-def test_a_second_run_changes_nothing() -> None:
-    assert lab.changes(lab.runs()[1]) == set()
 
 
 def test_the_role_costs_a_host_two_tasks() -> None:

@@ -9,26 +9,13 @@ import pytest
 from testinfra.host import Host
 
 from testing import lab
+from testing.runs import (
+    test_a_second_run_changes_nothing,  # noqa: F401
+    test_a_second_run_of_site_needs_few_tasks,  # noqa: F401
+    test_check_mode_announces_exactly_what_the_run_changes,  # noqa: F401
+)
 
 testinfra_hosts = ["ansible://nodes"]
-
-
-def test_check_mode_announces_exactly_what_the_run_changes() -> None:
-    announced, done = lab.runs(check_mode=True)[0], lab.runs()[0]
-    assert lab.changes(announced) == lab.changes(done)
-    assert lab.changes(done)
-
-
-def test_a_second_run_changes_nothing() -> None:
-    assert lab.changes(lab.runs()[1]) == set()
-
-
-def test_a_second_run_needs_few_tasks() -> None:
-    second = lab.runs()[1]
-    for host, counts in second["hosts"].items():
-        # The first host also carries what runs once for all.
-        allowed = 26 if host == lab.names()[0] else 20
-        assert counts["ok"] <= allowed, f"{host}: {counts}"
 
 
 def test_every_pair_of_pods_is_whole_with_the_mtu_of_the_overlay() -> None:

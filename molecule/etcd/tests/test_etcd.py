@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from testing import lab
+from testing.runs import (
+    test_check_mode_announces_exactly_what_the_run_changes,  # noqa: F401
+)
 
 
 def info() -> dict[str, object]:
@@ -16,12 +19,6 @@ def info() -> dict[str, object]:
         client_cert="/etc/etcd/pki/client.crt",
         client_key="/etc/etcd/pki/client.key",
     )
-
-
-def test_check_mode_announces_exactly_what_the_run_changes() -> None:
-    announced, done = lab.runs(check_mode=True)[0], lab.runs()[0]
-    assert lab.changes(announced) == lab.changes(done)
-    assert lab.changes(done)
 
 
 def test_all_members_are_healthy_and_follow_one_leader() -> None:
