@@ -24,8 +24,8 @@ COLUMNS = ("nodes", "first", "second", "verify", "probing", "pairs", "probes", "
 def measure(nodes: int, directory: Path) -> dict[str, float]:
     """Figures of one size."""
     lab = Lab(nodes, directory)
-    lab.run("lab_up")
     try:
+        lab.run("lab_up")
         first, _report = lab.run("site")
         second, report = lab.run("site")
         verify, _report = lab.run("verify")
