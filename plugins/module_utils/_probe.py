@@ -20,8 +20,10 @@ import ipaddress
 import json
 import os
 import socket
+import statistics
+import struct
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +37,16 @@ WITHIN = ("own", "hairpin")
 # Beyond the pods: names of the DNS server, and TCP connections to addresses.
 BEYOND = ("vip", "outside")
 PROTOCOLS = (*BETWEEN, "node", "host", *WITHIN, "dns", *BEYOND)
+# Probes that wait for their answer at the same time. What is not answered in PATIENCE seconds makes room for the next:
+# where nothing answers, the time is that of one probe's tries and not of their number.
+WIDTH, PATIENCE = 16, 0.2
+# Slow is what takes so much longer than usual, and long enough that a pod would notice.
+SLOW_FACTOR, SLOW_MS = 5, 10.0
 # Of IP and ICMP headers together, by IP version.
 HEADERS = {4: 28, 6: 48}
 SMALLEST = {4: 576, 6: 1280}
+# socket(7): the kernel tells when it got a packet.
+SO_TIMESTAMPNS, TIMESPEC = 35, struct.Struct("@ll")
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER = 10, 23
 # Always with DF set, and without believing what the kernel thinks the path carries (ip(7)).
 PMTUDISC_PROBE = 3
@@ -118,7 +127,6 @@ def enter(namespace: str) -> None:
 def interface_mtu(interface: str) -> int:
     """MTU of an interface of the namespace this thread is in (netdevice(7), SIOCGIFMTU)."""
     import fcntl
-    import struct
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         try:
@@ -135,6 +143,15 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__
+
+
+def arrival(ancillary: Iterable[tuple[int, int, bytes]]) -> float:
+    """When the kernel got a packet, in seconds since 1970: this process may read it late."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, nanoseconds = TIMESPEC.unpack(data)
+            return float(seconds + nanoseconds / 1e9)
+    return time.time()
 
 
 class Echoes:
@@ -154,19 +171,20 @@ class Echoes:
             option = IP_MTU_DISCOVER if family == 4 else IPV6_MTU_DISCOVER
             made.setsockopt(level, option, PMTUDISC_PROBE)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             self.sockets[family] = made
             asyncio.get_running_loop().add_reader(made, self._receive, family, made)
         return self.sockets[family]
 
     def _receive(self, family: int, one: socket.socket) -> None:
-        now = time.monotonic()
         with contextlib.suppress(BlockingIOError):
             while True:
-                answer = _icmp.reply(family, one.recv(65536))
+                data, more, _flags, _sender = one.recvmsg(65536, socket.CMSG_SPACE(TIMESPEC.size))
+                answer = _icmp.reply(family, data)
                 if answer and answer[0] == self.identifier:
                     future = self.waiting.pop((family, answer[1]), None)
                     if future and not future.done():
-                        future.set_result(now)
+                        future.set_result(arrival(more))
 
     async def echo(self, address: str, timeout: float, size: int) -> float:
         """Seconds until the answer to an echo request with ``size`` bytes of data."""
@@ -176,10 +194,10 @@ class Echoes:
         key = (family, self.sequence)
         future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.waiting[key] = future
-        sent = time.monotonic()
+        sent = time.time()
         try:
             one.sendto(_icmp.packet(family, self.identifier, key[1], size), (address, 0))
-            return await asyncio.wait_for(future, timeout) - sent
+            return max(0.0, await asyncio.wait_for(future, timeout) - sent)
         finally:
             self.waiting.pop(key, None)
 
@@ -399,8 +417,16 @@ def plan(source: str, siblings: Sequence[str], targets: Sequence[Target], protoc
 
 
 async def probe(probes: Sequence[Probe], names: Names | None, mtu: int, timeout: float, tries: int) -> list[Outcome]:
-    """Make all probes, and ask for all names, at once."""
+    """Make all probes, and ask for all names, at once as far as this process keeps up with the answers."""
     echoes = Echoes()
+    slots = asyncio.Semaphore(WIDTH)
+
+    async def paced(one: Awaitable[Outcome]) -> Outcome:
+        async with slots:
+            begun = asyncio.ensure_future(one)
+            await asyncio.wait([begun], timeout=PATIENCE)
+        return await begun
+
     running = [
         path_mtu(target, echoes, mtu, timeout)
         if protocol == "mtu"
@@ -414,9 +440,29 @@ async def probe(probes: Sequence[Probe], names: Names | None, mtu: int, timeout:
             for over_tcp in (False, True)
         ]
     try:
-        return list(await asyncio.gather(*running))
+        found = list(await asyncio.gather(*map(paced, running)))
+        # What the machines' own business delayed is not slow: it is seen a second time, and the better time counts.
+        usual = usual_times((outcome.protocol, outcome.rtt_ms) for outcome in found)
+        slow = [number for number in range(len(probes)) if slower(found[number].rtt_ms, usual[found[number].protocol])]
+        more = await asyncio.gather(*(paced(exchange(*probes[number], echoes, timeout, 1)) for number in slow))
+        for number, outcome in zip(slow, more):
+            found[number].rtt_ms = min(time for time in (found[number].rtt_ms, outcome.rtt_ms) if time is not None)
+        return found
     finally:
         echoes.close()
+
+
+def usual_times(measured: Iterable[tuple[str, float | None]]) -> dict[str, float | None]:
+    """Median of the times of each protocol, in milliseconds; None where nothing was answered."""
+    times: dict[str, list[float]] = {}
+    for protocol, time_ms in measured:
+        times.setdefault(protocol, []).extend([] if time_ms is None else [time_ms])
+    return {protocol: statistics.median(found) if found else None for protocol, found in times.items()}
+
+
+def slower(time_ms: float | None, usual_ms: float | None) -> bool:
+    """Whether an answer took much longer than is usual."""
+    return time_ms is not None and usual_ms is not None and time_ms > max(SLOW_MS, SLOW_FACTOR * usual_ms)
 
 
 def probe_from(

@@ -16,38 +16,38 @@ A comparison is the dict that ``connectivity.json`` holds as ``compared``::
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _probe
 
 Probe = Mapping[str, Any]
 # The worst of a pair's probes is the pair's own. flaky: answered, but not at the first try. mtu: what is as
 # large as the interface allows does not arrive, what is smaller does.
 STATES = ("ok", "slow", "flaky", "mtu", "failed")
-# Slow is what takes so much longer than usual, and long enough that a pod would notice.
-SLOW_FACTOR, SLOW_MS = 5, 10.0
 
 
 def classify(pairs: Sequence[MutableMapping[str, Any]]) -> None:
     """Give every probe of a report its ``state``. What is slow is told by the others of its protocol."""
-    times: dict[str, list[float]] = {}
-    for probe in pairs:
-        if probe["rtt_ms"] is not None:
-            times.setdefault(probe["protocol"], []).append(probe["rtt_ms"])
-    usual = {protocol: statistics.median(found) for protocol, found in times.items()}
+    usual = _probe.usual_times((probe["protocol"], probe["rtt_ms"]) for probe in pairs)
     for probe in pairs:
         if not probe["ok"]:
             probe["state"] = "mtu" if probe["protocol"] == "mtu" and probe["mtu"] else "failed"
         elif probe.get("tries", 1) > 1:
             probe["state"] = "flaky"
         else:
-            probe["state"] = "slow" if _longer(probe["rtt_ms"], usual.get(probe["protocol"])) else "ok"
+            probe["state"] = "slow" if _probe.slower(probe["rtt_ms"], usual[probe["protocol"]]) else "ok"
 
 
 def worst(probes: Iterable[Probe]) -> str:
     """The state of a pair."""
     return max((probe["state"] for probe in probes), key=STATES.index, default="ok")
+
+
+def milliseconds(time: float) -> str:
+    """A time of the network, in as many digits as tell something."""
+    return f"{time:.2f} ms" if time < 10 else f"{time:.0f} ms"
 
 
 def measure(probe: Probe) -> str:
@@ -56,7 +56,7 @@ def measure(probe: Probe) -> str:
         return "failed"
     found = [probe["state"]] if probe["state"] in ("slow", "flaky") else []
     if probe["rtt_ms"] is not None:
-        found.append(f"{probe['rtt_ms']:.1f} ms")
+        found.append(milliseconds(probe["rtt_ms"]))
     if probe["mtu"]:
         found.append(f"{probe['mtu']} bytes")
     return " ".join(found) or "ok"
@@ -134,10 +134,6 @@ def _change(old: Probe, new: Probe) -> str:
         return "worse" if now > was else "better"
     if old["mtu"] and new["mtu"] and old["mtu"] != new["mtu"]:
         return "worse" if new["mtu"] < old["mtu"] else "better"
-    if _longer(new["rtt_ms"], old["rtt_ms"]):
+    if _probe.slower(new["rtt_ms"], old["rtt_ms"]):
         return "worse"
-    return "better" if _longer(old["rtt_ms"], new["rtt_ms"]) else ""
-
-
-def _longer(time: float | None, usual: float | None) -> bool:
-    return time is not None and usual is not None and time > SLOW_MS and time > SLOW_FACTOR * usual
+    return "better" if _probe.slower(old["rtt_ms"], new["rtt_ms"]) else ""

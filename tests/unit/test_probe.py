@@ -1,7 +1,14 @@
-"""What a probe pod probes: itself, the pods of its node, and those of other nodes."""
+"""What a probe pod probes, and how: many at once, and not more than it can listen to."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _probe
 
 TARGETS = [
@@ -31,3 +38,67 @@ def test_a_pod_probes_with_the_wanted_protocols_alone() -> None:
         ("probe-node2", "icmp"),
     }
     assert planned("dns", "vip", "host") == set()
+
+
+def probed(
+    monkeypatch: pytest.MonkeyPatch, number: int, answer: Callable[[], Awaitable[None]], timeout: float, tries: int
+) -> list[_probe.Outcome]:
+    """Probe targets that answer TCP in a given way."""
+
+    async def exchanged(_target: _probe.Target, _echoes: _probe.Echoes) -> None:
+        await answer()
+
+    monkeypatch.setitem(_probe.EXCHANGES, "tcp", exchanged)
+    return asyncio.run(_probe.probe([(TARGETS[2], "tcp")] * number, None, 0, timeout, tries))
+
+
+def test_no_more_probes_wait_at_once_than_their_answers_can_be_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, most = 0, 0
+
+    async def answer() -> None:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        await asyncio.sleep(0.001)
+        waiting -= 1
+
+    outcomes = probed(monkeypatch, 200, answer, timeout=5.0, tries=1)
+    assert all(outcome.ok and outcome.tries == 1 for outcome in outcomes)
+    assert most == _probe.WIDTH
+
+
+def test_where_nothing_answers_the_time_is_not_that_of_the_probes_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_probe, "PATIENCE", 0.01)
+    began = time.monotonic()
+    outcomes = probed(monkeypatch, 160, lambda: asyncio.sleep(60), timeout=0.5, tries=2)
+    assert not any(outcome.ok for outcome in outcomes)
+    # One after the other in every slot: 160 / WIDTH * 2 * 0.5 s = 10 s.
+    assert time.monotonic() - began < 5
+
+
+def test_what_was_slow_once_is_seen_again_before_it_is_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    async def answer() -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.4 if asked == 1 else 0)
+
+    outcomes = probed(monkeypatch, 20, answer, timeout=5.0, tries=1)
+    assert asked == 21
+    assert all(outcome.rtt_ms is not None and outcome.rtt_ms < 400 for outcome in outcomes)
+
+
+def test_an_echo_took_until_the_kernel_had_the_answer() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.setsockopt(socket.SOL_SOCKET, _probe.SO_TIMESTAMPNS, 1)
+        one.bind(("127.0.0.1", 0))
+        before = time.time()
+        one.sendto(b"", one.getsockname())
+        time.sleep(0.3)
+        _data, more, _flags, _sender = one.recvmsg(1, socket.CMSG_SPACE(_probe.TIMESPEC.size))
+    assert before - 0.05 < _probe.arrival(more) < before + 0.25
+    assert _probe.arrival([]) >= before + 0.3
+    assert _probe.arrival([(socket.SOL_SOCKET, _probe.SO_TIMESTAMPNS, struct.pack("@ll", 7, 500_000_000))]) == 7.5
