@@ -4,18 +4,25 @@
 
 # This module util is PRIVATE to the collection.
 
-"""Throughput between two addresses by iperf3, from the host or from a network namespace."""
+"""Throughput between two addresses by iperf3, and their latency, from the host or from a network namespace."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _probe
 
 Run = Callable[..., "tuple[int, str, str]"]
 # A server that was just started may not listen yet.
 TRIES, PAUSE = 20, 0.1
 NOT_YET = ("connection refused", "server is busy")
+# Echo requests one after the other, of which the median counts; as many bytes of data as ping sends.
+ECHOES, SIZE, TIMEOUT = 21, 56, 1.0
 
 
 class ThroughputError(Exception):
@@ -64,3 +71,40 @@ def received(output: str) -> float:
         return round(float(told["end"]["sum_received"]["bits_per_second"]) / 1e6, 1)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ThroughputError("iperf3 told nothing that is understood") from error
+
+
+def round_trip(namespace: str | None, address: str) -> float | None:
+    """Milliseconds until an ICMP echo is answered, where nothing else is under way; None where none is answered.
+
+    Raises ThroughputError where the namespace cannot be entered.
+    """
+
+    def inside() -> list[float]:
+        if namespace:
+            _probe.enter(namespace)
+        return asyncio.run(_echoes(address))
+
+    try:
+        # A thread that entered a namespace stays there.
+        with ThreadPoolExecutor(1) as thread:
+            times = thread.submit(inside).result()
+    except _probe.ProbeError as error:
+        raise ThroughputError(str(error)) from error
+    return round(statistics.median(times) * 1000, 3) if times else None
+
+
+async def _echoes(address: str) -> list[float]:
+    """Seconds until the answers that came."""
+    echoes, times = _probe.Echoes(), []
+    try:
+        for _number in range(ECHOES):
+            try:
+                times.append(await echoes.echo(address, TIMEOUT, SIZE))
+            except asyncio.TimeoutError:
+                if not times:
+                    break
+            except OSError:
+                break
+    finally:
+        echoes.close()
+    return times

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pod_throughput
-short_description: Measures what a pod network costs in throughput
+short_description: Measures what a pod network costs in throughput and latency
 version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Measures with iperf3 from this host's probe pod to that of another, and from this host to the other, one after the
     other. The ratio is what the way through the pod network costs.
+  - Before that, while the network is idle, the time of a round trip is measured on both ways with ICMP echo.
   - O(state=serving) starts a server in the probe pod and one on the host, O(state=measured) is the client,
     O(state=stopped) ends the servers. They end by themselves after O(lifetime). They are scaffolding of the
     measurement and not part of the host's state, so none of the three reports a change.
@@ -107,6 +108,12 @@ throughput:
     hosts_mbit_s:
       description: Megabits a second from host to host.
       type: float
+    pods_rtt_ms:
+      description: Milliseconds of a round trip from pod to pod and back. None where no echo was answered.
+      type: float
+    hosts_rtt_ms:
+      description: Milliseconds of a round trip from host to host and back. None where no echo was answered.
+      type: float
 """
 
 import os
@@ -154,6 +161,8 @@ def main() -> None:
             target, seconds = params["target"], params["seconds"]
             told["throughput"] = {
                 "target": target["name"],
+                "pods_rtt_ms": _throughput.round_trip(namespace, target["pod"]),
+                "hosts_rtt_ms": _throughput.round_trip(None, target["node"]),
                 "pods_mbit_s": _throughput.measure(run, namespace, target["pod"], port, seconds),
                 "hosts_mbit_s": _throughput.measure(run, None, target["node"], port, seconds),
             }

@@ -14,7 +14,8 @@ The report is the dict that ``connectivity.json`` holds::
                 "source_seen", "ways", "failed_ways"}],
      "causes": [{"code", "node", "text", "fix", "pairs"}]}
 
-``throughput`` is there where it was measured: ``[{"source", "target", "pods_mbit_s", "hosts_mbit_s", "ratio"}]``,
+``throughput`` is there where it was measured: ``[{"source", "target", "pods_mbit_s", "hosts_mbit_s", "ratio",
+"pods_rtt_ms", "hosts_rtt_ms"}]``,
 the ratio being that of pods to hosts.
 
 ``state`` is one of :data:`_condition.STATES`; ``compared`` is there where it was compared with an earlier one.
@@ -250,7 +251,7 @@ def _cell(pairs: Iterable[Mapping[str, Any]], wide: bool) -> str:
         return "ok"  # within a node there is no network whose time it would be
     # The time of what is amiss, and otherwise the shortest: that is the network's, the rest is the pods'.
     times = [pair["rtt_ms"] for pair in pairs if pair["rtt_ms"] is not None and pair["state"] == state]
-    found = [*([state] if state != "ok" else []), *([f"{min(times):.1f} ms"] if times else [])]
+    found = [*([state] if state != "ok" else []), *([_condition.milliseconds(min(times))] if times else [])]
     return " ".join(found) or "ok"
 
 
@@ -282,12 +283,17 @@ def throughput(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]
 
 
 def costs(report: Report) -> Iterator[str]:
-    """What the pod network costs in throughput, a line for each pair that was measured."""
+    """What the pod network costs in throughput and latency, a line for each pair that was measured."""
     for one in report.get("throughput", ()):
         yield (
             f"{one['source']} -> {one['target']}: {one['pods_mbit_s']:.0f} Mbit/s between pods, "
-            f"{one['hosts_mbit_s']:.0f} Mbit/s between the hosts: {one['ratio']:.0%}"
+            f"{one['hosts_mbit_s']:.0f} Mbit/s between the hosts: {one['ratio']:.0%}; "
+            f"round trip {_milliseconds(one['pods_rtt_ms'])} and {_milliseconds(one['hosts_rtt_ms'])}"
         )
+
+
+def _milliseconds(time: float | None) -> str:
+    return "unanswered" if time is None else _condition.milliseconds(time)
 
 
 def junit(report: Report) -> str:

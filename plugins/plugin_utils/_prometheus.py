@@ -58,6 +58,16 @@ def render(report: Mapping[str, Any]) -> str:
                 for ends in ("pods", "hosts")
             ],
         )
+        metric(
+            "round_trip_seconds",
+            "Median time of an echo, between pods and between their hosts.",
+            [
+                ({"source": one["source"], "target": one["target"], "between": ends}, one[f"{ends}_rtt_ms"] / 1000)
+                for one in report["throughput"]
+                for ends in ("pods", "hosts")
+                if one[f"{ends}_rtt_ms"] is not None
+            ],
+        )
     return "\n".join([*lines, ""])
 
 

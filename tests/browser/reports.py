@@ -85,7 +85,15 @@ def named(size: int) -> dict[str, Any]:
         for target, protocol in [*asked, ("198.51.100.7:443", "outside")]
     ]
     report["throughput"] = [
-        {"source": "node1", "target": "node2", "pods_mbit_s": 600.0, "hosts_mbit_s": 800.0, "ratio": 0.75}
+        {
+            "source": "node1",
+            "target": "node2",
+            "pods_mbit_s": 600.0,
+            "hosts_mbit_s": 800.0,
+            "ratio": 0.75,
+            "pods_rtt_ms": 0.251,
+            "hosts_rtt_ms": None,
+        }
     ]
     change(report, "node2", names[0], ("dns",), ok=False, rtt_ms=None, tries=3, cause="no answer from 10.0.0.2")
     return finished(report)

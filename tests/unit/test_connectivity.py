@@ -163,7 +163,7 @@ def test_the_matrix_of_a_few_nodes_has_figures() -> None:
     assert cells[1] == ["node1", "ok", "DOWN", "MTU"]
     assert cells[2][2] == "OWN", "a node and itself"
     assert cells[2][3].startswith("flaky 0.")
-    assert cells[3][1:3] == ["slow 180.0 ms", "HTTP"]
+    assert cells[3][1:3] == ["slow 180 ms", "HTTP"]
 
 
 def test_the_matrix_of_many_nodes_has_signs_and_says_what_they_mean() -> None:
@@ -221,6 +221,8 @@ def test_metrics_have_the_throughput_where_it_was_measured() -> None:
     measured = reports.named(3)
     line = 'pod_network_throughput_bits_per_second{source="node1",target="node2",between="pods"} 600000000'
     assert line in _prometheus.render(measured).splitlines()
+    trips = [line for line in _prometheus.render(measured).splitlines() if line.startswith("pod_network_round_trip")]
+    assert trips == ['pod_network_round_trip_seconds{source="node1",target="node2",between="pods"} 0.000251']
     assert "throughput" not in _prometheus.render(reports.whole(3))
 
 

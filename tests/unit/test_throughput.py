@@ -42,9 +42,12 @@ def test_a_server_that_does_not_listen_yet_is_waited_for(monkeypatch: pytest.Mon
 
 
 def test_the_cost_is_the_ratio_of_pods_to_hosts() -> None:
-    measured = {"node1": {"target": "node2", "pods_mbit_s": 600.0, "hosts_mbit_s": 800.0}}
+    speeds = {"pods_mbit_s": 600.0, "hosts_mbit_s": 800.0}
+    measured = {"node1": {"target": "node2", **speeds, "pods_rtt_ms": 0.251, "hosts_rtt_ms": None}}
     report = {"throughput": _connectivity.throughput(measured)}
     assert report["throughput"][0]["ratio"] == 0.75
-    told = "node1 -> node2: 600 Mbit/s between pods, 800 Mbit/s between the hosts: 75%"
+    told = (
+        "node1 -> node2: 600 Mbit/s between pods, 800 Mbit/s between the hosts: 75%; round trip 0.25 ms and unanswered"
+    )
     assert list(_connectivity.costs(report)) == [told]
     assert list(_connectivity.costs({})) == []

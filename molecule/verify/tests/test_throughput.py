@@ -21,6 +21,7 @@ def test_a_tunnel_that_is_throttled_is_told_and_iperf3_leaves_no_trace() -> None
     assert 10 < first["pods_mbit_s"] < 50, "the rate of the tunnel"
     assert first["hosts_mbit_s"] > 100 and second["pods_mbit_s"] > 100
     assert first["ratio"] < 0.5
+    assert first["hosts_rtt_ms"] < first["pods_rtt_ms"], "the tunnel costs time"
     assert f"{first['pods_mbit_s']:.0f} Mbit/s between pods" in done.stdout
     for node in ("node1", "node2", "node3"):
         left = "! command -v iperf3 && ! getent passwd iperf3 && ! ls /etc/default/iperf3 2>/dev/null"
