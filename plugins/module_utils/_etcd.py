@@ -25,6 +25,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# The server is there and the cluster is not: Unavailable and DeadlineExceeded of gRPC.
+ELSEWHEN = (503, 504)
+
 # etcd's default for --max-txn-ops.
 MOST_OPERATIONS = 128
 
@@ -39,6 +42,10 @@ ARGUMENTS: dict[str, Any] = {
 
 class EtcdError(Exception):
     """etcd cannot be asked, or refuses; the message says which endpoint and why."""
+
+
+class Refused(EtcdError):
+    """etcd can be asked, and says no."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,8 @@ class Client:
         finally:
             connection.close()
         if answer.status >= 400:
-            raise EtcdError(f"{endpoint}{path}: {_message(said)}")
+            kind = EtcdError if answer.status in ELSEWHEN else Refused
+            raise kind(f"{endpoint}{path}: {_message(said)}")
         return dict(json.loads(said))
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -203,8 +211,7 @@ class Client:
 
     def under(self, prefix: str) -> dict[str, dict[str, Any]]:
         """Values under a prefix, as ``{key: {"value", "lease"}}``; a lease of 0 is none."""
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        answer = self.call("/v3/kv/range", {"key": _encode(prefix), "range_end": _encode(end)})
+        answer = self.call("/v3/kv/range", {"key": _encode(prefix), "range_end": _end(prefix)})
         return {
             base64.b64decode(entry["key"]).decode(): {
                 "value": base64.b64decode(entry.get("value", "")).decode(),
@@ -232,6 +239,21 @@ class Client:
         for start in range(0, len(operations), MOST_OPERATIONS):
             self.call("/v3/kv/txn", {"success": operations[start : start + MOST_OPERATIONS]})
 
+    def grants(self, endpoint: str, prefix: str) -> bool:
+        """Whether a member lets this client read and change what is under a prefix; nothing is written.
+
+        etcd looks at the rights to both branches of a transaction, and at the room for what they would write,
+        before it compares: here it never comes to the branch that writes. Raises EtcdError where it does not.
+        """
+        key, end = _encode(prefix), _end(prefix)
+        never = {"target": "VERSION", "key": key, "result": "LESS", "version": "0"}
+        # A key may be in one operation only.
+        below = {"key": _encode(f"{prefix}\0"), "range_end": end}
+        write = [{"requestPut": {"key": key}}, {"requestDeleteRange": below}]
+        read = [{"requestRange": {"key": key, "range_end": end, "limit": "1", "keys_only": True}}]
+        self.ask(endpoint, "/v3/kv/txn", {"compare": [never], "success": write, "failure": read})
+        return True
+
     def lease_ttl(self, lease: int) -> int:
         """Seconds a lease still has; -1 for one that is over."""
         return int(self.call("/v3/lease/timetolive", {"ID": str(lease)}).get("TTL", -1))
@@ -239,6 +261,11 @@ class Client:
 
 def _encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+def _end(prefix: str) -> str:
+    """The first key after all that begin with a prefix."""
+    return _encode(prefix[:-1] + chr(ord(prefix[-1]) + 1))
 
 
 def _hex(number: str) -> str:

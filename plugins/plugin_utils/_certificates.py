@@ -117,6 +117,19 @@ class Authority:
 
     def issue(self, request: Request, days: int) -> None:
         """Make a key and a certificate."""
+        path = self.directory / request.path
+        made = self._sign(request, days)
+        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        _write(path, *made)
+
+    def lend(self, request: Request) -> tuple[bytes, bytes]:
+        """The key and the certificate that there are, or else new ones, which are good for a day and kept nowhere."""
+        path = self.directory / f"{request.path}.crt"
+        if not self.reason(request):
+            return path.with_suffix(".key").read_bytes(), path.read_bytes()
+        return _pem(*self._sign(request, 1))
+
+    def _sign(self, request: Request, days: int) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         signer = serialization.load_pem_private_key((self.directory / "ca.key").read_bytes(), None)
         if self.certificate is None or not isinstance(signer, ec.EllipticCurvePrivateKey):
             raise CertificateError(f"{self.directory}: not an authority with a key on an elliptic curve")
@@ -132,9 +145,7 @@ class Authority:
         names = _general_names(request)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        path = self.directory / request.path
-        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-        _write(path, key, builder.sign(signer, hashes.SHA256()))
+        return key, builder.sign(signer, hashes.SHA256())
 
     def _builder(
         self, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
@@ -204,14 +215,18 @@ def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bo
     return True
 
 
-def _write(path: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-    """Write a key, then its certificate: one without the other counts as none."""
+def _pem(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> tuple[bytes, bytes]:
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    public = certificate.public_bytes(serialization.Encoding.PEM)
+    return private, certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write(path: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    """Write a key, then its certificate: one without the other counts as none."""
+    private, public = _pem(key, certificate)
     for suffix, data, mode in ((".key", private, 0o600), (".crt", public, 0o644)):
         partial = path.with_name(f"{path.name}{suffix}.new")
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

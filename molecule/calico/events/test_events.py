@@ -1,7 +1,8 @@
-"""Felix killed, a route taken away, etcd with a member less, and a policy between two pods."""
+"""Felix killed, a route taken away, etcd with a member less or with users, and a policy between two pods."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -96,3 +97,50 @@ def test_a_route_that_somebody_took_away_is_told_and_made_again() -> None:
     done = lab.playbook("site", "--limit", "node1", "--skip-tags", "verify,binaries,node,etcd")
     assert done.returncode == 0, done.stdout[-2000:]
     assert route in lab.inside("node1", "ip route show dev vxlan.calico")
+
+
+def test_an_etcd_that_asks_for_users_is_refused_before_the_first_change() -> None:
+    etcdctl = "set -a; . /etc/etcd/etcdctl.env; etcdctl"
+    lab.inside("node1", f"{etcdctl} user add root:once && etcdctl user grant-role root root && etcdctl auth enable")
+    try:
+        done = lab.playbook("site", "-e", "calico_vxlan_port=4790")
+    finally:
+        lab.inside("node1", f"{etcdctl} --user root:once auth disable; etcdctl user delete root")
+    assert done.returncode != 0 and not re.search("changed=[1-9]", done.stdout), done.stdout[-3000:]
+    assert f"calico_etcd_endpoints: https://{lab.address('node1')}:2379/v3/kv/txn: CommonName of client" in done.stdout
+    assert "etcdctl auth disable" in done.stdout
+
+
+def test_an_etcd_of_another_authority_is_refused_whichever_side_knows_not_the_other() -> None:
+    url = f"https://{lab.address('node1')}:12379"
+    etcd = (
+        f"etcd --data-dir /run/stranger --listen-client-urls {url} --advertise-client-urls {url}"
+        " --listen-peer-urls http://127.0.0.1:12380"
+    )
+    ours = "--cert-file /etc/etcd/pki/server.crt --key-file /etc/etcd/pki/server.key --client-cert-auth"
+    theirs = "--trusted-ca-file /run/stranger/fixtures/client/cert.pem"
+    told = []
+    try:
+        for options in ("--auto-tls", f"{ours} {theirs}"):
+            lab.inside(
+                "node1",
+                f"systemctl stop stranger 2>/dev/null; systemd-run --quiet --unit=stranger {etcd} {options}; "
+                "for try in $(seq 100); do ss -lnt | grep -q :12379 && exit 0; sleep 0.1; done; exit 1",
+            )
+            told.append(
+                lab.module(
+                    "node1",
+                    "etcd_access",
+                    endpoints=[url],
+                    prefix="/calico/",
+                    authority=str(lab.directory() / "pki" / "etcd"),
+                    client="calico",
+                    variable="calico_etcd_endpoints",
+                )
+            )
+    finally:
+        lab.inside("node1", "systemctl stop stranger; rm -rf /run/stranger")
+    for one in told:
+        assert one["failed"] and one["msg"].startswith(f"calico_etcd_endpoints: {url}: "), one
+        assert "do not know each other" in one["msg"]
+    assert ["certificate verify failed" in one["msg"] for one in told] == [True, False]

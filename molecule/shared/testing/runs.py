@@ -18,5 +18,5 @@ def test_a_second_run_changes_nothing() -> None:
 def test_a_second_run_of_site_needs_few_tasks() -> None:
     for host, counts in lab.runs()[1]["hosts"].items():
         # The first host also carries what runs once for all.
-        allowed = 26 if host == lab.names()[0] else 20
+        allowed = 27 if host == lab.names()[0] else 20
         assert counts["ok"] <= allowed, f"{host}: {counts}"

@@ -1,0 +1,38 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Take a client certificate from the controller's authority for the module to ask with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates
+
+
+class ActionModule(ActionBase):
+    """Action side of M(binary_cluster.networking.etcd_access)."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        host = (task_vars or {})["inventory_hostname"]
+        request = _certificates.Request(host, arguments.get("client", ""), arguments.get("client", ""))
+        try:
+            authority = _certificates.Authority(arguments.get("authority", ""), 0)
+            arguments["secrets"] = borrowed(authority, request) if authority.certificate else {}
+        except (_certificates.CertificateError, OSError) as error:
+            raise AnsibleActionFail(str(error)) from None
+        result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        return result
+
+
+def borrowed(authority: _certificates.Authority, request: _certificates.Request) -> dict[str, str]:
+    """An authority's certificate, a client's and its key, by the names of their files."""
+    key, certificate = authority.lend(request)
+    ca = Path(authority.directory, "ca.crt").read_bytes()
+    return {"ca.crt": ca.decode(), "client.crt": certificate.decode(), "client.key": key.decode()}

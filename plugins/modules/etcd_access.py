@@ -1,0 +1,161 @@
+#!/usr/bin/python
+
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: etcd_access
+short_description: Whether etcd takes what a pod network keeps there
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers (@binary-cluster)
+description:
+  - Asks every endpoint for a transaction that would change what is under O(prefix), but never does. etcd looks at
+    the client's rights and at its own room first, so what a role would run into half-way is told before its first
+    change.
+  - The client is one of the O(authority) on the controller. Where it has no certificate yet, it is lent one that is
+    kept nowhere.
+  - Fails where etcd refuses, does not know the client's authority or is known to none, or does not answer.
+extends_documentation_fragment:
+  - binary_cluster.networking._attributes.INFO
+options:
+  endpoints:
+    description: Client URLs of etcd.
+    type: list
+    elements: str
+    required: true
+  prefix:
+    description: Beginning of the keys.
+    type: str
+    required: true
+  authority:
+    description: Directory of the authority on the controller, as M(binary_cluster.networking.certificates) makes one.
+    type: path
+    required: true
+  client:
+    description: Name of the client's certificate there, and its common name.
+    type: str
+    required: true
+  members:
+    description:
+      - Addresses of members that the same run brings up. Nothing is said of those that are not there yet, or whose
+        certificates the run makes anew; what they refuse is told.
+    type: list
+    elements: str
+    default: []
+  variable:
+    description: What the message calls the O(endpoints).
+    type: str
+    default: endpoints
+  timeout:
+    description: Seconds to wait for an answer of one endpoint.
+    type: int
+    default: 5
+  secrets:
+    description: The certificates and the key, by the names of their files. The action plugin sets it.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+---
+- name: Etcd takes what Calico keeps there
+  binary_cluster.networking.etcd_access:
+    endpoints: [https://192.0.2.11:2379]
+    prefix: /calico/
+    authority: "{{ inventory_dir }}/pki/etcd"
+    client: calico
+"""
+
+RETURN = r"""
+granted:
+  description: Endpoints that would take it.
+  returned: success
+  type: list
+  elements: str
+  sample: [https://192.0.2.11:2379]
+"""
+
+import os
+import ssl
+import urllib.parse
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
+
+USERS = (
+    "it has users, and its JSON gateway knows no user by a certificate; run etcdctl auth disable there, since "
+    "certificates keep strangers out, or name an etcd without"
+)
+# What etcd says, over TLS and without, and what to do then (etcd's embed/serve.go, api/v3rpc/rpctypes/error.go).
+REMEDIES = {
+    "CommonName of client": USERS,
+    "user name is empty": USERS,
+    "space exceeded": "make room with etcdctl compact and etcdctl defrag, then etcdctl alarm disarm",
+    "Not Found": "its JSON gateway is switched off; start it without --enable-grpc-gateway=false",
+}
+
+
+def faults(
+    outcomes: Mapping[str, bool | _etcd.EtcdError], prefix: str, authority: str, members: Collection[str]
+) -> Iterator[str]:
+    """What is wrong with each endpoint, and what would be right; nothing where one that answers is enough."""
+    failures = {endpoint: outcome for endpoint, outcome in outcomes.items() if isinstance(outcome, _etcd.EtcdError)}
+    for endpoint, outcome in failures.items():
+        why = str(outcome)
+        if isinstance(outcome, _etcd.Refused):
+            remedy = next((one for said, one in REMEDIES.items() if said in why), "see to that there")
+            yield f"{why}: it takes no change of {prefix}; {remedy}"
+        elif len(failures) < len(outcomes) or urllib.parse.urlsplit(endpoint).hostname in members:
+            continue
+        elif isinstance(outcome.__cause__, ssl.SSLError):
+            yield f"{why}: it and the authority in {authority} do not know each other; put its ca.crt and ca.key there"
+        else:
+            yield f"{why}: start it, or name one that answers"
+
+
+def ask(params: Mapping[str, Any], directory: str) -> dict[str, bool | _etcd.EtcdError]:
+    """What each endpoint answers. Raises EtcdError where the certificates cannot be used."""
+    paths = {name: os.path.join(directory, name) for name in params["secrets"]}
+    for name, path in paths.items():
+        with open(path, "w", encoding="ascii") as stream:
+            stream.write(params["secrets"][name])
+    client = _etcd.Client(
+        params["endpoints"], paths.get("ca.crt"), paths.get("client.crt"), paths.get("client.key"), params["timeout"]
+    )
+    return client.each(lambda endpoint: client.grants(endpoint, params["prefix"]))
+
+
+def main() -> None:
+    strings = {"type": "list", "elements": "str"}
+    required = {"type": "str", "required": True}
+    module = AnsibleModule(
+        argument_spec={
+            "endpoints": {**strings, "required": True},
+            "prefix": required,
+            "authority": {"type": "path", "required": True},
+            "client": required,
+            "members": {**strings, "default": []},
+            "variable": {"type": "str", "default": "endpoints"},
+            "timeout": {"type": "int", "default": 5},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        outcomes = ask(params, module.tmpdir)
+    except _etcd.EtcdError as error:
+        module.fail_json(msg=str(error))
+    told = list(faults(outcomes, params["prefix"], params["authority"], params["members"]))
+    if told:
+        module.fail_json(msg="\n".join(f"{params['variable']}: {one}" for one in told))
+    module.exit_json(changed=False, granted=[endpoint for endpoint, outcome in outcomes.items() if outcome is True])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What is told of an etcd before the first change; molecule/calico asks real ones."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from pathlib import Path
+
+import pytest
+from ansible_collections.binary_cluster.networking.plugins.action.etcd_access import borrowed
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import EtcdError, Refused
+from ansible_collections.binary_cluster.networking.plugins.modules.etcd_access import faults
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
+from cryptography import x509
+
+ONE, TWO = "https://192.0.2.1:2379", "https://192.0.2.2:2379"
+SILENT = EtcdError(f"{ONE}: [Errno 111] Connection refused")
+STRANGE = EtcdError(f"{ONE}: [SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca")
+STRANGE.__cause__ = ssl.SSLError("unknown ca")
+NOBODY = Refused(f"{ONE}/v3/kv/txn: CommonName of client will be ignored")
+
+
+def told(one: bool | EtcdError, two: bool | EtcdError = SILENT, members: tuple[str, ...] = ()) -> list[str]:
+    return list(faults({ONE: one, TWO: two}, "/calico/", "/srv/pki/etcd", members))
+
+
+def test_one_endpoint_that_takes_it_is_enough() -> None:
+    assert told(True) == [] and told(True, STRANGE) == []
+
+
+def test_a_refusal_counts_wherever_it_comes_from() -> None:
+    (said,) = told(NOBODY, True, members=("192.0.2.1",))
+    assert said == (
+        "https://192.0.2.1:2379/v3/kv/txn: CommonName of client will be ignored: it takes no change of /calico/; "
+        "it has users, and its JSON gateway knows no user by a certificate; run etcdctl auth disable there, since "
+        "certificates keep strangers out, or name an etcd without"
+    )
+
+
+@pytest.mark.parametrize(
+    ("says", "remedy"),
+    [
+        ("etcdserver: user name is empty", "name an etcd without"),
+        ("etcdserver: mvcc: database space exceeded", "etcdctl alarm disarm"),
+        ("Not Found", "--enable-grpc-gateway=false"),
+        ("etcdserver: corrupt cluster", "see to that there"),
+    ],
+)
+def test_a_refusal_has_a_remedy(says: str, remedy: str) -> None:
+    (said,) = told(Refused(f"{ONE}/v3/kv/txn: {says}"), True)
+    assert says in said and said.endswith(remedy)
+
+
+def test_members_that_the_run_brings_up_may_be_silent_and_strange() -> None:
+    assert told(SILENT, STRANGE, members=("192.0.2.1", "192.0.2.2")) == []
+
+
+def test_what_nobody_brings_up_must_answer() -> None:
+    assert told(SILENT, SILENT, members=("192.0.2.1",)) == [f"{SILENT}: start it, or name one that answers"]
+
+
+def test_the_other_authority_is_told() -> None:
+    said = told(STRANGE, STRANGE)
+    assert len(said) == 2
+    assert all(
+        "it and the authority in /srv/pki/etcd do not know each other; put its ca.crt and ca.key" in s for s in said
+    )
+
+
+def test_a_client_without_a_certificate_is_lent_one_that_is_kept_nowhere(tmp_path: Path) -> None:
+    authority = Authority(str(tmp_path), 0)
+    authority.ensure("etcd", 3650)
+    lent = borrowed(authority, Request("node1", "calico", "calico"))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["ca.crt", "ca.key"]
+    ca, client = (x509.load_pem_x509_certificate(lent[name].encode()) for name in ("ca.crt", "client.crt"))
+    client.verify_directly_issued_by(ca)
+    assert client.subject.rfc4514_string() == "CN=calico"
+    assert client.not_valid_after_utc <= authority.now + datetime.timedelta(days=1)
+    assert "PRIVATE KEY" in lent["client.key"]
+
+
+def test_a_client_asks_with_the_certificate_it_has(tmp_path: Path) -> None:
+    authority = Authority(str(tmp_path), 0)
+    authority.ensure("etcd", 3650)
+    request = Request("node1", "calico", "calico")
+    authority.issue(request, 365)
+    assert borrowed(authority, request)["client.crt"] == (tmp_path / "node1" / "calico.crt").read_text()
