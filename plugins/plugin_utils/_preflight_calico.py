@@ -8,12 +8,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _calico_address
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _calico_address, _calico_selector
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     SMALLEST_MTU,
     Checks,
@@ -30,6 +31,9 @@ OVERHEAD = {"vxlan": 50, "ipip": 20, "none": 0}
 BLOCKS = range(20, 33)
 # Calico's rule for names of nodes and pools (RFC 1123).
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+# And for labels: a value, and a name that may begin with a domain.
+LABEL = re.compile(r"([a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?)?")
+LABEL_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?")
 CHECKS = Checks("calico")
 
 
@@ -65,7 +69,7 @@ def pools_fit(inventory: Inventory) -> Iterator[Fault]:
     elif not pools:
         yield Fault("calico_ip_pools", "empty", "pods need a pool, such as {name: default, cidr: 10.244.0.0/16}")
     seen: dict[str, ipaddress.IPv4Network] = {}
-    room = 0
+    rooms: dict[str, int] = {}
     for place, pool in pools:
         try:
             network = ipaddress.IPv4Network(str(pool.get("cidr")))
@@ -84,11 +88,54 @@ def pools_fit(inventory: Inventory) -> Iterator[Fault]:
             remedy = f"the length of a block's prefix is from {least} to {BLOCKS[-1]} in {network}"
             yield Fault(f"{place}.block_size", pool.get("block_size", 26), remedy)
             continue
-        room += 2 ** (size - network.prefixlen)
-    nodes = len(inventory.groups.get("nodes", ()))
-    if seen and 0 < room < nodes:
-        remedy = f"room for {room} blocks, and there are {nodes} nodes; take larger pools or a longer block_size"
-        yield Fault("calico_ip_pools", ", ".join(map(str, seen.values())), remedy)
+        rooms[place] = 2 ** (size - network.prefixlen)
+    # Of nodes that share pools, or a part of these.
+    served = _served(inventory, pools)
+    for places in dict.fromkeys(served.values()):
+        room = sum(rooms.get(place, 0) for place in places)
+        nodes = sum(others <= places for others in served.values())
+        if rooms.keys() >= places and 0 < room < nodes:
+            remedy = f"room for {room} blocks, and there are {nodes} nodes; take larger pools or a longer block_size"
+            yield Fault("calico_ip_pools", ", ".join(str(seen[place]) for place in sorted(places)), remedy)
+
+
+@CHECKS
+def every_node_has_a_pool(inventory: Inventory) -> Iterator[Fault]:
+    pools = _items(inventory, "calico_ip_pools")
+    for place, pool in pools:
+        try:
+            _calico_selector.parse(str(pool.get("node_selector") or ""))
+        except _calico_selector.SelectorError as error:
+            yield Fault(f"{place}.node_selector", pool["node_selector"], str(error))
+            return
+    for host in inventory.members("nodes"):
+        for name, value in _labels(host).items():
+            if not LABEL_NAME.fullmatch(str(name)) or not (value is None or LABEL.fullmatch(str(value))):
+                remedy = "letters, digits, dots, hyphens and underlines, 63 at most; null takes a label away"
+                yield Fault(f"calico_node_labels.{name}", value, remedy, (host.name,))
+    for name, places in _served(inventory, pools).items():
+        if pools and not places:
+            labels = ", ".join(f"{one}={value}" for one, value in _labels(inventory.hosts[name]).items()) or None
+            remedy = "no pool of calico_ip_pools selects the node, and its pods would have no address"
+            yield Fault("calico_node_labels", labels, remedy, (name,))
+
+
+def _labels(host: Host) -> Mapping[str, Any]:
+    """Labels of a node; what is of another form is told by the argument_specs."""
+    labels = host.variables.get("calico_node_labels")
+    return labels if isinstance(labels, dict) else {}
+
+
+def _served(inventory: Inventory, pools: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, frozenset[str]]:
+    """Places of the pools that each node's pods have their addresses from, by the node."""
+    found = {}
+    for host in inventory.members("nodes"):
+        labels = {str(name): str(value) for name, value in _labels(host).items() if value is not None}
+        with contextlib.suppress(_calico_selector.SelectorError):
+            found[host.name] = frozenset(
+                place for place, pool in pools if _calico_selector.parse(str(pool.get("node_selector") or ""))(labels)
+            )
+    return found
 
 
 @CHECKS
