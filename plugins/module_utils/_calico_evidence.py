@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico, _calicoctl
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico, _calicoctl, _iproute
 
 Run = Callable[..., "tuple[int, str, str]"]
 ENVIRONMENT = "/etc/calico/felix.env"
@@ -36,7 +36,9 @@ def gather(run: Run) -> dict[str, Any] | None:
         "health": _calico.unreadiness(int(settings.get("FELIX_HEALTHPORT", 9099))),
         "sessions": sessions(run([*birdc, "protocols", "all"])[1]) if bgp else [],
         "heard": heard(run([*birdc, "route", "where", "source = RTS_BGP"])[1]) if bgp else [],
-        **datastore(run),
+        "encapsulation": encapsulation(run),
+        # Addresses of pods. The CNI plugin makes the way to one, and Felix keeps those of endpoints alone.
+        "ways": [one["dst"] for one in _iproute.IpRoute(run).routes() if one.get("dev", "").startswith("cali")],
         **policies(run(["iptables-save", "-t", "filter"])[1]),
     }
 
@@ -67,29 +69,15 @@ def heard(shown: str) -> list[str]:
     return sorted({words[0] for words in lines if words and "/" in words[0]})
 
 
-def datastore(run: Run) -> dict[str, Any]:
-    """Addresses of the nodes' tunnels by node, and the kind of tunnel of the pools; None where it does not answer."""
+def encapsulation(run: Run) -> list[str]:
+    """Kinds of tunnel of the pools; none where the datastore does not answer."""
     defaults = {name: option["default"] for name, option in _calicoctl.ARGUMENTS.items()}
     try:
-        found = _calicoctl.Calicoctl(run, {**defaults, "timeout": 5}).found(["IPPool", "Node"])
+        found = _calicoctl.Calicoctl(run, {**defaults, "timeout": 5}).found(["IPPool"])
     except _calicoctl.CalicoctlError:
-        return {"tunnels": None, "encapsulation": []}
-    nodes = {key.name: resource.spec for key, resource in found.items() if key.kind == "Node"}
-    pools = [resource.spec for key, resource in found.items() if key.kind == "IPPool"]
-    return {
-        "tunnels": {
-            name: {
-                "vxlan": spec.get("ipv4VXLANTunnelAddr", ""),
-                "ipip": spec.get("bgp", {}).get("ipv4IPIPTunnelAddr", ""),
-            }
-            for name, spec in nodes.items()
-        },
-        "encapsulation": [
-            kind
-            for kind, option in (("vxlan", "vxlanMode"), ("ipip", "ipipMode"))
-            if any(pool.get(option, "Never") != "Never" for pool in pools)
-        ],
-    }
+        return []
+    kinds = (("vxlan", "vxlanMode"), ("ipip", "ipipMode"))
+    return [kind for kind, option in kinds if any(one.spec.get(option, "Never") != "Never" for one in found.values())]
 
 
 def policies(saved: str) -> dict[str, Any]:

@@ -169,6 +169,9 @@ def pod_is_gone(path: Path) -> Cause | None:
                 f"{end.pod} has no default route, so it answers nobody outside of its own subnet",
                 "look at the CNI configuration: the bridge plugin needs isDefaultGateway",
             )
+        unknown = _diagnosis_calico.endpoint_unknown(end)
+        if unknown:
+            return unknown
     return None
 
 
@@ -296,7 +299,7 @@ def _tunnel_fault(end: End, other: End, device: str, hop: str, ends: Sequence[En
     fix = f"bridge fdb replace {mac} dev {device} dst {other.address} self permanent"
     if not place:
         return Cause("fdb-missing", end.node, f"{device} does not know where {mac}, the VTEP of {other.node}, is", fix)
-    if place != other.address:
+    if place != other.address and not _holds(other, place):
         return Cause(
             "fdb-wrong", end.node, f"{device} sends packets for {other.node} to {place}, not {other.address}", fix
         )

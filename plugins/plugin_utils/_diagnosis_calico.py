@@ -20,11 +20,15 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause i
 
 EXHAUSTED = re.compile(r"Assigned 0 out of [0-9]+ requested IPv[46] addresses[;.] ?(.*)", re.DOTALL)
 RESTART = "systemctl restart calico-felix"
+ATTACH = "calicoctl get workloadendpoint -A    # then attach the pod again"
 BIRD = "birdc -s /run/calico/bird.ctl"
 
 
 def pod_missing(node: str, why: str) -> Cause | None:
-    """A pod that got no address, since there is none left."""
+    """A pod that got no address, since there is none left, or Calico does not know the node."""
+    if f"resource does not exist: Node({node})" in why:
+        text = f"Calico's datastore has no node {node}: no other node knows the way there, and no pod gets an address"
+        return Cause("node-missing", node, text, f"ansible-playbook binary_cluster.networking.site --limit {node}")
     said = EXHAUSTED.search(why)
     if not said:
         return None
@@ -34,8 +38,17 @@ def pod_missing(node: str, why: str) -> Cause | None:
     )
 
 
+def endpoint_unknown(end: End) -> Cause | None:
+    """A pod that its own node has no way to: Felix takes that of an endpoint away that it does not know."""
+    calico = end.evidence.get("calico")
+    if not calico or end.pod_address in calico["ways"]:
+        return None
+    text = f"{end.node} has no way to {end.pod}: its endpoint is not in the datastore, so Felix does not know it"
+    return _not_ready(end, calico) or Cause("endpoint-unknown", end.node, text, ATTACH)
+
+
 def route_missing(end: End, other: End) -> Cause | None:
-    """Why a node has no way to another's pods: Felix, the tunnel's address, the BGP session, or what is told in it."""
+    """Why a node has no way to another's pods: Felix, the tunnel, the BGP session, or what is told in it."""
     here, there = end.evidence.get("calico"), other.evidence.get("calico")
     if not here or not there:
         return None
@@ -43,7 +56,6 @@ def route_missing(end: End, other: End) -> Cause | None:
         _not_ready(end, here)
         or _not_ready(other, there)
         or _tunnel_missing(end, here)
-        or _address_missing(other, here)
         or _session_down(end, other)
         or _unadvertised(end, other, here)
     )
@@ -60,22 +72,6 @@ def _tunnel_missing(end: End, calico: Mapping[str, Any]) -> Cause | None:
         return None
     text = f"{end.node} has no tunl0 that is up, and its pools are tunnelled by IPIP"
     return Cause("tunnel-missing", end.node, text, f"modprobe ipip && ip link set tunl0 up && {RESTART}")
-
-
-def _address_missing(other: End, calico: Mapping[str, Any]) -> Cause | None:
-    if calico["tunnels"] is None:
-        return None
-    of_node = calico["tunnels"].get(other.node)
-    if of_node is None:
-        text = f"Calico's datastore has no node {other.node}, so no other node knows the way there"
-        return Cause(
-            "node-missing", other.node, text, f"ansible-playbook binary_cluster.networking.site --limit {other.node}"
-        )
-    for kind in calico["encapsulation"]:
-        if not of_node[kind]:
-            text = f"{other.node} has no address for its {kind.upper()} tunnel in Calico's datastore"
-            return Cause("tunnel-address-missing", other.node, text, RESTART)
-    return None
 
 
 def _session_down(end: End, other: End) -> Cause | None:
@@ -130,9 +126,7 @@ def dropped(end: End, chain: str) -> Cause | None:
         return Cause("policy-denies", end.node, text, _show(asked[0]))
     if "wl-dispatch" in chain:
         text = f"Felix of {end.node} does not know the interface of {end.pod}: its endpoint is not in the datastore"
-        return Cause(
-            "endpoint-unknown", end.node, text, "calicoctl get workloadendpoint -A    # then attach the pod again"
-        )
+        return Cause("endpoint-unknown", end.node, text, ATTACH)
     text = f"no policy is about {end.pod} at {end.node}, and its profile does not allow it"
     return Cause("policy-denies", end.node, text, "calicoctl get profile -o yaml")
 

@@ -22,8 +22,8 @@ def calico(number: int, **more: Any) -> dict[str, Any]:
         "health": "",
         "sessions": [{"name": f"to_{3 - number}", "peer": f"192.0.2.{3 - number}", **UP}],
         "heard": [f"10.244.{3 - number}.0/26"],
-        "tunnels": {f"node{one}": {"vxlan": f"10.244.{one}.0", "ipip": ""} for one in (1, 2)},
         "encapsulation": [],
+        "ways": [f"10.244.{number}.2"],
         "policies": {"cali-pi-default.web": "GlobalNetworkPolicy web", "cali-pi-_hash": "NetworkPolicy shop/db"},
         "asked": {"cali-tw-calia": ["NetworkPolicy shop/db", "GlobalNetworkPolicy web"]},
         **more,
@@ -68,24 +68,8 @@ def test_felix_that_is_not_ready_explains_it_with_its_own_words(here: str, there
     assert found.text == f"Felix of {node} is not ready: cold"
 
 
-def test_a_tunnel_without_an_address_explains_it() -> None:
-    tunnels = {"node1": {"vxlan": "10.244.1.0", "ipip": ""}, "node2": {"vxlan": "", "ipip": ""}}
-    found = cause(unrouted(encapsulation=["vxlan"], tunnels=tunnels, sessions=[]), end(2))
-    assert (found.code, found.node) == ("tunnel-address-missing", "node2")
-
-
-def test_a_node_that_the_datastore_does_not_know_explains_it() -> None:
-    found = cause(unrouted(tunnels={"node1": {"vxlan": "", "ipip": ""}}, sessions=[]), end(2))
-    assert (found.code, found.node) == ("node-missing", "node2")
-
-
-def test_a_datastore_that_does_not_answer_explains_nothing() -> None:
-    assert cause(unrouted(tunnels=None, sessions=[]), end(2)).code == "route-missing"
-
-
 def test_ipip_without_its_device_explains_it() -> None:
-    tunnels = {f"node{one}": {"vxlan": "", "ipip": f"10.244.{one}.0"} for one in (1, 2)}
-    found = cause(unrouted(encapsulation=["ipip"], tunnels=tunnels), end(2))
+    found = cause(unrouted(encapsulation=["ipip"]), end(2))
     assert (found.code, found.node) == ("tunnel-missing", "node1")
 
 
@@ -189,6 +173,12 @@ def test_a_drop_on_the_way_there_is_told_before_one_on_the_way_back() -> None:
     assert cause(two, one).node == "node1"
 
 
+def test_a_pod_that_its_own_node_has_no_way_to_is_an_endpoint_that_felix_does_not_know() -> None:
+    found = cause(end(1), end(2, ways=["10.244.2.9"]))
+    assert (found.code, found.node) == ("endpoint-unknown", "node2")
+    assert cause(end(1), end(2, ways=[], health="cold")).code == "felix-not-ready"
+
+
 # --- a missing pod ---------------------------------------------------------------------
 
 
@@ -200,6 +190,12 @@ def test_pools_without_an_address_left_explain_a_missing_pod() -> None:
     ((found, nodes),) = _diagnosis.of_pods({}, {"node1": why})
     assert (found.code, nodes) == ("ipam-exhausted", frozenset(["node1"]))
     assert found.text == "Calico has no address left for node1: No IPs available in pools: [10.250.0.0/31]"
+
+
+def test_a_node_that_the_datastore_does_not_know_explains_a_missing_pod() -> None:
+    why = "probe-node1: ADD calico: code 999: resource does not exist: Node(node1) with error: <nil>"
+    ((found, nodes),) = _diagnosis.of_pods({}, {"node1": why})
+    assert (found.code, nodes) == ("node-missing", frozenset(["node1"]))
 
 
 # --- what it is told from --------------------------------------------------------------

@@ -152,3 +152,11 @@ def test_two_pods_with_one_address_are_told() -> None:
 def test_one_network_on_two_nodes_is_told_and_not_also_the_addresses_that_follow() -> None:
     ((cause, _nodes),) = _diagnosis.of_pods({"node1": pod(1), "node2": pod(1), "node3": pod(3)}, {})
     assert cause.code == "duplicate-subnet" and "node1 and node2" in cause.text
+
+
+def test_an_entry_may_lead_to_any_address_of_the_other_node() -> None:
+    first, second = end(1), end(2)
+    first.evidence["fdb"]["flannel.1"]["02:00:00:00:00:02"] = "198.51.100.2"
+    assert code(path(first, second)) == ("fdb-wrong", "node1")
+    second.evidence["links"]["eth1"] = {**second.evidence["links"]["eth0"], "addresses": ["198.51.100.2/24"]}
+    assert code(path(first, second))[0] != "fdb-wrong"

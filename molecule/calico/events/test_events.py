@@ -80,6 +80,13 @@ def test_a_killed_felix_comes_back_and_pods_notice_nothing(pods: dict[str, str])
     assert "20 received" in seen and "another" in seen
 
 
+def test_an_address_of_a_tunnel_that_somebody_took_away_comes_back(pods: dict[str, str]) -> None:
+    shown = "calicoctl get node node2 -o yaml | grep VXLAN"
+    lab.inside("node1", """calicoctl patch node node2 -p '{"spec": {"ipv4VXLANTunnelAddr": null}}'""")
+    lab.inside("node1", f"! {shown} && for try in $(seq 150); do {shown} && exit 0; sleep 0.1; done; exit 1")
+    assert wait_for(set(), pods) == set()
+
+
 def test_without_a_member_of_etcd_pods_are_attached_and_reached(pods: dict[str, str]) -> None:
     lab.inside("node1", "systemctl stop etcd")
     try:

@@ -1,13 +1,36 @@
-"""A node is lost with its pods: what it held is found from another one, and released. The run that follows in the
-scenario takes it in again."""
+"""A node is lost with its pods: what it held is found from another one, and released. What else the datastore may
+not know is told beside that. The run that follows in the scenario takes the node in again."""
 
 from __future__ import annotations
 
 import json
 
 from testing import lab
+from testing.breakage import Breakage, broken, expect, known
 
 LOST, ANY = "node3", "node1"
+ENDPOINTS = "/calico/resources/v3/projectcalico.org/workloadendpoints/default/"
+UNKNOWN = (
+    Breakage(
+        "the datastore has no such node",
+        LOST,
+        "true",
+        "true",
+        "node-missing",
+        text=(f"Calico's datastore has no node {LOST}", f"--limit {LOST}"),
+    ),
+    Breakage(
+        "endpoints are removed as they are made",
+        ANY,
+        "set -a; . /etc/etcd/etcdctl.env; systemd-run --quiet --unit=thief --setenv=ETCDCTL_ENDPOINTS"
+        " --setenv=ETCDCTL_CACERT --setenv=ETCDCTL_CERT --setenv=ETCDCTL_KEY etcdctl watch --prefix"
+        f" {ENDPOINTS}node4- -- sh -c 'eval etcdctl del $ETCD_WATCH_KEY'",
+        "systemctl stop thief",
+        "endpoint-unknown",
+        blamed="node4",
+        text=("node4 has no way to probe-node4",),
+    ),
+)
 
 
 def sweep(nodes: list[str], check_mode: bool = False) -> dict[str, dict[str, list[str]]]:
@@ -41,3 +64,9 @@ def test_what_a_lost_node_held_is_released_and_nothing_else() -> None:
     for host, netns in ((LOST, "gone"), (ANY, "kept")):
         lab.module(host, "cni_attachment", netns=netns, state="absent")
     assert "found 0 problems" in lab.inside(ANY, "calicoctl ipam check")
+
+
+def test_what_the_datastore_does_not_know_is_told() -> None:
+    facts = known()
+    with broken(UNKNOWN, facts):
+        expect(UNKNOWN, facts)
