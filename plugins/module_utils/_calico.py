@@ -19,6 +19,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Seconds in which Felix answers, unless it hangs.
+PATIENCE = 2.0
 BIRD_SOCKET = "/run/calico/bird.ctl"
 PREFIX = "/calico/"
 NODES = f"{PREFIX}resources/v3/projectcalico.org/nodes/"
@@ -41,18 +43,38 @@ _BLOCK = re.compile(rf"^{BLOCKS}(?P<node>[^/]+)/ipv4/block/(?P<address>[0-9.]+)-
 _SESSION = re.compile(r"^(?P<name>\S+)\s+BGP\s+\S+\s+(?P<state>\S+)\s+[0-9:.-]+(?: [0-9:.]+)?\s*(?P<info>.*)$")
 
 
-def unreadiness(port: int) -> str:
-    """Why Felix is not in step with etcd and the kernel, in its own words; empty where it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+def _asked(port: int, what: str) -> str:
+    """What Felix has against being called live or ready, in its own words; empty where it has nothing."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        connection.request("GET", "/readiness")
+        connection.request("GET", what)
         answer = connection.getresponse()
         said = answer.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
-        return f"no answer on port {port}: {getattr(error, 'strerror', None) or error}"
     finally:
         connection.close()
     return "" if answer.status == 200 else " ".join(said.split()) or f"it answers {answer.status}"
+
+
+def unreadiness(port: int) -> str:
+    """Why Felix is not in step with etcd and the kernel, in its own words; empty where it is."""
+    try:
+        return _asked(port, "/readiness")
+    except (OSError, http.client.HTTPException) as error:
+        return f"no answer on port {port}: {getattr(error, 'strerror', None) or error}"
+
+
+def starts(port: int) -> bool:
+    """Whether Felix is still starting, which takes as long as the machine does.
+
+    Until it listens nobody takes the connection; then it is live, and not ready. One that hangs takes the
+    connection and does not answer, or finds itself that a part of it is not live any more.
+    """
+    try:
+        return bool(_asked(port, "/readiness")) and not _asked(port, "/liveness")
+    except ConnectionRefusedError:
+        return True
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ FIREWALL = "firewall"
 # Kind of the ledger's entries: a device of the kernel that Felix has configured.
 TUNNELS = "tunnels"
 IPIP = "tunl0"
-# Seconds in which a started Felix has made its routes, and in which BIRD has its sessions.
+# Seconds in which a Felix that has started has made its routes, and in which BIRD has its sessions.
 SETTLING = 20.0
 SESSIONS = 10.0
 
@@ -133,13 +133,10 @@ class Node:
         self.kernel = _iproute.IpRoute(module.run_command)
         self.ledger = Ledger(OWNER)
         self.actions: list[str] = []
-        # When this run last started Felix, on the monotonic clock.
-        self.started = float("-inf")
 
     def restart(self, operation: str, why: str = "") -> None:
         """Start or restart Felix, without waiting for it: etcd may take its time."""
         self.actions.append(f"{operation} {FELIX}{why}")
-        self.started = time.monotonic()
         if not self.module.check_mode:
             _systemd.command(self.module.run_command, operation, "--no-block", FELIX)
 
@@ -196,7 +193,7 @@ def start(node: Node) -> None:
         node.restart("restart" if active else "start")
     if node.module.check_mode and node.actions:
         return
-    began = time.monotonic()
+    began = settling = time.monotonic()
     while True:
         found = node.unready()
         if not found:
@@ -208,9 +205,13 @@ def start(node: Node) -> None:
         now = time.monotonic()
         if now > began + node.params["wait"]:
             raise NodeError(f"after {node.params['wait']} s: {told}; the last lines of {FELIX}:\n{complaints(run)}")
-        # Felix looks after its routes itself, every now and then; a new one does so at once.
-        if now > max(node.started, began) + SETTLING:
+        # Felix looks after its routes itself, every now and then; a new one does so at once. One that is starting
+        # is not disturbed: it would only begin again.
+        if _calico.starts(node.params["health_port"]):
+            settling = now
+        elif now > settling + SETTLING:
             node.restart("restart", f": {told}")
+            settling = now
         time.sleep(0.2)
 
 

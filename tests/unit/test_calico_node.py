@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico, _firewall
 
@@ -104,3 +110,44 @@ COMMIT
         "-X cali-FORWARD",
         "COMMIT",
     ]
+
+
+@contextlib.contextmanager
+def felix(**answers: int) -> Iterator[int]:
+    """Port of a health endpoint with these answers."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(answers[self.path[1:]])
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            """Nobody wants to know."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("readiness", "liveness", "starts"),
+    [(503, 200, True), (200, 200, False), (503, 503, False)],
+    ids=["live, and not ready yet", "ready", "a part of it hangs"],
+)
+def test_felix_is_starting_while_it_is_live_and_not_ready(readiness: int, liveness: int, starts: bool) -> None:
+    with felix(readiness=readiness, liveness=liveness) as port:
+        assert _calico.starts(port) is starts
+
+
+def test_felix_is_starting_until_it_listens() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        assert _calico.starts(nobody.getsockname()[1])
+
+
+def test_a_frozen_felix_is_not_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_calico, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        assert not _calico.starts(frozen.getsockname()[1])
+        assert _calico.unreadiness(frozen.getsockname()[1]).endswith("timed out")

@@ -30,7 +30,7 @@ SESSION = Breakage(
 UNADVERTISED = Breakage(
     "pods are not advertised",
     "node3",
-    f"cp -p /etc/calico/bird.conf /root/ && sed -i 's/if is_own_pod() then accept;//' /etc/calico/bird.conf"
+    f"cp -p /etc/calico/bird.conf /root/ && sed -i 's/if is_own() then accept;//' /etc/calico/bird.conf"
     f" && {BIRD} configure",
     f"cp -p /root/bird.conf /etc/calico/ && rm /root/bird.conf && {BIRD} configure",
     "block-unadvertised",
