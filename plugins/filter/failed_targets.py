@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - From the results of M(binary_cluster.networking.pod_probe) on all nodes, the nodes of the pairs that failed, each
-    with the pods its own probe pod did not reach. Of several pods on a node the first stands for all.
+    with the addresses of pods its own probe pod did not reach. Of several pods on a node the first stands for all.
 positional: ready
 options:
   _input:
@@ -37,6 +37,7 @@ _value:
   type: dict
 """
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,9 +45,9 @@ from typing import Any
 def failed_targets(
     probed: Mapping[str, Mapping[str, Any]], ready: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Nodes of failed pairs, each with the pods that its own did not reach."""
+    """Nodes of failed pairs, each with the addresses of pods that its own did not reach."""
     pods = {found["pods"][0]["name"]: (node, found["pods"][0]) for node, found in ready.items() if "pods" in found}
-    asked: dict[str, dict[str, dict[str, Any]]] = {}
+    asked: dict[str, dict[str, dict[str, Any]]] = {}  # by node and address
     for source, found in probed.items():
         for outcome in found.get("outcomes", ()):
             first = outcome["source"] in ("", *pods)
@@ -56,7 +57,10 @@ def failed_targets(
             if node == source:  # what fails inside of a node, nobody else has seen
                 continue
             asked.setdefault(node, {})
-            asked.setdefault(source, {})[pod["name"]] = {key: pod[key] for key in ("name", "address", "port")}
+            for address in (one["address"] for one in pod["ips"]):
+                if ipaddress.ip_address(address).version == outcome["family"]:
+                    target = {"name": pod["name"], "address": address, "port": pod["port"]}
+                    asked.setdefault(source, {})[address] = target
     return {node: list(targets.values()) for node, targets in asked.items()}
 
 

@@ -10,7 +10,8 @@ short_description: All pods that can be probed, with the addresses of their node
 version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
-  - What M(binary_cluster.networking.pod_probe) takes as O(binary_cluster.networking.pod_probe#module:targets).
+  - What M(binary_cluster.networking.pod_probe) takes as O(binary_cluster.networking.pod_probe#module:targets), each
+    address of a pod by itself.
 positional: addresses
 options:
   _input:
@@ -32,11 +33,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Name, address, port and node of each pod.
+  description: Name, address and port of each pod, and the address of its node if it is of the same IP version.
   type: list
   elements: dict
 """
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,10 +46,20 @@ from typing import Any
 def probe_targets(ready: Mapping[str, Mapping[str, Any]], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
     """The pods of all nodes that have any."""
     return [
-        {**{key: pod[key] for key in ("name", "address", "port")}, "node": addresses[node]}
+        {
+            "name": pod["name"],
+            "address": one["address"],
+            "port": pod["port"],
+            "node": addresses[node] if _version(addresses[node]) == _version(one["address"]) else "",
+        }
         for node, found in ready.items()
         for pod in found.get("pods", ())
+        for one in pod["ips"]
     ]
+
+
+def _version(address: str) -> int:
+    return ipaddress.ip_address(address).version
 
 
 class FilterModule:

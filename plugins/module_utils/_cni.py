@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import ipaddress
 import json
 import os
 import shutil
@@ -129,6 +130,13 @@ def addresses(result: dict[str, Any]) -> list[str]:
     if "ips" in result:
         return [entry["address"] for entry in result["ips"]]
     return [result[key]["ip"] for key in ("ip4", "ip6") if key in result]
+
+
+def first_addresses(result: dict[str, Any]) -> list[str]:
+    """The first address of each IP version that a result has, with its prefix length: IPv4 before IPv6."""
+    every = [ipaddress.ip_interface(address) for address in addresses(result)]
+    found = (next((one for one in every if one.version == version), None) for version in (4, 6))
+    return [str(one) for one in found if one]
 
 
 def gateways(result: dict[str, Any]) -> list[str]:

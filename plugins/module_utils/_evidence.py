@@ -48,9 +48,14 @@ def links(kernel: _iproute.IpRoute) -> dict[str, dict[str, Any]]:
             "vni": data.get("id", 0),
             "port": data.get("port", 0),
             "master": link.get("master", ""),
-            "addresses": [f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"] if a["family"] == "inet"],
+            "addresses": [f"{a['local']}/{a['prefixlen']}" for a in routed(link)],
         }
     return found
+
+
+def routed(link: dict[str, Any]) -> list[dict[str, Any]]:
+    """Addresses of a link, without those of IPv6 that are good on it alone."""
+    return [one for one in link["addr_info"] if one["family"] == "inet" or one["scope"] != "link"]
 
 
 def tunnels(found: dict[str, dict[str, Any]]) -> list[str]:
@@ -82,10 +87,11 @@ def _of_link(name: str, key: str) -> str:
     return _text(f"/proc/sys/net/ipv4/conf/{name}/{key}").strip()
 
 
-def forwarding_files() -> list[str]:
+def forwarding_files(family: int) -> list[str]:
     """Files of sysctl settings that switch forwarding off."""
     found = []
-    pattern = re.compile(r"^\s*-?net[./]ipv4[./](ip_forward|conf[./]all[./]forwarding)\s*=\s*0\s*$", re.MULTILINE)
+    names = r"(ip_forward|conf[./]all[./]forwarding)" if family == 4 else r"conf[./]all[./]forwarding"
+    pattern = re.compile(rf"^\s*-?net[./]ipv{family}[./]{names}\s*=\s*0\s*$", re.MULTILINE)
     for path in sorted(name for wanted in SYSCTL_FILES for name in glob.glob(wanted)):
         with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as stream:
             if pattern.search(stream.read()):
@@ -135,7 +141,9 @@ def checksum_errors() -> int:
     for names, values in zip(lines[::2], lines[1::2]):
         if names[0] in ("Tcp:", "Udp:"):
             total += int(dict(zip(names, values)).get("InCsumErrors", 0))
-    return total
+    # TCP counts both IP versions at once.
+    errors = re.search(r"^Udp6InCsumErrors\s+(\d+)$", _text("/proc/thread-self/net/snmp6"), re.MULTILINE)
+    return total + int(errors.group(1) if errors else 0)
 
 
 def interface_of(run: Run, namespace: str, interface: str) -> dict[str, Any] | None:
@@ -146,13 +154,17 @@ def interface_of(run: Run, namespace: str, interface: str) -> dict[str, Any] | N
     if code != 0:
         return None
     link = json.loads(out)[0]
-    _code, routes, _err = run(["ip", "-n", namespace, "-json", "route", "show", "default"])
+    routes = {
+        family: json.loads(run(["ip", f"-{family}", "-n", namespace, "-json", "route", "show", "default"])[1] or "[]")
+        for family in (4, 6)
+    }
     return {
         "mtu": link["mtu"],
         "up": "UP" in link["flags"],
         "carrier": "LOWER_UP" in link["flags"],
-        "addresses": [a["local"] for a in link["addr_info"] if a["family"] == "inet"],
-        "default_route": bool(json.loads(routes or "[]")),
+        "addresses": [a["local"] for a in routed(link)],
+        "default_route": bool(routes[4]),
+        "default_route_v6": bool(routes[6]),
     }
 
 
@@ -191,9 +203,11 @@ def gather(run: Run, targets: Iterable[str]) -> dict[str, Any]:
             for name in tunnels(found)
         },
         "ip_forward": sysctl("net.ipv4.ip_forward"),
+        "ipv6_forward": sysctl("net.ipv6.conf.all.forwarding"),
         "forwarding": {name: _of_link(name, "forwarding") for name in found},
         "rp_filter": rp_filters(found),
-        "forwarding_files": forwarding_files(),
+        "forwarding_files": forwarding_files(4),
+        "ipv6_forwarding_files": forwarding_files(6),
         "units": units(run),
         "conflists": _cni.configurations(),
         "leases": flannel_leases(),

@@ -96,6 +96,17 @@ def _number(found: dict[int, bytes], kind: int) -> int:
     return int.from_bytes(found[kind], "big") if kind in found else -1
 
 
+def addresses(header: bytes) -> tuple[str, str] | None:
+    """Source and target of a packet, from its IP header; None where it is cut short."""
+    for version, length, family, start in ((4, 20, socket.AF_INET, 12), (6, 40, socket.AF_INET6, 8)):
+        if len(header) >= length and header[0] >> 4 == version:
+            size = 4 if version == 4 else 16
+            ends = (header[place : place + size] for place in (start, start + size))
+            source, target = (socket.inet_ntop(family, end) for end in ends)
+            return source, target
+    return None
+
+
 class Tracer:
     """Collects what the kernel reports of dropped packets."""
 
@@ -124,9 +135,9 @@ class Tracer:
         if step.header:
             self.headers[step.packet] = step.header
         header = self.headers.get(step.packet, b"")
-        if step.dropped and len(header) >= 20 and header[0] >> 4 == 4:
-            source, target = socket.inet_ntoa(header[12:16]), socket.inet_ntoa(header[16:20])
-            self.found[Dropped(source, target, step.family, step.table, step.chain, step.handle)] = None
+        ends = addresses(header) if step.dropped else None
+        if ends:
+            self.found[Dropped(*ends, step.family, step.table, step.chain, step.handle)] = None
 
 
 @contextlib.contextmanager
@@ -137,14 +148,23 @@ def tracing(run: Run, pods: Iterable[str], nodes: Iterable[str], ports: Iterable
     """
     wrapped = "ip saddr @nodes ip daddr @nodes"
     tunnels = ", ".join(str(port) for port in sorted(set(ports)))
-    rules = (
-        "ip saddr @pods ip daddr @pods meta nftrace set 1\n"
-        f"{wrapped} udp dport {{ {tunnels} }} meta nftrace set 1\n"
-        f"{wrapped} ip protocol {{ 4, 47 }} meta nftrace set 1\n"
+    pods = sorted(set(pods))
+    sets = {
+        "nodes": ("ip", "ipv4_addr", sorted(set(nodes))),
+        "pods": ("ip", "ipv4_addr", [pod for pod in pods if ":" not in pod]),
+        "pods6": ("ip6", "ipv6_addr", [pod for pod in pods if ":" in pod]),
+    }
+    sets = {name: described for name, described in sets.items() if described[2]}
+    rules = "".join(
+        f"{word} saddr @{name} {word} daddr @{name} meta nftrace set 1\n"
+        for name, (word, _type, _members) in sets.items()
+        if name != "nodes"
     )
+    rules += f"{wrapped} udp dport {{ {tunnels} }} meta nftrace set 1\n"
+    rules += f"{wrapped} ip protocol {{ 4, 47 }} meta nftrace set 1\n"
     script = f"table inet {TABLE} {{\n"
-    for name, members in (("pods", pods), ("nodes", nodes)):
-        script += f"set {name} {{ type ipv4_addr; elements = {{ {', '.join(sorted(set(members)))} }}; }}\n"
+    for name, (_word, kind, members) in sets.items():
+        script += f"set {name} {{ type {kind}; elements = {{ {', '.join(members)} }}; }}\n"
     for chain, hook in (("coming", "prerouting"), ("going", "output")):
         script += f"chain {chain} {{\ntype filter hook {hook} priority -400;\n{rules}}}\n"
     script += "}\n"

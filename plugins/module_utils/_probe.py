@@ -55,12 +55,17 @@ CLONE_NEWNET = 0x40000000
 
 @dataclass(frozen=True)
 class Target:
-    """A pod to probe, and the address of its node."""
+    """A pod to probe at one of its addresses, and its node's address of the same IP version, if it has one."""
 
     name: str
     address: str
     port: int
     node: str = ""
+
+    @property
+    def family(self) -> int:
+        """4 or 6."""
+        return ipaddress.ip_address(self.address).version
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,14 @@ class Names:
 class Outcome:
     """What one probe found. ``cause`` is None where it went well; times in milliseconds.
 
-    The target of ``dns`` and ``dns-tcp`` is the name that was asked for, that of ``vip`` and ``outside`` is
-    ``address:port``. ``source`` is the probing pod, and empty for the node.
+    ``family`` is the IP version of the address that was probed, 4 or 6. The target of ``dns`` and ``dns-tcp`` is the
+    name that was asked for, that of ``vip`` and ``outside`` is ``address:port``. ``source`` is the probing pod, and
+    empty for the node.
     """
 
     target: str
     protocol: str
+    family: int
     source: str = ""
     ok: bool = False
     rtt_ms: float | None = None
@@ -251,7 +258,8 @@ async def connect(target: Target, _echoes: Echoes) -> str | None:
 async def _get(target: Target, path: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(target.address, target.port)
     try:
-        writer.write(b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (path, target.address.encode()))
+        host = f"[{target.address}]" if target.family == 6 else target.address
+        writer.write(b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (path, host.encode()))
         await writer.drain()
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
@@ -343,7 +351,8 @@ def fault(question: Question, told: _dns.Answer) -> str | None:
 
 async def resolve(names: Names, question: Question, over_tcp: bool, timeout: float, tries: int) -> Outcome:
     """Ask for a name, again before it counts as failed."""
-    outcome = Outcome(question.name, "dns-tcp" if over_tcp else "dns")
+    family = ipaddress.ip_address(names.server).version
+    outcome = Outcome(question.name, "dns-tcp" if over_tcp else "dns", family)
     for attempt in range(1, tries + 1):
         outcome.tries = attempt
         asked = _dns.question(question.name, question.type)
@@ -369,7 +378,7 @@ EXCHANGES: dict[str, Callable[[Target, Echoes], Awaitable[str | None]]] = {
 
 async def exchange(target: Target, protocol: str, echoes: Echoes, timeout: float, tries: int) -> Outcome:
     """One probe, tried again before it counts as failed."""
-    outcome = Outcome(target.name, protocol)
+    outcome = Outcome(target.name, protocol, target.family)
     for attempt in range(1, tries + 1):
         outcome.tries = attempt
         began = time.monotonic()
@@ -387,6 +396,7 @@ async def exchange(target: Target, protocol: str, echoes: Echoes, timeout: float
             return Outcome(
                 target.name,
                 protocol,
+                target.family,
                 ok=True,
                 rtt_ms=round(elapsed * 1000, 3),
                 tries=attempt,
@@ -399,20 +409,24 @@ async def path_mtu(target: Target, echoes: Echoes, mtu: int, timeout: float) -> 
     """Whether packets as large as the interface allows arrive unfragmented."""
     found = await largest(echoes, target.address, mtu, timeout)
     if found >= mtu:
-        return Outcome(target.name, "mtu", ok=True, mtu=found)
+        return Outcome(target.name, "mtu", target.family, ok=True, mtu=found)
     cause = f"packets over {found} bytes do not arrive; the interface has MTU {mtu}" if found else "no answer"
-    return Outcome(target.name, "mtu", mtu=found or None, cause=cause)
+    return Outcome(target.name, "mtu", target.family, mtu=found or None, cause=cause)
 
 
 def plan(source: str, siblings: Sequence[str], targets: Sequence[Target], protocols: Sequence[str]) -> list[Probe]:
-    """What a pod is to probe: itself, the pods of its own node, its ``siblings``, and those of other nodes."""
+    """What a pod is to probe: itself, the pods of its own node, its ``siblings``, and those of other nodes.
+
+    A node is probed where its address is told.
+    """
     found: list[Probe] = []
     for target in targets:
         if target.name == source:
             fitting: tuple[str, ...] = WITHIN
         else:
             fitting = BETWEEN if target.name in siblings else (*BETWEEN, "node")
-        found += [(target, protocol) for protocol in protocols if protocol in fitting]
+        left_out = () if target.node else ("node", "own")
+        found += [(target, protocol) for protocol in protocols if protocol in fitting and protocol not in left_out]
     return found
 
 

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-ETH_P_ALL, ETH_P_IP = 0x0003, 0x0800
+ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
 # sll_pkttype of packet(7).
 HOST, OTHERHOST, OUTGOING = 0, 3, 4
 FLANNEL_UDP_PORT = 8285
@@ -49,7 +49,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Packet:
-    """The addresses, protocol and payload of an IPv4 packet."""
+    """The addresses, protocol and payload of an IP packet."""
 
     source: str
     target: str
@@ -73,6 +73,22 @@ def ipv4(data: bytes) -> Packet | None:
     )
 
 
+def ipv6(data: bytes) -> Packet | None:
+    """Parse an IPv6 packet; None for anything else. Of extension headers it knows that of a fragment (RFC 8200)."""
+    if len(data) < 40 or data[0] >> 4 != 6:
+        return None
+    protocol, start, offset = data[6], 40, 0
+    if protocol == socket.IPPROTO_FRAGMENT and len(data) >= 48:
+        protocol, start, offset = data[40], 48, struct.unpack("!H", data[42:44])[0] >> 3
+    source, target = (str(ipaddress.IPv6Address(data[place : place + 16])) for place in (8, 24))
+    return Packet(source, target, protocol, data[start:], offset != 0)
+
+
+def packet(data: bytes) -> Packet | None:
+    """Parse an IP packet; None for anything else."""
+    return ipv4(data) or ipv6(data)
+
+
 def unwrap(outer: Packet, vxlan_ports: Iterable[int]) -> tuple[str, int, int, Packet] | None:
     """The packet inside a packet, as ``(wrapping, UDP port, VNI, inner)``; None where there is none."""
     if outer.fragment:
@@ -85,7 +101,7 @@ def unwrap(outer: Packet, vxlan_ports: Iterable[int]) -> tuple[str, int, int, Pa
         flags, kind = struct.unpack("!HH", body[:4])
         # Checksum, key and sequence number are optional, four bytes each.
         start = 4 + 4 * sum(bool(flags & bit) for bit in (0x8000, 0x2000, 0x1000))
-        inner = _ethernet(body[start:]) if kind == 0x6558 else ipv4(body[start:])
+        inner = _ethernet(body[start:]) if kind == 0x6558 else packet(body[start:])
         return ("gre", 0, 0, inner) if inner else None
     if outer.protocol == socket.IPPROTO_UDP and len(body) >= 16:
         port = struct.unpack("!H", body[2:4])[0]
@@ -100,20 +116,20 @@ def unwrap(outer: Packet, vxlan_ports: Iterable[int]) -> tuple[str, int, int, Pa
 
 
 def _ethernet(frame: bytes) -> Packet | None:
-    if len(frame) < 14 or struct.unpack("!H", frame[12:14])[0] != ETH_P_IP:
+    if len(frame) < 14 or struct.unpack("!H", frame[12:14])[0] not in (ETH_P_IP, ETH_P_IPV6):
         return None
-    return ipv4(frame[14:])
+    return packet(frame[14:])
 
 
 def sighting(data: bytes, interface: str, kind: int, pods: frozenset[str], ports: Iterable[int]) -> Sighting | None:
     """What a captured packet says of two pods; None where it is about nobody we look for."""
-    packet = ipv4(data)
-    if packet is None:
+    outer = packet(data)
+    if outer is None:
         return None
     way = "out" if kind == OUTGOING else "other" if kind == OTHERHOST else "in"
-    if packet.source in pods and packet.target in pods:
-        return Sighting(packet.source, packet.target, packet.protocol, interface, way)
-    wrapped = unwrap(packet, ports)
+    if outer.source in pods and outer.target in pods:
+        return Sighting(outer.source, outer.target, outer.protocol, interface, way)
+    wrapped = unwrap(outer, ports)
     if wrapped is None:
         return None
     wrapping, port, vni, inner = wrapped
@@ -126,8 +142,8 @@ def sighting(data: bytes, interface: str, kind: int, pods: frozenset[str], ports
         interface,
         way,
         wrapping,
-        packet.source,
-        packet.target,
+        outer.source,
+        outer.target,
         port,
         vni,
     )
@@ -152,7 +168,7 @@ def watch(pods: Iterable[str], ports: Iterable[int], until: float, meanwhile: Ca
                     data, address = one.recvfrom(256)
                 except BlockingIOError:
                     break
-                if address[1] != ETH_P_IP:
+                if address[1] not in (ETH_P_IP, ETH_P_IPV6):
                     continue
                 found = sighting(data, address[0], address[2], wanted, ports)
                 if found:

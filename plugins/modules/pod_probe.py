@@ -53,7 +53,8 @@ options:
     type: int
     default: 600
   targets:
-    description: Pods to probe, for O(state=probed). Those of this host may be among them.
+    description:
+      - Pods to probe, for O(state=probed), each address of a pod by itself. Those of this host may be among them.
     type: list
     elements: dict
     default: []
@@ -71,7 +72,9 @@ options:
         type: int
         default: 18080
       node:
-        description: Address of its node, for V(node) and V(own) of O(protocols).
+        description:
+          - Address of its node, for V(node) and V(own) of O(protocols), which are left out without it. It must be of
+            the IP version of O(targets[].address).
         type: str
         default: ""
   protocols:
@@ -188,11 +191,15 @@ pods:
       description: Its name.
       type: str
     address:
-      description: Its address.
+      description: Its address; the IPv4 one where it has one.
       type: str
     subnet:
       description: The network it is in.
       type: str
+    ips:
+      description: Its first C(address) of each IP version, each with the C(subnet) it is in.
+      type: list
+      elements: dict
     network:
       description: Name of the CNI network.
       type: str
@@ -217,6 +224,9 @@ outcomes:
     protocol:
       description: What it was probed with.
       type: str
+    family:
+      description: IP version of the address that was probed, V(4) or V(6).
+      type: int
     ok:
       description: Whether it answered as it should.
       type: bool
@@ -267,13 +277,16 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
 PROGRAMS = "/run/binary_cluster"
 RESPONDER = f"{PROGRAMS}/responder.py"
 INTERFACE = "eth0"
-FORWARDING = "/proc/sys/net/ipv4/ip_forward"
+FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
 QUESTIONS = ("A", "AAAA", "CNAME", "PTR", "SRV", "TXT")
 
 
 @contextlib.contextmanager
 def _kept(path: str) -> Iterator[None]:
     """Keep a sysctl as it is: the bridge plugin switches forwarding on, and would hide that it was off."""
+    if not os.path.exists(path):  # a kernel without IPv6
+        yield
+        return
     with open(path, encoding="ascii") as stream:
         before = stream.read()
     yield
@@ -302,14 +315,17 @@ class Pod:
         """Attach the pod and start its responder."""
         network = _cni.load()
         _cni.make_namespace(self.module.run_command, self.name)
-        with _kept(FORWARDING):
+        with contextlib.ExitStack() as stack:
+            for path in FORWARDING:
+                stack.enter_context(_kept(path))
             result = self.runtime.add(network, self.attachment)
         self._respond()
-        interface = ipaddress.ip_interface(_cni.addresses(result)[0])
+        held = [ipaddress.ip_interface(address) for address in _cni.first_addresses(result)]
+        ips = [{"address": str(one.ip), "subnet": str(one.network)} for one in held]
         return {
             "name": self.name,
-            "address": str(interface.ip),
-            "subnet": str(interface.network),
+            **ips[0],
+            "ips": ips,
             "network": network.name,
             "configuration": network.path,
             "port": self.module.params["port"],

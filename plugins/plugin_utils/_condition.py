@@ -9,7 +9,7 @@
 A comparison is the dict that ``connectivity.json`` holds as ``compared``::
 
     {"started": str, "new": [node], "gone": [node],
-     "worse": [{"source", "target", "protocol", "before": {"state", "rtt_ms", "mtu"}, "after": {...}}],
+     "worse": [{"source", "target", "protocol", "family", "before": {"state", "rtt_ms", "mtu"}, "after": {...}}],
      "better": [...]}
 """
 
@@ -30,14 +30,14 @@ STATES = ("ok", "slow", "flaky", "mtu", "failed")
 
 def classify(pairs: Sequence[MutableMapping[str, Any]]) -> None:
     """Give every probe of a report its ``state``. What is slow is told by the others of its protocol."""
-    usual = _probe.usual_times((probe["protocol"], probe["rtt_ms"]) for probe in pairs)
+    usual = _probe.usual_times((title(probe), probe["rtt_ms"]) for probe in pairs)
     for probe in pairs:
         if not probe["ok"]:
             probe["state"] = "mtu" if probe["protocol"] == "mtu" and probe["mtu"] else "failed"
         elif probe.get("tries", 1) > 1:
             probe["state"] = "flaky"
         else:
-            probe["state"] = "slow" if _probe.slower(probe["rtt_ms"], usual[probe["protocol"]]) else "ok"
+            probe["state"] = "slow" if _probe.slower(probe["rtt_ms"], usual[title(probe)]) else "ok"
 
 
 def worst(probes: Iterable[Probe]) -> str:
@@ -48,6 +48,11 @@ def worst(probes: Iterable[Probe]) -> str:
 def milliseconds(time: float) -> str:
     """A time of the network, in as many digits as tell something."""
     return f"{time:.2f} ms" if time < 10 else f"{time:.0f} ms"
+
+
+def title(probe: Probe) -> str:
+    """What it was probed with: the protocol, and with IPv6 a 6 behind it. Earlier reports are of IPv4."""
+    return f"{probe['protocol']}6" if probe.get("family", 4) == 6 else str(probe["protocol"])
 
 
 def measure(probe: Probe) -> str:
@@ -97,7 +102,7 @@ def compare(earlier: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, 
         if old and change:
             compared[change].append(
                 {
-                    **{key: probe[key] for key in ("source", "target", "protocol")},
+                    **{key: probe[key] for key in ("source", "target", "protocol", "family")},
                     "before": {key: old[key] for key in ("state", "rtt_ms", "mtu")},
                     "after": {key: probe[key] for key in ("state", "rtt_ms", "mtu")},
                 }
@@ -114,14 +119,14 @@ def changes(compared: Mapping[str, Any]) -> Iterator[str]:
     for what in ("worse", "better"):
         grouped: dict[tuple[str, str], list[str]] = {}
         for change in compared[what]:
-            told = f"{change['protocol']} {measure(change['before'])} -> {measure(change['after'])}"
+            told = f"{title(change)} {measure(change['before'])} -> {measure(change['after'])}"
             grouped.setdefault((change["source"], change["target"]), []).append(told)
         for (source, target), found in grouped.items():
             yield f"{what}: {source} -> {target}: {', '.join(found)}"
 
 
 def _key(probe: Probe) -> tuple[str, str, str]:
-    return probe["source"], probe["target"], probe["protocol"]
+    return probe["source"], probe["target"], title(probe)
 
 
 def _change(old: Probe, new: Probe) -> str:

@@ -9,8 +9,8 @@
 The report is the dict that ``connectivity.json`` holds::
 
     {"ok": bool, "backend": str, "started": str, "duration_s": float,
-     "nodes": [{"name", "address", "pod_ip", "pod_cidr"}],
-     "pairs": [{"source", "target", "protocol", "ok", "state", "rtt_ms", "mtu", "tries", "cause",
+     "nodes": [{"name", "address", "pod_ip", "pod_cidr", "ips": [{"address", "subnet"}]}],
+     "pairs": [{"source", "target", "protocol", "family", "ok", "state", "rtt_ms", "mtu", "tries", "cause",
                 "source_seen", "ways", "failed_ways"}],
      "causes": [{"code", "node", "text", "fix", "pairs"}]}
 
@@ -22,6 +22,9 @@ the ratio being that of pods to hosts.
 Source and target are nodes; a node and itself are the pods of that node. The target of the protocols ``dns`` and
 ``dns-tcp`` is a name that was asked for, and that of ``vip`` and ``outside`` an address and port.
 
+``family`` is the IP version, 4 or 6: where pods have addresses of both, each is probed, and a pair is whole if both
+are. ``ips`` are the first pod's, ``pod_ip`` and ``pod_cidr`` the first of them.
+
 Where nodes have several pods, a pair has ``ways`` from pods of the one to pods of the other. What is told of it is
 told of the worst of them, and ``failed_ways`` names those that failed, as ``pod -> pod``.
 """
@@ -30,6 +33,8 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import ipaddress
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -71,23 +76,25 @@ def build(
     """
     # The first pod of a node stands for it.
     pods = {node: found[0] for node, found in every.items()}
+    views = _diagnosis.by_family(pods)
     pairs = list(_pairs(every, outcomes))
     names = [*pods, *(name for name in absent if name not in pods)]
-    probed = {(pair["source"], pair["target"]) for pair in pairs}
+    probed = {(pair["source"], pair["target"], pair["family"]) for pair in pairs}
     for source in names:
-        for target in names:
-            if source != target and (source, target) not in probed:
+        for target, family in itertools.product(names, views):
+            if source != target and (source, target, family) not in probed:
                 why = absent.get(source) or absent.get(target) or "not probed"
                 pairs += [
                     {
-                        "source": source, "target": target, "protocol": protocol, "ok": False,
+                        "source": source, "target": target, "protocol": protocol, "family": family, "ok": False,
                         "rtt_ms": None, "mtu": None, "tries": 0, "cause": why, "source_seen": None,
                         "ways": 1, "failed_ways": [],
                     }
                     for protocol in protocols
                     if protocol not in (*BEYOND, *_probe.WITHIN)
+                    and (protocol != "node" or _version(addresses.get(target, "")) == family)
                 ]  # fmt: skip
-    causes = _explain(pairs, pods, absent, addresses, evidence)
+    causes = _explain(pairs, pods, views, absent, addresses, evidence)
     _condition.classify(pairs)
     return {
         "ok": all(pair["ok"] for pair in pairs) and not absent,
@@ -98,6 +105,7 @@ def build(
                 "address": addresses.get(name, ""),
                 "pod_ip": pods.get(name, {}).get("address", ""),
                 "pod_cidr": pods.get(name, {}).get("subnet", ""),
+                "ips": pods.get(name, {}).get("ips", []),
             }
             for name in names
         ],
@@ -108,28 +116,38 @@ def build(
     }
 
 
+def _version(address: str) -> int:
+    """IP version of an address; 4 where none is told."""
+    return ipaddress.ip_address(address).version if address else 4
+
+
 def _pairs(
     every: Mapping[str, Sequence[Mapping[str, Any]]], outcomes: Mapping[str, Iterable[Mapping[str, Any]]]
 ) -> Iterator[dict[str, Any]]:
     """What was found, a pair of nodes and protocol each."""
     node_of = {pod["name"]: node for node, pods in every.items() for pod in pods}
-    address_of = {pod["name"]: pod["address"] for pods in every.values() for pod in pods}
+    address_of = {
+        (pod["name"], _version(one["address"])): one["address"]
+        for pods in every.values()
+        for pod in pods
+        for one in pod["ips"]
+    }
     for source, found in outcomes.items():
-        grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        grouped: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
         for told in found:
             outcome = dict(told)
-            target = node_of.get(outcome["target"])
-            if target and outcome["source_seen"] not in (None, address_of.get(outcome["source"])):
+            target, family = node_of.get(outcome["target"]), outcome["family"]
+            if target and outcome["source_seen"] not in (None, address_of.get((outcome["source"], family))):
                 outcome.update(ok=False, cause=f"arrives as if from {outcome['source_seen']}")
-            grouped.setdefault((target or outcome["target"], outcome["protocol"]), []).append(outcome)
-        for (target, protocol), ways in grouped.items():
+            grouped.setdefault((target or outcome["target"], outcome["protocol"], family), []).append(outcome)
+        for (target, protocol, family), ways in grouped.items():
             worst = max(ways, key=lambda one: (not one["ok"], one["tries"], one["rtt_ms"] or 0))
             failed = [f"{one['source'] or source} -> {one['target']}" for one in ways if not one["ok"]]
             pair = {key: worst[key] for key in ("ok", "rtt_ms", "mtu", "tries", "cause", "source_seen")}
             if 0 < len(failed) < len(ways):
                 pair["cause"] = f"{pair['cause']} ({len(failed)} of {len(ways)} ways: {', '.join(failed[:WAYS])})"
             yield {
-                "source": source, "target": target, "protocol": protocol, **pair,
+                "source": source, "target": target, "protocol": protocol, "family": family, **pair,
                 "ways": len(ways), "failed_ways": failed if len(ways) > 1 else [],
             }  # fmt: skip
 
@@ -137,34 +155,39 @@ def _pairs(
 def _explain(
     pairs: Sequence[dict[str, Any]],
     pods: Mapping[str, Mapping[str, Any]],
+    views: Mapping[int, Mapping[str, Mapping[str, Any]]],
     absent: Mapping[str, str],
     addresses: Mapping[str, str],
     evidence: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """Replace what a probe saw by its cause, where the evidence tells one; return the causes."""
-    ends = {
-        node: _cause.End(
-            node, addresses.get(node, ""), pod["name"], pod["address"], pod["subnet"], evidence.get(node, {})
-        )
-        for node, pod in pods.items()
+    every = {
+        family: {
+            node: _cause.End(
+                node, addresses.get(node, ""), pod["name"], pod["address"], pod["subnet"], evidence.get(node, {})
+            )
+            for node, pod in view.items()
+        }
+        for family, view in views.items()
     }
-    of_pods = _diagnosis.of_pods(pods, absent)
-    by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    of_pods = {family: _diagnosis.of_pods(pods, absent, family) for family in views}
+    by_pair: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
     for pair in pairs:
         # What went wrong with a name, the server told.
         if not beyond(pair):
-            by_pair.setdefault((pair["source"], pair["target"]), []).append(pair)
-    found: dict[_cause.Cause, int] = {cause: 0 for cause, _nodes in of_pods}
+            by_pair.setdefault((pair["source"], pair["target"], pair["family"]), []).append(pair)
+    found: dict[_cause.Cause, int] = {cause: 0 for known in of_pods.values() for cause, _nodes in known}
     for pair in pairs:
-        if beyond(pair) == "outside" and not pair["ok"] and pair["source_seen"] == pods[pair["source"]]["address"]:
-            alone = _diagnosis.not_masqueraded(ends[pair["source"]], pair["target"])
+        end = every.get(pair["family"], {}).get(pair["source"])
+        if beyond(pair) == "outside" and not pair["ok"] and end and pair["source_seen"] == end.pod_address:
+            alone = _diagnosis.not_masqueraded(end, pair["target"])
             found[alone] = found.get(alone, 0) + 1
             pair["cause"] = str(alone)
-    for (source, target), probes in by_pair.items():
-        failed = [probe for probe in probes if not probe["ok"]]
+    for (source, target, family), probes in by_pair.items():
+        failed, ends = [probe for probe in probes if not probe["ok"]], every[family]
         if not failed:
             continue
-        cause = next((one for one, nodes in of_pods if nodes & {source, target}), None)
+        cause = next((one for one, nodes in of_pods[family] if nodes & {source, target}), None)
         seen = next((probe["source_seen"] for probe in failed if probe["source_seen"]), None)
         if not cause and seen:
             cause = _diagnosis.rewritten(ends[source], ends[target], seen)
@@ -198,7 +221,7 @@ def failures(report: Report) -> list[str]:
     for pair in report["pairs"]:
         if not pair["ok"]:
             key = (pair["source"], pair["target"], pair["cause"] or "failed")
-            grouped.setdefault(key, []).append(pair["protocol"])
+            grouped.setdefault(key, []).append(_condition.title(pair))
     return [
         f"{source} -> {target}: {', '.join(protocols)}: {cause}"
         for (source, target, cause), protocols in grouped.items()
@@ -244,9 +267,13 @@ def _cell(pairs: Iterable[Mapping[str, Any]], wide: bool) -> str:
     state = _condition.worst(pairs)
     if not wide:
         return SIGNS.get(state, ".")
-    failed = [pair["protocol"] for pair in pairs if not pair["ok"]]
+    failed = [pair for pair in pairs if not pair["ok"]]
+    if len(failed) == len(pairs):
+        return "DOWN"
     if failed:
-        return "DOWN" if len(failed) == len(pairs) else ",".join(failed).upper()
+        whole = {pair["family"] for pair in pairs if pair["ok"]}
+        down = [f"IPV{family}" for family in sorted({pair["family"] for pair in failed} - whole)]
+        return ",".join([*down, *(_condition.title(pair).upper() for pair in failed if pair["family"] in whole)])
     if state == "ok" and pairs[0]["source"] == pairs[0]["target"]:
         return "ok"  # within a node there is no network whose time it would be
     # The time of what is amiss, and otherwise the shortest: that is the network's, the rest is the pods'.
@@ -305,7 +332,7 @@ def junit(report: Report) -> str:
         f'time="{report["duration_s"]}" timestamp={quoteattr(report["started"])}>',
     ]
     for pair in report["pairs"]:
-        name = f"{pair['source']} -> {pair['target']} {pair['protocol']}"
+        name = f"{pair['source']} -> {pair['target']} {_condition.title(pair)}"
         seconds = (pair["rtt_ms"] or 0) / 1000
         case = f'<testcase classname={quoteattr(report["backend"])} name={quoteattr(name)} time="{seconds:.6f}"'
         if pair["ok"]:

@@ -15,17 +15,23 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis_calico
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
 
-ICMP, TCP, UDP = 1, 6, 17
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 PROTOCOLS = {"icmp": ICMP, "mtu": ICMP, "tcp": TCP, "http": TCP, "bulk": TCP, "udp": UDP}
 # What a tunnel's header costs over IPv4, in bytes, by the kind of its link.
 OVERHEAD = {"vxlan": 50, "ipip": 20}
+# By IP version, what switches forwarding: where the evidence has it, and the files that set it; its sysctl, and what
+# tells a line of such a file.
+FORWARDING = {
+    4: ("ip_forward", "forwarding_files", "net.ipv4.ip_forward", "ip_forward"),
+    6: ("ipv6_forward", "ipv6_forwarding_files", "net.ipv6.conf.all.forwarding", "ipv6.*forwarding"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,11 @@ class Path:
     # All nodes with a pod: what most of them have is what is meant.
     ends: tuple[End, ...] = ()
 
+    @property
+    def family(self) -> int:
+        """IP version of the pods' addresses."""
+        return ipaddress.ip_address(self.source.pod_address).version
+
     def both(self) -> Iterator[tuple[End, End]]:
         """Each end with its opposite: what goes must also come back."""
         yield self.source, self.target
@@ -51,6 +62,8 @@ class Path:
         begin = start or self.source
         finish = self.target if begin is self.source else self.source
         wanted = {PROTOCOLS[protocol] for protocol in self.failed if protocol in PROTOCOLS}
+        if self.family == 6 and ICMP in wanted:
+            wanted.add(ICMPV6)
         return [
             one
             for one in on.evidence.get("sightings", ())
@@ -73,17 +86,39 @@ def diagnose(path: Path) -> Cause | None:
     return None
 
 
-def of_pods(pods: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str]) -> list[tuple[Cause, frozenset[str]]]:
-    """What is wrong before a packet is sent, each with the nodes whose pairs it explains.
+def of_pods(
+    pods: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str], family: int = 4
+) -> list[tuple[Cause, frozenset[str]]]:
+    """What is wrong before a packet of an IP version is sent, each with the nodes whose pairs it explains.
 
-    ``pods`` are the probe pods by node, with ``address``, ``subnet``, ``network`` and ``configuration``;
-    ``absent`` are the nodes without one, with the reason.
+    ``pods`` are the probe pods by node, with ``ips``, ``network`` and ``configuration``; ``absent`` are the nodes
+    without one, with the reason.
     """
+    holders = by_family(pods).get(family, {})
     missing = [
         (_diagnosis_calico.pod_missing(node, why) or _pod_missing(node, why), frozenset([node]))
         for node, why in absent.items()
     ]
-    return [*missing, *_shadowed(pods), *_duplicates(pods)]
+    return [*missing, *_shadowed(pods), *_without_address(family, pods, holders), *_duplicates(holders)]
+
+
+def by_family(pods: Mapping[str, Mapping[str, Any]]) -> dict[int, dict[str, dict[str, Any]]]:
+    """The pods by IP version, each with its address and subnet of that version; IPv4 where there is no pod."""
+    found: dict[int, dict[str, dict[str, Any]]] = {}
+    for node, pod in pods.items():
+        for one in pod["ips"]:
+            found.setdefault(ipaddress.ip_address(one["address"]).version, {})[node] = {**pod, **one}
+    return found or {4: {}}
+
+
+def _without_address(
+    family: int, pods: Mapping[str, Mapping[str, Any]], holders: Iterable[str]
+) -> Iterator[tuple[Cause, frozenset[str]]]:
+    """Nodes whose pod got no address of an IP version, though those of other nodes, the holders, did."""
+    for node, pod in pods.items():
+        if node not in holders:
+            text = f"pods of {node} get no IPv{family} address, and those of other nodes do: {pod['configuration']}"
+            yield Cause("pod-address-missing", node, f"{text} gives none", _site(node)), frozenset([node])
 
 
 def _pod_missing(node: str, why: str) -> Cause:
@@ -162,17 +197,22 @@ def pod_is_gone(path: Path) -> Cause | None:
                 f"the interface of {end.pod} is down, or the other end of its veth is",
                 f"ip -n {end.pod} link set eth0 up",
             )
-        if not pod["default_route"]:
+        if not pod["default_route" if path.family == 4 else "default_route_v6"]:
             return Cause(
                 "pod-route-missing",
                 end.node,
-                f"{end.pod} has no default route, so it answers nobody outside of its own subnet",
+                f"{end.pod} has no {_of(path)}default route, so it answers nobody outside of its own subnet",
                 "look at the CNI configuration: the bridge plugin needs isDefaultGateway",
             )
         unknown = _diagnosis_calico.endpoint_unknown(end)
         if unknown:
             return unknown
     return None
+
+
+def _of(path: Path) -> str:
+    """Which IP version it is about, where it is not the usual one."""
+    return "IPv6 " if path.family == 6 else ""
 
 
 # --- daemons and what they should have made --------------------------------------------
@@ -320,23 +360,20 @@ def _tunnel_at(end: End, hop: str, name: str) -> tuple[str, Mapping[str, Any]] |
 
 
 def forwarding_is_off(path: Path) -> Cause | None:
+    name, files_of, sysctl, word = FORWARDING[path.family]
     for end, _other in path.both():
-        if end.evidence.get("ip_forward") == "0":
-            files = end.evidence.get("forwarding_files", ())
+        if end.evidence.get(name) == "0":
+            files = end.evidence.get(files_of, ())
+            text, fix = f"IPv{path.family} forwarding is off on {end.node}", f"sysctl -w {sysctl}=1"
             if files:
-                return Cause(
-                    "forwarding-reset",
-                    end.node,
-                    f"IPv4 forwarding is off on {end.node}, and {files[0]} switches it off at every boot",
-                    f"sed -i '/ip_forward/d' {files[0]} && sysctl -w net.ipv4.ip_forward=1",
-                )
-            return Cause(
-                "forwarding-off", end.node, f"IPv4 forwarding is off on {end.node}", "sysctl -w net.ipv4.ip_forward=1"
-            )
+                text += f", and {files[0]} switches it off at every boot"
+                return Cause("forwarding-reset", end.node, text, f"sed -i '/{word}/d' {files[0]} && {fix}")
+            return Cause("forwarding-off", end.node, text, fix)
         off = [
             name for name, value in end.evidence.get("forwarding", {}).items() if value == "0" and _carries(end, name)
         ]
-        if off:
+        # That of an interface counts for IPv4 alone (ip-sysctl.rst of the kernel).
+        if off and path.family == 4:
             return Cause(
                 "forwarding-off",
                 end.node,
@@ -380,7 +417,9 @@ def firewall_drops(path: Path) -> Cause | None:
 
 
 def path_filter_drops(path: Path) -> Cause | None:
-    """Strict reverse path filtering, where the way back leads elsewhere."""
+    """Strict reverse path filtering, where the way back leads elsewhere. The kernel has it for IPv4 alone."""
+    if path.family == 6:
+        return None
     for end, other in path.both():
         came = path.seen(end, "in", other if other is path.source else path.target)
         left = path.seen(end, "out", other if other is path.source else path.target)

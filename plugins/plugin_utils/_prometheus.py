@@ -46,7 +46,7 @@ def render(report: Mapping[str, Any]) -> str:
     metric(
         "path_mtu_bytes",
         "Largest packet that arrives unfragmented.",
-        [({key: probe[key] for key in ("source", "target")}, probe["mtu"]) for probe in pairs if probe["mtu"]],
+        [(_ends(probe), probe["mtu"]) for probe in pairs if probe["mtu"]],
     )
     if "throughput" in report:
         metric(
@@ -90,8 +90,12 @@ def write(path: Path, report: Mapping[str, Any]) -> None:
     fresh.replace(path)
 
 
+def _ends(probe: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(probe[key]) for key in ("source", "target", "family")}
+
+
 def _probe(probe: Mapping[str, Any]) -> dict[str, str]:
-    return {key: probe[key] for key in ("source", "target", "protocol")}
+    return {**_ends(probe), "protocol": probe["protocol"]}
 
 
 def _labels(labels: Mapping[str, str]) -> str:

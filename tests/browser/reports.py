@@ -20,8 +20,8 @@ BLOCKED = _cause.Cause(
 )
 
 
-def whole(size: int) -> dict[str, Any]:
-    """A network without faults."""
+def whole(size: int, families: tuple[int, ...] = (4,)) -> dict[str, Any]:
+    """A network without faults, of one IP version or both."""
     chance = random.Random(size)
     names = [f"node{number}" for number in range(1, size + 1)]
     pairs: list[dict[str, Any]] = [
@@ -29,6 +29,7 @@ def whole(size: int) -> dict[str, Any]:
             "source": source,
             "target": target,
             "protocol": protocol,
+            "family": family,
             "ok": True,
             "rtt_ms": None if protocol == "mtu" else round(chance.lognormvariate(-0.7, 0.5), 3),
             "mtu": 1450 if protocol == "mtu" else None,
@@ -40,6 +41,7 @@ def whole(size: int) -> dict[str, Any]:
         }
         for source in names
         for target in names
+        for family in families
         for protocol in (PROTOCOLS if source != target else WITHIN)
     ]
     return finished(
@@ -51,6 +53,14 @@ def whole(size: int) -> dict[str, Any]:
                     "address": f"192.0.2.{10 + number}",
                     "pod_ip": f"10.244.{number}.2",
                     "pod_cidr": f"10.244.{number}.0/24",
+                    "ips": [
+                        {"address": prefix.format(number, 2), "subnet": f"{prefix.format(number, zero)}/{length}"}
+                        for family, prefix, zero, length in (
+                            (4, "10.244.{}.{}", "0", 24),
+                            (6, "fd00:10:244:{}::{}", "", 64),
+                        )
+                        if family in families
+                    ],
                 }
                 for number, name in enumerate(names, start=1)
             ],
@@ -72,6 +82,7 @@ def named(size: int) -> dict[str, Any]:
             "source": node["name"],
             "target": target,
             "protocol": protocol,
+            "family": 4,
             "ok": True,
             "rtt_ms": 0.5,
             "mtu": None,
@@ -116,10 +127,21 @@ def broken(size: int) -> dict[str, Any]:
     return report
 
 
-def change(report: dict[str, Any], source: str, target: str, protocols: tuple[str, ...], **changed: Any) -> None:
+def halved(size: int) -> dict[str, Any]:
+    """A network of both IP versions, where IPv6 is down from one node to another, and lacks one thing elsewhere."""
+    report = whole(size, families=(4, 6))
+    change(report, "node1", "node2", PROTOCOLS, family=6, ok=False, rtt_ms=None, mtu=None, cause="no answer")
+    change(report, "node2", "node1", ("udp",), family=6, ok=False, rtt_ms=None, cause="no answer")
+    return finished(report)
+
+
+def change(
+    report: dict[str, Any], source: str, target: str, protocols: tuple[str, ...], family: int = 4, **changed: Any
+) -> None:
     """Change what some probes of a pair found."""
     for probe in report["pairs"]:
-        if (probe["source"], probe["target"]) == (source, target) and probe["protocol"] in protocols:
+        fitting = probe["protocol"] in protocols and probe["family"] == family
+        if fitting and (probe["source"], probe["target"]) == (source, target):
             probe.update(changed)
 
 

@@ -41,6 +41,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     template = TEMPLATE.read_text()
     made = {"whole3": reports.whole(3), "whole1": reports.whole(1), "whole30": reports.whole(30)}
     made |= {"broken3": reports.broken(3), "broken30": reports.broken(30), "named3": reports.named(3)}
+    made |= {"halved3": reports.halved(3)}
     for name, report in made.items():
         (directory / f"{name}.html").write_text(_connectivity.page(template, report))
     found = Browser(directory)
@@ -48,7 +49,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     found.close()
 
 
-@pytest.mark.parametrize("name", ["whole1", "whole3", "broken3", "whole30", "broken30", "named3"])
+@pytest.mark.parametrize("name", ["whole1", "whole3", "broken3", "whole30", "broken30", "named3", "halved3"])
 def test_a_page_loads_without_a_complaint_and_asks_for_nothing_but_itself(browser: Browser, name: str) -> None:
     page = Page(browser, f"{name}.html")
     assert page.text("h1")
@@ -190,6 +191,28 @@ def test_the_protocol_filter_shows_that_protocol_alone(browser: Browser) -> None
     page.ask("document.querySelector('#protocols input[value=mtu]').focus()")
     page.press("ArrowLeft")
     assert page.text(".cell[data-source=node3][data-target=node2]") == "failed", "http, by an arrow key"
+
+
+def test_the_filter_of_ip_versions_is_there_where_pods_have_both(browser: Browser) -> None:
+    assert Page(browser, "whole3.html").ask("document.querySelector('#families').closest('fieldset').hidden") is True
+    page = Page(browser, "halved3.html")
+    broken, lacking = ".cell[data-source=node1][data-target=node2]", ".cell[data-source=node2][data-target=node1]"
+    assert (page.text(broken), page.text(lacking)) == ("IPv6", "udp6")
+    page.click("#families input[value='4']")
+    assert page.text("#legend li[data-state=failed]").split()[-1] == "0"
+    page.click("#families input[value='6']")
+    assert (page.text(broken), page.text(lacking)) == ("down", "udp6")
+    page.click("#protocols input[value=icmp]")
+    assert page.text("#legend li[data-state=failed]").split()[-1] == "1"
+
+
+def test_the_details_of_a_pair_show_both_ip_versions(browser: Browser) -> None:
+    page = Page(browser, "halved3.html")
+    page.click(".cell[data-source=node1][data-target=node2]")
+    rows = page.ask("[...document.querySelectorAll('#details tbody th')].map(th => th.textContent)")
+    assert rows == [*reports.PROTOCOLS, *(f"{protocol}6" for protocol in reports.PROTOCOLS)]
+    assert "10.244.1.2, fd00:10:244:1::2" in page.text("#details .path")
+    assert "icmp6 tcp6 udp6 http6 mtu6" in page.text("#details")
 
 
 def test_the_node_filter_shows_the_pairs_of_that_node_alone(browser: Browser) -> None:

@@ -211,9 +211,9 @@ def test_metrics_say_of_every_probe_whether_it_went_well_and_how_long_it_took() 
     assert 'pod_network_whole{backend="flannel"} 0' in lines
     assert "pod_network_verified_timestamp_seconds 1772366400" in lines
     assert 'pod_network_probes{state="flaky"} 1' in lines
-    assert 'pod_network_probe_success{source="node1",target="node2",protocol="udp"} 0' in lines
-    assert 'pod_network_probe_duration_seconds{source="node3",target="node1",protocol="tcp"} 0.18' in lines
-    assert 'pod_network_path_mtu_bytes{source="node1",target="node3"} 1400' in lines
+    assert 'pod_network_probe_success{source="node1",target="node2",family="4",protocol="udp"} 0' in lines
+    assert 'pod_network_probe_duration_seconds{source="node3",target="node1",family="4",protocol="tcp"} 0.18' in lines
+    assert 'pod_network_path_mtu_bytes{source="node1",target="node3",family="4"} 1400' in lines
     assert not any("duration_seconds{" in line and 'source="node1",target="node2"' in line for line in lines)
 
 

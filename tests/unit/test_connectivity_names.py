@@ -11,6 +11,7 @@ PODS = {
         "name": f"probe-{node}",
         "address": f"10.244.{number}.9",
         "subnet": f"10.244.{number}.0/24",
+        "ips": [{"address": f"10.244.{number}.9", "subnet": f"10.244.{number}.0/24"}],
         "network": "pods",
         "configuration": "10-flannel.conflist",
     }
@@ -22,6 +23,7 @@ def outcome(target: str, protocol: str, cause: str | None = None) -> dict[str, A
     return {
         "target": target,
         "protocol": protocol,
+        "family": 4,
         "ok": not cause,
         "rtt_ms": 0.2,
         "mtu": None,
@@ -95,7 +97,15 @@ def test_a_pod_that_is_seen_under_another_address_is_not_whole() -> None:
 
 # --- several pods on a node, and addresses beyond them ----------------------------------
 
-SECOND = {node: {**pod, "name": f"{pod['name']}:2", "address": f"{pod['address']}9"} for node, pod in PODS.items()}
+SECOND = {
+    node: {
+        **pod,
+        "name": f"{pod['name']}:2",
+        "address": f"{pod['address']}9",
+        "ips": [{"address": f"{pod['address']}9", "subnet": pod["subnet"]}],
+    }
+    for node, pod in PODS.items()
+}
 
 
 def built(found: list[dict[str, Any]]) -> dict[str, Any]:

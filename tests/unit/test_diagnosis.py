@@ -139,8 +139,14 @@ def test_where_nothing_explains_it_the_last_sighting_is_told() -> None:
 
 
 def pod(number: int, **more: Any) -> dict[str, Any]:
-    one = {"address": f"10.244.{number}.2", "subnet": f"10.244.{number}.0/24", "network": "cbr0"}
-    return {**one, "configuration": "/etc/cni/net.d/10-flannel.conflist", **more}
+    one = {"address": f"10.244.{number}.2", "subnet": f"10.244.{number}.0/24"}
+    return {"ips": [{**one, **more}], "network": "cbr0", "configuration": "/etc/cni/net.d/10-flannel.conflist"}
+
+
+def both(number: int, subnet: int = 0) -> dict[str, Any]:
+    """A pod with addresses of both IP versions."""
+    six = {"address": f"fd00:10:244:{subnet or number}::{number}", "subnet": f"fd00:10:244:{subnet or number}::/64"}
+    return {**pod(number), "ips": [*pod(number)["ips"], six]}
 
 
 def test_two_pods_with_one_address_are_told() -> None:
@@ -160,3 +166,70 @@ def test_an_entry_may_lead_to_any_address_of_the_other_node() -> None:
     assert code(path(first, second)) == ("fdb-wrong", "node1")
     second.evidence["links"]["eth1"] = {**second.evidence["links"]["eth0"], "addresses": ["198.51.100.2/24"]}
     assert code(path(first, second))[0] != "fdb-wrong"
+
+
+def test_a_pod_without_an_address_that_the_others_have_is_told_for_that_ip_version_alone() -> None:
+    pods = {"node1": both(1), "node2": pod(2), "node3": both(3)}
+    assert _diagnosis.of_pods(pods, {}) == []
+    ((cause, nodes),) = _diagnosis.of_pods(pods, {}, 6)
+    assert cause.code == "pod-address-missing" and nodes == {"node2"}
+    assert "pods of node2 get no IPv6 address" in cause.text
+
+
+def test_a_network_on_two_nodes_is_told_of_its_own_ip_version_alone() -> None:
+    pods = {"node1": both(1), "node2": both(2, subnet=1)}
+    assert _diagnosis.of_pods(pods, {}) == []
+    ((cause, _nodes),) = _diagnosis.of_pods(pods, {}, 6)
+    assert cause.code == "duplicate-subnet" and "fd00:10:244:1::/64" in cause.text
+
+
+# --- IPv6 ------------------------------------------------------------------------------
+
+
+def six(number: int, **evidence: Any) -> End:
+    """A node of a healthy cluster of three with IPv6, whose pods are joined by VXLAN over IPv4."""
+    others = [other for other in (1, 2, 3) if other != number]
+    here = end(number).evidence
+    device = {**here["links"]["flannel.1"], "addresses": [f"fd00:{number}::/128"]}
+    told: dict[str, Any] = {
+        **here,
+        "pod": {**POD, "default_route_v6": True},
+        "links": {**here["links"], "flannel.1": device},
+        "route_to": {
+            f"fd00:{other}::2": {"dst": f"fd00:{other}::/64", "gateway": f"fd00:{other}::", "dev": "flannel.1"}
+            for other in others
+        },
+        "neighbours": {"flannel.1": {f"fd00:{other}::": f"02:00:00:00:00:0{other}" for other in others}},
+        "ipv6_forward": "1",
+    }
+    address = f"192.0.2.{number}"
+    return End(
+        f"node{number}", address, f"probe-node{number}", f"fd00:{number}::2", f"fd00:{number}::/64", told | evidence
+    )
+
+
+def test_forwarding_of_one_ip_version_is_not_blamed_for_the_other() -> None:
+    assert code(path(six(1), six(2, ipv6_forward="0"))) == ("forwarding-off", "node2")
+    assert code(path(six(1), six(2, ip_forward="0", forwarding={"flannel.1": "0"})))[0] == "unexplained"
+    cause = diagnose(path(six(1), six(2, ipv6_forward="0", ipv6_forwarding_files=["/etc/sysctl.d/99-hard.conf"])))
+    assert cause and cause.code == "forwarding-reset" and cause.fix.endswith("net.ipv6.conf.all.forwarding=1")
+
+
+def test_what_the_tunnel_lacks_for_ipv6_is_told_as_for_ipv4() -> None:
+    lost = six(1, route_to={"fd00:2::2": {"error": "Network is unreachable"}})
+    assert code(path(lost, six(2))) == ("route-missing", "node1")
+    assert code(path(six(1, neighbours={"flannel.1": {}}), six(2))) == ("neighbour-missing", "node1")
+    bare = six(2, pod={**POD, "default_route_v6": False})
+    assert code(path(six(1), bare)) == ("pod-route-missing", "node2")
+
+
+def test_icmpv6_seen_between_pods_counts_as_icmp() -> None:
+    first, second = six(1), six(2)
+    first = six(1, sightings=[sighting(first, second, "out", protocol=_diagnosis.ICMPV6)])
+    assert code(path(first, second, ("icmp",))) == ("tunnel-lost", "node1")
+
+
+def test_a_strict_path_filter_is_not_blamed_for_ipv6_which_has_none() -> None:
+    first, second = six(1), six(2)
+    came = [sighting(first, second, "in", wrapping="", interface="eth1")]
+    assert code(path(first, six(2, sightings=came, rp_filter={"eth1": 1})))[0] != "rp-filter"

@@ -102,3 +102,15 @@ def test_an_echo_took_until_the_kernel_had_the_answer() -> None:
     assert before - 0.05 < _probe.arrival(more) < before + 0.25
     assert _probe.arrival([]) >= before + 0.3
     assert _probe.arrival([(socket.SOL_SOCKET, _probe.SO_TIMESTAMPNS, struct.pack("@ll", 7, 500_000_000))]) == 7.5
+
+
+def test_a_node_is_probed_where_its_address_is_of_the_same_ip_version() -> None:
+    targets = [
+        *TARGETS[:1],
+        _probe.Target("probe-node1", "fd00::1:2", 18080),
+        _probe.Target("probe-node2", "fd00::2:2", 1),
+    ]
+    found = _probe.plan("probe-node1", ["probe-node1"], targets, _probe.PROTOCOLS)
+    six = {(target.name, protocol) for target, protocol in found if target.family == 6}
+    assert six == {("probe-node1", "hairpin"), *(("probe-node2", protocol) for protocol in _probe.BETWEEN)}
+    assert ("probe-node1", "own") in {(target.name, protocol) for target, protocol in found if target.family == 4}
