@@ -9,6 +9,7 @@ LAB_NODES   how many nodes it has, 1 to 30                   (default: those it 
 LAB_HOSTS   names of its hosts, where they are not node1...  (groups then come from a file beside)
 LAB_SUBNET  first three octets of its network                (default: 192.168.213)
 LAB_SUITE   Debian release: bullseye, bookworm or trixie     (default: bookworm)
+LAB_IPV6    1 for hosts whose kernel has IPv6 switched on    (default: as the engine has it, which is off)
 
 `lab_up` makes a container of every host of this inventory. They are reached as servers are:
 OpenSSH, an unprivileged account, sudo.
@@ -70,6 +71,7 @@ def inventory(defaults: Mapping[str, str]) -> dict[str, Any]:
                 "lab_subnet": subnet,
                 "lab_suite": suite,
                 "lab_image": image(suite),
+                "lab_sysctls": {"net.ipv6.conf.all.disable_ipv6": "0"} if os.environ.get("LAB_IPV6") else {},
                 "ansible_user": "ops",
                 "ansible_become": True,
                 "ansible_ssh_private_key_file": str(directory / "id_ed25519"),

@@ -27,6 +27,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_balancer,
     _preflight_calico,
     _preflight_coredns,
+    _preflight_ipv6,
     _preflight_verify,
     _prometheus,
 )
@@ -56,7 +57,14 @@ class ActionModule(ActionBase):
         )
         inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
         inventory = dataclasses.replace(inventory, coredns_plugins=coredns_plugins(arguments["artifacts"]))
-        checks = (_calico_policy, _preflight_balancer, _preflight_calico, _preflight_coredns, _preflight_verify)
+        checks = (
+            _calico_policy,
+            _preflight_balancer,
+            _preflight_calico,
+            _preflight_coredns,
+            _preflight_ipv6,
+            _preflight_verify,
+        )
         told_all = _preflight.check(inventory, [check for one in checks for check in one.CHECKS])
         result["warnings"] = [str(fault) for fault in told_all if fault.warning]
         faults = [fault for fault in told_all if not fault.warning]

@@ -33,6 +33,12 @@ options:
     description: Prefix length of a node's part.
     type: int
     required: true
+  network_v6:
+    description:
+      - IPv6 network of the pods, of which each node has the /64 that has the number of its part of O(network). Empty
+        where pods have none.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -44,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Nodes in the order of the names, each with C(name), C(address) and C(pod_cidr).
+  description: Nodes in the order of the names, each with C(name), C(address), C(pod_cidr) and C(pod_cidr_v6).
   type: list
   elements: dict
 """
@@ -58,15 +64,25 @@ from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
 
 
-def pod_cidrs(names: Sequence[str], hostvars: Mapping[str, Any], network: str, length: int) -> list[dict[str, str]]:
+def pod_cidrs(
+    names: Sequence[str], hostvars: Mapping[str, Any], network: str, length: int, network_v6: str = ""
+) -> list[dict[str, str]]:
     """Nodes with their addresses and the networks of their pods. Raises AnsibleFilterError."""
     facts = {name: hostvars[name].get("ansible_facts", {}).get("cluster_host", {}) for name in names}
     addresses = node_addresses(names, hostvars)
     try:
-        found = _pod_cidrs.pod_cidrs(names, facts, ipaddress.IPv4Network(network), int(length))
+        whole = ipaddress.IPv4Network(network)
+        found = _pod_cidrs.pod_cidrs(names, facts, whole, int(length))
+        whole_v6 = ipaddress.IPv6Network(network_v6) if network_v6 else None
+        found_v6 = {
+            name: _pod_cidrs.derived_v6(part, whole, whole_v6) if whole_v6 else "" for name, part in found.items()
+        }
     except (ValueError, _pod_cidrs.PodCidrError) as error:
         raise AnsibleFilterError(f"pod CIDRs: {error}") from error
-    return [{"name": name, "address": addresses[name], "pod_cidr": found[name]} for name in names]
+    return [
+        {"name": name, "address": addresses[name], "pod_cidr": found[name], "pod_cidr_v6": found_v6[name]}
+        for name in names
+    ]
 
 
 class FilterModule:

@@ -21,6 +21,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -318,6 +319,22 @@ def check_addresses(run: Run, attachment: Attachment, result: dict[str, Any]) ->
     missing = [address for address in addresses(result) if address not in found]
     if missing:
         raise CniError(f"{attachment.interface} has lost {', '.join(missing)}")
+
+
+def settle(run: Run, gateways: Sequence[str], seconds: float = 3.0) -> None:
+    """Wait until the host's links that are IPv6 gateways are ready, which a bridge is not in its first two seconds.
+
+    Until then it looks for duplicates of its addresses (RFC 4862), and asks for no neighbour.
+    """
+    wanted = {address for address in gateways if ":" in address}
+    until = time.monotonic() + seconds
+    while wanted and time.monotonic() < until:
+        _code, out, _err = run(["ip", "-6", "-json", "address", "show"])
+        links = [link["addr_info"] for link in json.loads(out or "[]") if link.get("addr_info")]
+        held = [one for link in links if wanted & {one.get("local", "") for one in link} for one in link]
+        if not any(one.get("tentative") and not one.get("dadfailed") for one in held):
+            return
+        time.sleep(0.1)
 
 
 def make_namespace(run: Run, name: str) -> None:

@@ -7,7 +7,7 @@
 """A pod network that needs no daemon: which way leads to each node's pods, and what of it is kept for the next boot.
 
 Everything follows from the inventory. The VTEP of a node has the first address of the node's pod
-CIDR, and a MAC made of that address, so that nodes need not tell each other.
+CIDR, with IPv6 of both, and a MAC made of the IPv4 one, so that nodes need not tell each other.
 """
 
 from __future__ import annotations
@@ -76,16 +76,18 @@ class Node:
     name: str
     address: str
     pod_cidr: str
+    pod_cidr_v6: str = ""
 
-    @property
-    def first(self) -> str:
-        """First address of the pod CIDR, which no pod gets."""
-        return str(ipaddress.IPv4Network(self.pod_cidr).network_address)
+    def cidrs(self) -> list[str]:
+        """The networks of its pods."""
+        return [self.pod_cidr, *([self.pod_cidr_v6] if self.pod_cidr_v6 else [])]
 
     @property
     def mac(self) -> str:
         """MAC of the node's VTEP, locally administered."""
-        return ":".join(f"{byte:02x}" for byte in b"\x02\xbc" + ipaddress.IPv4Address(self.first).packed)
+        return ":".join(
+            f"{byte:02x}" for byte in b"\x02\xbc" + ipaddress.IPv4Network(self.pod_cidr).network_address.packed
+        )
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,14 @@ class Underlay:
     mtu: int
 
 
+def first_of(pod_cidr: str) -> str:
+    """First address of a pod CIDR, which no pod gets: that of the VTEP."""
+    return str(ipaddress.ip_network(pod_cidr).network_address)
+
+
 def nodes(entries: Iterable[Mapping[str, str]]) -> list[Node]:
     """The nodes in the order of their pod CIDRs, whatever that of the inventory."""
-    found = [Node(entry["name"], entry["address"], entry["pod_cidr"]) for entry in entries]
+    found = [Node(entry["name"], entry["address"], entry["pod_cidr"], entry["pod_cidr_v6"]) for entry in entries]
     return sorted(found, key=lambda node: ipaddress.IPv4Network(node.pod_cidr))
 
 
@@ -133,14 +140,22 @@ def ways(
     return tunnelled, routed
 
 
-def device(own: Node, tunnelled: Iterable[Node], vxlan: Mapping[str, Any], mtu: int) -> dict[str, Any]:
-    """The VXLAN device in the form of the options of module vxlan."""
+def device(
+    own: Node, tunnelled: Iterable[Node], near: Iterable[Node], vxlan: Mapping[str, Any], mtu: int
+) -> dict[str, Any]:
+    """The VXLAN device in the form of the options of module vxlan.
+
+    Pods of nodes that are ``near`` are routed to plainly over IPv4, and over IPv6 through the tunnel like all others:
+    the underlay need not have IPv6.
+    """
+    ways = [*((node, node.cidrs()) for node in tunnelled), *((node, node.cidrs()[1:]) for node in near)]
     return {
         "name": DEVICE, "vni": vxlan["vni"], "port": vxlan["port"], "local": own.address, "mac": own.mac, "mtu": mtu,
-        "addresses": [own.first], "learning": False, "flood": [], "up": True,
+        "addresses": [first_of(cidr) for cidr in own.cidrs()], "learning": False, "flood": [], "up": True,
         "peers": [
-            {"underlay": node.address, "mac": node.mac, "overlay": [node.first], "subnets": [node.pod_cidr]}
-            for node in tunnelled
+            {"underlay": node.address, "mac": node.mac, "overlay": [first_of(cidr) for cidr in cidrs], "subnets": cidrs}
+            for node, cidrs in ways
+            if cidrs
         ],
         # The rest is as the kernel has it by default.
         "device": None, "remote": None, "group": None, "bridge": None, "port_range": None,
@@ -158,8 +173,9 @@ def route(node: Node, gateway: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def conflist(name: str, bridge: str, pod_cidr: str, mtu: int) -> dict[str, Any]:
+def conflist(name: str, bridge: str, pod_cidrs: Iterable[str], mtu: int) -> dict[str, Any]:
     """The CNI configuration list of a node."""
+    ranges = [[{"subnet": pod_cidr}] for pod_cidr in pod_cidrs]
     return {
         "cniVersion": "1.0.0",
         "name": name,
@@ -170,7 +186,7 @@ def conflist(name: str, bridge: str, pod_cidr: str, mtu: int) -> dict[str, Any]:
                 "isDefaultGateway": True,
                 "hairpinMode": True,
                 "mtu": mtu,
-                "ipam": {"type": "host-local", "dataDir": RESERVATIONS, "ranges": [[{"subnet": pod_cidr}]]},
+                "ipam": {"type": "host-local", "dataDir": RESERVATIONS, "ranges": ranges},
             },
             {"type": "portmap", "capabilities": {"portMappings": True}},
         ],
@@ -179,7 +195,7 @@ def conflist(name: str, bridge: str, pod_cidr: str, mtu: int) -> dict[str, Any]:
 
 def gateway_of(pod_cidr: str) -> str:
     """Address of the bridge, as the plugin bridge gives it."""
-    network = ipaddress.IPv4Network(pod_cidr)
+    network = ipaddress.ip_network(pod_cidr)
     return f"{network.network_address + 1}/{network.prefixlen}"
 
 

@@ -83,6 +83,16 @@ ansible_facts:
         default_interface:
           description: Interface of the default route; empty without one.
           type: str
+        advertised:
+          description: Interfaces that take IPv6 routers' advertisements and have routes by them.
+          type: list
+          elements: str
+        ipv6_off:
+          description:
+            - Where the kernel has IPv6 switched off, by the names it has for that; V(default) stands for interfaces to
+              come. V(all) alone where it has no IPv6.
+          type: list
+          elements: str
         listeners:
           description: Listening sockets, with protocol, address, port and process.
           type: list
@@ -120,12 +130,14 @@ import os
 import platform
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp, _iproute, _who_has
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import STATE_DIRECTORY
 
+IPV6 = "/proc/sys/net/ipv6/conf"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -204,6 +216,33 @@ def applied(pattern: str = "/etc/binary_cluster/*/nodes.json") -> tuple[str, dic
     return own, known
 
 
+def advertised(routes: list[dict[str, Any]], links: Iterable[str], root: str = IPV6) -> list[str]:
+    """Interfaces that take routers' advertisements and have routes by them, or that take them whatever the kernel does.
+
+    The kernel's accept_ra is 1 where it takes them while it does not forward, and 2 where it always does.
+    """
+    hops = [hop for route in routes if route.get("protocol") == "ra" for hop in route.get("nexthops", [route])]
+    by_them = {hop.get("dev") for hop in hops}
+    taken = {name: setting(f"{root}/{name}/accept_ra") for name in links}
+    return sorted(name for name, told in taken.items() if told == "2" or (told == "1" and name in by_them))
+
+
+def ipv6_off(root: str = IPV6) -> list[str]:
+    """Where the kernel has IPv6 switched off: interfaces, ``default`` for those to come, ``all`` where it has none."""
+    if not os.path.isdir(root):
+        return ["all"]
+    return sorted(name for name in os.listdir(root) if setting(f"{root}/{name}/disable_ipv6") == "1")
+
+
+def setting(path: str) -> str:
+    """A setting of the kernel; empty where there is none."""
+    try:
+        with open(path, encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
+
+
 def answered(claims: list[str], links: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
     """MAC addresses of the other machines that answer for each address."""
     found: dict[str, list[str]] = {}
@@ -239,6 +278,7 @@ def main() -> None:
     kernel = _iproute.IpRoute(module.run_command)
     routes = json.loads(run("ip", "-json", "route", "show", "default") or "[]")
     links = interfaces(json.loads(run("ip", "-json", "address", "show")))
+    routes_v6 = json.loads(run("ip", "-6", "-json", "route", "show") or "[]") if os.path.isdir(IPV6) else []
     try:
         unreachable = _icmp.silent(module.params["reach"])
         answers = answered(module.params["claims"], links)
@@ -258,6 +298,8 @@ def main() -> None:
                 "interfaces": links,
                 "nft": version.group(1) if version else "",
                 "ipip": has_ipip(module),
+                "advertised": advertised(routes_v6, links),
+                "ipv6_off": ipv6_off(),
                 "default_interface": routes[0].get("dev", "") if routes else "",
                 "listeners": listeners(run("ss", "-H", "-lntup")),
                 "nameservers": nameservers(),

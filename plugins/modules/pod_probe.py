@@ -319,6 +319,7 @@ class Pod:
             for path in FORWARDING:
                 stack.enter_context(_kept(path))
             result = self.runtime.add(network, self.attachment)
+        _cni.settle(self.module.run_command, _cni.gateways(result))
         self._respond()
         held = [ipaddress.ip_interface(address) for address in _cni.first_addresses(result)]
         ips = [{"address": str(one.ip), "subnet": str(one.network)} for one in held]

@@ -54,9 +54,19 @@ options:
         description: Network of its pods.
         type: str
         required: true
+      pod_cidr_v6:
+        description: IPv6 network of its pods. All nodes have one, or none has.
+        type: str
+        default: ""
   network:
     description: Network that all pod CIDRs are parts of. Required for O(state=present).
     type: str
+  network_v6:
+    description:
+      - Network that all IPv6 pod CIDRs are parts of. It needs O(vxlan), which leads IPv6 to all nodes; the underlay
+        need not have it.
+    type: str
+    default: ""
   vxlan:
     description: How packets are tunnelled. Unset means that all nodes are reached by plain routes.
     type: dict
@@ -235,19 +245,24 @@ class RoutedNode:
             self.diff += _host_routes.diff(routed, before.routing(), after.routing(), DIRECT)
         return after
 
-    def bridge(self, pod_cidr: str, mtu: int, links: list[dict[str, Any]]) -> None:
+    def bridge(self, own: _routed_pods.Node, mtu: int, links: list[dict[str, Any]]) -> None:
         """Remove a bridge in another network, with the pods' ends; raise one to the pods' MTU.
 
-        The kernel keeps it at the lowest MTU of its ports, and at 1500 while there is none.
+        The kernel keeps it at the lowest MTU of its ports, and at 1500 while there is none. An IPv6 address that is
+        not wanted any more goes by itself; one that is wanted comes with the next pod.
         """
+        wanted = [_routed_pods.gateway_of(pod_cidr) for pod_cidr in own.cidrs()]
         lines = []
         for link in links:
             if link["ifname"] != self.params["bridge"]:
                 continue
-            held = {f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"] if one["family"] == "inet"}
-            if held and _routed_pods.gateway_of(pod_cidr) not in held:
+            held = [f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"] if one["scope"] != "link"]
+            if any(":" not in address for address in held) and wanted[0] not in held:
                 lines.append(f"link delete dev {link['ifname']}")
-            elif link["mtu"] < mtu:
+                continue
+            foreign = [address for address in held if ":" in address and address not in wanted]
+            lines += [f"address delete {address} dev {link['ifname']}" for address in foreign]
+            if link["mtu"] < mtu:
                 lines.append(f"link set dev {link['ifname']} mtu {mtu}")
         self.actions += lines
         if not self.module.check_mode:
@@ -282,7 +297,8 @@ def wanted_state(node: RoutedNode, every: list[_routed_pods.Node], state: State)
     mtu = params["mtu"] or under.mtu - (_vxlan_link.OVERHEAD[4] if vxlan else 0)
     devices = []
     if vxlan:
-        devices = _vxlan_spec.parse([_routed_pods.device(own, tunnelled, vxlan, mtu)], TUNNELLED, faults)
+        near = [peer for peer, _hop in routed]
+        devices = _vxlan_spec.parse([_routed_pods.device(own, tunnelled, near, vxlan, mtu)], TUNNELLED, faults)
         _vxlan_judge.judge(devices, state.devices, True, faults)
     placed = _host_routes.parse(
         [_routed_pods.route(peer, hop) for peer, hop in routed], DIRECT, node.kernel.names, faults
@@ -290,7 +306,8 @@ def wanted_state(node: RoutedNode, every: list[_routed_pods.Node], state: State)
     placed = _host_routes.located(placed, state.routing(), faults)
     if faults.found:
         raise _routed_pods.NetworkError(faults.text())
-    table = _masquerade.masquerade(node.name, [params["network"]], []) if params["masquerade"] else None
+    networks = [network for network in (params["network"], params["network_v6"]) if network]
+    table = _masquerade.masquerade(node.name, networks, []) if params["masquerade"] else None
     return Wanted(devices, placed, table), mtu
 
 
@@ -308,16 +325,20 @@ def present(node: RoutedNode) -> dict[str, Any]:
         node.kernel.nft.require()
     every = _routed_pods.nodes(node.params["nodes"])
     own = own_node(node, every)
+    if node.params["network_v6"] and not node.params["vxlan"]:
+        raise _routed_pods.NetworkError("network_v6: IPv6 is led through `vxlan` alone")
+    if {bool(one.pod_cidr_v6) for one in every} != {bool(node.params["network_v6"])}:
+        raise _routed_pods.NetworkError("nodes: all have a pod_cidr_v6 where there is a `network_v6`, and else none")
     before = node.observe()
     wanted, mtu = wanted_state(node, every, before)
     if not node.module.check_mode:
         node.ledger.record(KIND, node.name, {})
     after = node.reach(wanted, before)
-    node.bridge(own.pod_cidr, mtu, node.kernel.routes.links())
+    node.bridge(own, mtu, node.kernel.routes.links())
     # What a machine needs that has none of it.
     bare = after.after(plan(NOTHING, after))
     script = f"{node.directory}/restore"
-    conflist = _routed_pods.conflist(node.name, node.params["bridge"], own.pod_cidr, mtu)
+    conflist = _routed_pods.conflist(node.name, node.params["bridge"], own.cidrs(), mtu)
     files = {
         f"{node.directory}/nodes.json": _routed_pods.record(own, every),
         script: _routed_pods.script(node.name, plan(wanted, bare)),
@@ -384,9 +405,11 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "address": {"type": "str", "required": True},
                     "pod_cidr": {"type": "str", "required": True},
+                    "pod_cidr_v6": {"type": "str", "default": ""},
                 },
             },
             "network": {"type": "str"},
+            "network_v6": {"type": "str", "default": ""},
             "vxlan": {
                 "type": "dict",
                 "options": {

@@ -8,7 +8,8 @@
 
 What a node has it keeps, also one that is not in this run but known to another that is. A new node
 takes the lowest part that is free. So neither the order of the inventory nor a node that joins or
-leaves moves another.
+leaves moves another. The IPv6 network of a node has the number among the parts of its own network that the IPv4 one
+has among those of its, so there is nothing more to be handed out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 IPv4 = ipaddress.IPv4Network
+IPv6 = ipaddress.IPv6Network
+# Prefix length of a node's IPv6 network: what hosts' addresses are made for (RFC 4291).
+LENGTH_V6 = 64
 NOT_KNOWN = "not in this run, and no node of it knows its pod CIDR; run once for all nodes"
 DOUBLED = "is had by each of them; on a copy of another machine remove /etc/binary_cluster first"
 
@@ -79,6 +83,20 @@ def pod_cidrs(
             f"{', '.join(name for name in names if name not in found)}: no /{length} of {network} is free"
         )
     return {name: str(found[name]) for name in names}
+
+
+def room_v6(network: IPv6) -> int:
+    """How many nodes there can be an IPv6 network for."""
+    return int(2 ** (LENGTH_V6 - network.prefixlen)) if network.prefixlen <= LENGTH_V6 else 0
+
+
+def derived_v6(part: str, network: IPv4, network_v6: IPv6) -> str:
+    """The IPv6 network of a node, from its pod CIDR. Raises PodCidrError."""
+    own = IPv4(part)
+    number = (int(own.network_address) - int(network.network_address)) >> (32 - own.prefixlen)
+    if number >= room_v6(network_v6):
+        raise PodCidrError(f"{network_v6} has no /{LENGTH_V6} for {part}, which is part {number} of {network}")
+    return str(IPv6((int(network_v6.network_address) + (number << (128 - LENGTH_V6)), LENGTH_V6)))
 
 
 def _part(text: str | None, network: IPv4, length: int) -> IPv4 | None:

@@ -224,6 +224,7 @@ WHOLE_CLUSTER = {
     "nodes": (
         "cluster_network",
         "cluster_pod_cidr",
+        "cluster_pod_cidr_v6",
         "cluster_service_cidr",
         "cluster_dns_domain",
         "cluster_dns_address",

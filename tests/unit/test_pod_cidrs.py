@@ -102,7 +102,7 @@ def test_more_nodes_than_parts_are_an_error() -> None:
 def test_the_filter_gives_nodes_with_their_addresses() -> None:
     hostvars = {"a": {"ansible_host": "192.0.2.11", "ansible_facts": {"cluster_host": NEW}}}
     assert filtered(["a"], hostvars, "10.244.0.0/16", 24) == [
-        {"name": "a", "address": "192.0.2.11", "pod_cidr": "10.244.0.0/24"}
+        {"name": "a", "address": "192.0.2.11", "pod_cidr": "10.244.0.0/24", "pod_cidr_v6": ""}
     ]
 
 
@@ -111,3 +111,27 @@ def test_the_filter_says_what_is_no_network(network: str) -> None:
     hostvars = {"a": {"ansible_host": "192.0.2.11", "ansible_facts": {"cluster_host": NEW}}}
     with pytest.raises(AnsibleFilterError, match=r"^pod CIDRs: .*"):
         filtered(["a"], hostvars, network, 24)
+
+
+@given(st.integers(0, 255), st.integers(40, 56))
+def test_the_ipv6_network_of_a_node_has_the_number_of_its_pod_cidr(number: int, length: int) -> None:
+    network = ipaddress.IPv6Network((0xFD00 << 112, length))
+    found = ipaddress.IPv6Network(_pod_cidrs.derived_v6(f"10.244.{number}.0/24", NETWORK, network))
+    assert found.subnet_of(network) and found.prefixlen == 64
+    assert int(found.network_address) >> 64 == (0xFD00 << 48) + number
+
+
+def test_a_node_beyond_what_the_ipv6_network_has_is_refused() -> None:
+    small = ipaddress.IPv6Network("fd00::/60")
+    assert _pod_cidrs.derived_v6("10.244.15.0/24", NETWORK, small) == "fd00:0:0:f::/64"
+    with pytest.raises(_pod_cidrs.PodCidrError, match=r"fd00::/60 has no /64 for 10.244.16.0/24, which is part 16"):
+        _pod_cidrs.derived_v6("10.244.16.0/24", NETWORK, small)
+    assert _pod_cidrs.room_v6(ipaddress.IPv6Network("fd00::/80")) == 0
+
+
+def test_the_filter_tells_both_networks_of_a_node() -> None:
+    hostvars = {"a": {"ansible_host": "192.0.2.11", "ansible_facts": {"cluster_host": NEW}}}
+    (found,) = filtered(["a"], hostvars, "10.244.0.0/16", 24, "fd00:10:244::/48")
+    assert (found["pod_cidr"], found["pod_cidr_v6"]) == ("10.244.0.0/24", "fd00:10:244::/64")
+    with pytest.raises(AnsibleFilterError, match="pod CIDRs"):
+        filtered(["a"], hostvars, "10.244.0.0/16", 24, "10.0.0.0/8")

@@ -16,14 +16,17 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_balancer,
     _preflight_calico,
     _preflight_coredns,
+    _preflight_ipv6,
     _preflight_verify,
 )
 
 DATA = Path(__file__).parent / "preflight"
-FILES = {name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers", "calico")}
+FILES = {
+    name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers", "calico", "ipv6")
+}
 # What it takes to serve names is a change to the good inventory.
 NAMES = yaml.safe_load((DATA / "coredns.yml").read_text())
-PARTS = (_calico_policy, _preflight_balancer, _preflight_calico, _preflight_coredns, _preflight_verify)
+PARTS = (_calico_policy, _preflight_balancer, _preflight_calico, _preflight_coredns, _preflight_ipv6, _preflight_verify)
 CHECKS = [check for one in PARTS for check in one.CHECKS]
 # Roles by network backend.
 ROLES = {

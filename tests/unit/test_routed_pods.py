@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _masquerade, _routed_pods
@@ -47,7 +48,10 @@ def test_the_mac_of_a_vtep_follows_from_its_pod_cidr_and_is_no_ones_else() -> No
 
 
 def test_nodes_stand_in_the_order_of_their_pod_cidrs() -> None:
-    entries = [{"name": node.name, "address": node.address, "pod_cidr": node.pod_cidr} for node in (FAR, B, A)]
+    entries = [
+        {"name": node.name, "address": node.address, "pod_cidr": node.pod_cidr, "pod_cidr_v6": ""}
+        for node in (FAR, B, A)
+    ]
     assert _routed_pods.nodes(entries) == [A, B, FAR]
 
 
@@ -94,3 +98,40 @@ def test_the_script_gives_each_program_its_lines_in_order_and_ends_with_the_firs
         "delete table inet vxlan_mesh",
         "table inet vxlan_mesh {",
     ]
+
+
+# --- IPv6 ------------------------------------------------------------------------------
+
+A6, B6, FAR6 = (replace(node, pod_cidr_v6=f"fd00:0:0:{number}::/64") for number, node in enumerate((A, B, FAR)))
+
+
+def told(
+    own: Node, tunnelled: list[Node], near: list[Node]
+) -> tuple[list[str], dict[str, tuple[list[str], list[str]]]]:
+    """Addresses of the VTEP; of each peer what is led through the tunnel, by the underlay's address."""
+    made = _routed_pods.device(own, tunnelled, near, {"vni": 1, "port": 4789}, 1450)
+    return made["addresses"], {peer["underlay"]: (peer["overlay"], peer["subnets"]) for peer in made["peers"]}
+
+
+def test_both_ip_versions_go_through_one_tunnel_over_ipv4() -> None:
+    addresses, peers = told(A6, [B6, FAR6], [])
+    assert addresses == ["10.244.0.0", "fd00::"]
+    assert peers["192.0.2.12"] == (["10.244.1.0", "fd00:0:0:1::"], ["10.244.1.0/24", "fd00:0:0:1::/64"])
+
+
+def test_ipv6_goes_through_the_tunnel_also_to_nodes_that_are_routed_to_plainly() -> None:
+    _addresses, peers = told(A6, [FAR6], [B6])
+    assert peers["192.0.2.12"] == (["fd00:0:0:1::"], ["fd00:0:0:1::/64"])
+    assert len(peers["198.51.100.13"][1]) == 2
+
+
+def test_without_ipv6_nothing_of_it_is_there() -> None:
+    addresses, peers = told(A, [FAR], [B])
+    assert addresses == ["10.244.0.0"]
+    assert peers == {"198.51.100.13": (["10.244.200.0"], ["10.244.200.0/24"])}
+
+
+def test_pods_get_an_address_of_each_network() -> None:
+    plugin = _routed_pods.conflist("vxlan_mesh", "cni0", A6.cidrs(), 1450)["plugins"][0]
+    assert plugin["ipam"]["ranges"] == [[{"subnet": "10.244.0.0/24"}], [{"subnet": "fd00:0:0:0::/64"}]]
+    assert _routed_pods.gateway_of(B6.pod_cidr_v6) == "fd00:0:0:1::1/64"

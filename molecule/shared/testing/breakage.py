@@ -55,6 +55,7 @@ def known() -> Facts:
     for number, node in enumerate(lab.connectivity()["nodes"], start=1):
         values[f"address{number}"] = node["address"]
         values[f"subnet{number}"] = node["pod_cidr"]
+        values[f"subnet_v6_{number}"] = node["ips"][-1]["subnet"]
         values[f"gateway{number}"] = node["pod_cidr"].replace(".0/", ".1/")
         values[f"vtep{number}"] = node["pod_cidr"].partition("/")[0]
         values[f"key{number}"] = node["pod_cidr"].replace("/", "-")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testing import lab
-from testing.breakage import Breakage, Facts, broken, expect, healthy
+from testing.breakage import Breakage, Facts, broken, expect, healthy, known
 
 BREAKAGES = (
     Breakage(
@@ -38,9 +38,38 @@ BREAKAGES = (
 )
 
 
+# What fails of IPv6 alone.
+OF_IPV6 = (
+    Breakage(
+        "IPv6 forwarding is off",
+        "node3",
+        "sysctl -w net.ipv6.conf.all.forwarding=0",
+        "sysctl -w net.ipv6.conf.all.forwarding=1",
+        "forwarding-off",
+        text=("IPv6 forwarding is off on node3", "net.ipv6.conf.all.forwarding=1"),
+    ),
+    Breakage(
+        "a rule drops IPv6 between pods of two nodes",
+        "node1",
+        "nft add table ip6 breakage; nft 'add chain ip6 breakage through { type filter hook forward priority 0; }';"
+        " nft add rule ip6 breakage through ip6 saddr {subnet_v6_2} meta l4proto tcp drop",
+        "nft delete table ip6 breakage",
+        "firewall",
+        text=("ip6 saddr {subnet_v6_2} meta l4proto 6 drop", "table ip6 breakage"),
+    ),
+)
+
+
 def test_the_causes_are_told() -> None:
     mac = lab.inside("node2", "cat /sys/class/net/vxlan-mesh/address").strip()
     facts = Facts({**healthy().values, "mac2": mac})
     with broken(BREAKAGES, facts):
         expect(BREAKAGES, facts)
+
+
+def test_what_fails_of_ipv6_alone_leaves_ipv4_whole_and_has_its_cause() -> None:
+    facts = known()
+    with broken(OF_IPV6, facts):
+        report = expect(OF_IPV6, facts)
+    assert {pair["family"] for pair in report["pairs"] if not pair["ok"]} == {6}
     healthy()

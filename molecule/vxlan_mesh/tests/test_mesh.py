@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 
 from testinfra.host import Host
@@ -11,11 +12,20 @@ from testing import lab
 testinfra_hosts = ["ansible://nodes"]
 
 
-def test_every_pair_is_whole_with_the_mtu_of_vxlan() -> None:
+def test_every_pair_is_whole_over_both_ip_versions_with_the_mtu_of_vxlan() -> None:
     report = lab.connectivity()
     assert report["ok"]
     assert report["backend"] == "vxlan_mesh"
-    assert {pair["mtu"] for pair in report["pairs"] if pair["protocol"] == "mtu"} == {1450}
+    found = [(pair["family"], pair["mtu"]) for pair in report["pairs"] if pair["protocol"] == "mtu"]
+    assert sorted(found) == [(4, 1450)] * 6 + [(6, 1450)] * 6
+
+
+def test_pods_are_seen_under_their_own_address_of_each_ip_version() -> None:
+    report = lab.connectivity()
+    own = {node["name"]: {one["address"] for one in node["ips"]} for node in report["nodes"]}
+    seen = [(pair["source"], pair["source_seen"]) for pair in report["pairs"] if pair["protocol"] in ("udp", "http")]
+    assert {address for node, address in seen if address in own[node]} == set().union(*own.values())
+    assert all(address in own[node] for node, address in seen)
 
 
 def test_check_mode_announced_exactly_what_the_first_run_changed() -> None:
@@ -42,13 +52,16 @@ def test_every_other_node_has_an_fdb_entry_a_neighbour_and_a_route(host: Host) -
     numbers = {"node1": 0, "node2": 1, "node3": 2}
     fdb = host.run("bridge fdb show dev vxlan-mesh").stdout
     neighbours = host.run("ip neighbour show dev vxlan-mesh nud permanent").stdout
-    routes = host.run("ip route show").stdout
+    routes = host.run("ip route show; ip -6 route show").stdout
     for name, number in numbers.items():
         if name == own:
             continue
         assert f"02:bc:0a:f4:0{number}:00 dst {lab.address(name)} self permanent" in fdb
         assert f"10.244.{number}.0 lladdr 02:bc:0a:f4:0{number}:00 PERMANENT" in neighbours
         assert f"10.244.{number}.0/24 via 10.244.{number}.0 dev vxlan-mesh proto 145 onlink" in routes
+        six = str(ipaddress.ip_network((0xFD0000100244 << 80 | number << 64, 64)).network_address)
+        assert f"{six} lladdr 02:bc:0a:f4:0{number}:00 PERMANENT" in neighbours
+        assert f"{six}/64 via {six} dev vxlan-mesh proto 145" in routes
     assert len(fdb.splitlines()) == 2
 
 
@@ -56,6 +69,8 @@ def test_pods_leave_the_cluster_with_the_nodes_address(host: Host) -> None:
     table = host.run("nft list table inet vxlan_mesh").stdout
     assert "ip saddr @pods4 ip daddr @networks4 return" in table
     assert "ip saddr @pods4 masquerade fully-random" in table
+    assert "ip6 saddr @pods6 ip6 daddr @networks6 return" in table
+    assert "ip6 saddr @pods6 masquerade fully-random" in table
 
 
 def test_the_conflist_is_json_and_the_only_network(host: Host) -> None:

@@ -19,6 +19,7 @@ def routed(state: dict[str, Any]) -> dict[str, Any]:
         "fdb": [line for line in state["fdb"] if "dev vxlan-mesh" in line],
         "neighbours": [line for line in state["neighbours"] if "dev vxlan-mesh" in line],
         "routes": [line for line in state["routes"]["-4 main"].splitlines() if "proto 14" in line],
+        "routes of IPv6": [line for line in state["routes"]["-6 main"].splitlines() if "proto 14" in line],
         "masquerading": [table for table in tables if "masquerade fully-random" in table],
     }
 

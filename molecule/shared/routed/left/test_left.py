@@ -20,9 +20,12 @@ def test_every_pair_is_whole() -> None:
 
 
 def test_nothing_leads_to_the_node_any_more(host: Host) -> None:
-    seen = host.run("ip route show table all; ip neighbour show nud permanent; bridge fdb show").stdout
+    seen = host.run(
+        "ip route show table all; ip -6 route show table all; ip neighbour show nud permanent; bridge fdb show"
+    ).stdout
     assert "10.244.1.0" in seen or "10.244.2.0" in seen
     assert "10.244.3.0" not in seen
+    assert "fd00:10:244:3:" not in seen
     assert f"dst {lab.address('node4')}" not in seen
 
 

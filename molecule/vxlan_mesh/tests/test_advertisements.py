@@ -1,0 +1,46 @@
+"""A host whose IPv6 comes from a router's advertisements does not lose it when it begins to forward for its pods."""
+
+from __future__ import annotations
+
+import shlex
+import time
+
+from testing import lab
+
+# A router for ten minutes, without a prefix (RFC 4861, section 4.2).
+ADVERTISEMENT = """
+import socket, struct
+one = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, socket.if_nametoindex("eth0"))
+one.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 600, 0, 0), ("ff02::1", 0))
+"""
+
+
+def way_out() -> str:
+    """The default route that node3 has by advertisements."""
+    return lab.inside("node3", "ip -6 route show default proto ra").strip()
+
+
+def advertised() -> bool:
+    """Whether node3 takes an advertisement that node1 sends."""
+    lab.inside("node1", f"python3 -c {shlex.quote(ADVERTISEMENT)}")
+    until = time.monotonic() + 3
+    while not way_out() and time.monotonic() < until:
+        time.sleep(0.1)
+    return bool(way_out())
+
+
+def test_a_host_that_forwards_goes_on_taking_the_advertisements_that_it_lives_by() -> None:
+    assert not advertised(), "node3 forwards, and nobody told it to take them all the same"
+    lab.inside("node3", "sysctl -w net.ipv6.conf.all.forwarding=0")
+    assert advertised()
+    done = lab.playbook("site", "--tags=preflight,node")
+    try:
+        assert done.returncode == 0, done.stdout
+        assert way_out(), "the kernel takes such routes away where forwarding is switched on"
+        assert lab.inside("node3", "cat /proc/sys/net/ipv6/conf/all/forwarding").strip() == "1"
+        lab.inside("node3", "ip -6 route delete default proto ra")
+        assert advertised()
+    finally:
+        lab.inside("node3", "ip -6 route flush default proto ra")
