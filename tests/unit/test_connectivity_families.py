@@ -92,7 +92,7 @@ def test_a_pair_is_whole_if_both_ip_versions_are() -> None:
 def test_the_matrix_names_an_ip_version_that_is_down_and_else_the_probe() -> None:
     lines = _connectivity.matrix(report(ok=False, rtt_ms=None, cause="no answer")).splitlines()
     assert lines[1].split() == ["node1", "-", "IPV6"]
-    assert lines[2].split() == ["node2", "0.2", "ms", "-"]
+    assert lines[2].split() == ["node2", "0.20", "ms", "-"]
     one = report()
     one["pairs"][3].update(ok=False, state="failed", cause="no answer")
     assert _connectivity.matrix(one).splitlines()[1].split() == ["node1", "-", "TCP6"]

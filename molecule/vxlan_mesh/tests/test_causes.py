@@ -55,7 +55,7 @@ OF_IPV6 = (
         " nft add rule ip6 breakage through ip6 saddr {subnet_v6_2} meta l4proto tcp drop",
         "nft delete table ip6 breakage",
         "firewall",
-        text=("ip6 saddr {subnet_v6_2} meta l4proto 6 drop", "table ip6 breakage"),
+        text=("the rule 'ip6 saddr {subnet_v6_2} meta l4proto", "table ip6 breakage"),
     ),
 )
 
