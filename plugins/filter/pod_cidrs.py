@@ -14,7 +14,7 @@ description:
     the lowest that is free.
   - What nodes have comes from the facts of M(binary_cluster.networking.host_facts). A node that is not in the run
     keeps what another one knows of it; it is an error where none does.
-positional: hostvars, network, length
+positional: hostvars, network, length, network_v6
 options:
   _input:
     description: Names of the nodes.
