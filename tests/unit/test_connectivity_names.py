@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _connectivity
 
-PODS = {
+PODS: dict[str, dict[str, Any]] = {
     node: {
         "name": f"probe-{node}",
         "address": f"10.244.{number}.9",
@@ -97,7 +97,7 @@ def test_a_pod_that_is_seen_under_another_address_is_not_whole() -> None:
 
 # --- several pods on a node, and addresses beyond them ----------------------------------
 
-SECOND = {
+SECOND: dict[str, dict[str, Any]] = {
     node: {
         **pod,
         "name": f"{pod['name']}:2",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.modules import host_facts
 
-ROUTES = [
+ROUTES: list[dict[str, Any]] = [
     {"dst": "default", "gateway": "fe80::1", "dev": "eth0", "protocol": "ra"},
     {"dst": "2001:db8::/64", "dev": "eth1", "protocol": "kernel"},
     {"dst": "::/0", "protocol": "ra", "nexthops": [{"dev": "eth2"}, {"dev": "eth3"}]},
