@@ -183,7 +183,7 @@ def _addresses(planner: Planner, device: Wanted, purge: bool) -> None:
     crowded = {_network(one) for one in stale if one.family == 4}
     for one, place in wanted.items():
         if one not in there and _network(one) not in crowded:
-            planner.do(Change(None, one, place))
+            _add_address(planner, one, place)
     lost: list[Any] = []
     for one in stale:
         held = state.addresses[device.name]
@@ -198,8 +198,16 @@ def _addresses(planner: Planner, device: Wanted, purge: bool) -> None:
             planner.do(Change(one, None, where))
     for one, place in wanted.items():
         if one not in state.addresses.get(device.name, ()):
-            planner.do(Change(None, one, place))
+            _add_address(planner, one, place)
     planner.again([item for item in lost if _stands_alone(item)], where)
+
+
+def _add_address(planner: Planner, one: Address, where: str) -> None:
+    """Give a device an address. Taking the only one of IPv4 back would take along what was there without any."""
+    state = planner.state
+    if one.family == 4 and not any(other.family == 4 for other in state.addresses.get(one.device, ())):
+        planner.keep([item for item in state.held(one.device) if _needs_ipv4(item)], where)
+    planner.do(Change(None, one, where))
 
 
 def _imply_sources(planner: Planner, one: Address, where: str) -> None:

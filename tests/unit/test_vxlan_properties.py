@@ -28,6 +28,7 @@ PLAIN = [
     dict(DEFAULTS, name=f"vx{number}", vni=number, port=4789 + number, local="192.0.2.11", flood=[])
     for number in (1, 2)
 ]
+PEER = {"underlay": "198.51.100.1", "mac": "02:00:00:00:01:01", "overlay": ["10.1.1.1"], "subnets": []}
 
 
 def parsed(params: list[dict[str, Any]]) -> list[Wanted]:
@@ -99,6 +100,13 @@ def test_after_a_plan_is_carried_out_there_is_nothing_left_to_plan(
         (("ip", "address replace fd00:1::9/64 dev {}"), "vx1"),
     ],
     PLAIN,
+    2,
+)
+@example(
+    # Taking back the first IPv4 address of a device takes along the neighbours that were there before it.
+    [dict(PLAIN[0], peers=[PEER])],
+    [],
+    [dict(PLAIN[0], addresses=["10.1.0.1/24", "10.1.0.2/24"])],
     2,
 )
 def test_a_plan_that_is_refused_anywhere_is_taken_back(
