@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 
 from testing import lab
 
-# A router for ten minutes, without a prefix (RFC 4861, section 4.2).
+# A router for ten minutes, without a prefix (RFC 4861, section 4.2), told to one host alone.
 ADVERTISEMENT = """
-import socket, struct
+import socket, struct, sys
 one = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, socket.if_nametoindex("eth0"))
-one.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 600, 0, 0), ("ff02::1", 0))
+one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
+host = (sys.argv[1], 0, 0, socket.if_nametoindex("eth0"))
+one.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 600, 0, 0), host)
 """
 
 
@@ -24,7 +25,8 @@ def way_out() -> str:
 
 def advertised() -> bool:
     """Whether node3 takes an advertisement that node1 sends."""
-    lab.inside("node1", f"python3 -c {shlex.quote(ADVERTISEMENT)}")
+    (link,) = json.loads(lab.inside("node3", "ip -6 -json address show dev eth0 scope link"))
+    lab.inside("node1", f"python3 -c {shlex.quote(ADVERTISEMENT)} {link['addr_info'][0]['local']}")
     until = time.monotonic() + 3
     while not way_out() and time.monotonic() < until:
         time.sleep(0.1)
