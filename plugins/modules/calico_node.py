@@ -115,8 +115,10 @@ FIREWALL = "firewall"
 # Kind of the ledger's entries: a device of the kernel that Felix has configured.
 TUNNELS = "tunnels"
 IPIP = "tunl0"
-# Seconds in which a Felix that has started has made its routes, and in which BIRD has its sessions.
+# Seconds in which a Felix that has started has made its routes, in which one that runs follows a change, and in which
+# BIRD has its sessions.
 SETTLING = 20.0
+FOLLOWING = 8.0
 SESSIONS = 10.0
 
 
@@ -194,6 +196,7 @@ def start(node: Node) -> None:
     if node.module.check_mode and node.actions:
         return
     began = settling = time.monotonic()
+    patience = FOLLOWING
     while True:
         found = node.unready()
         if not found:
@@ -208,10 +211,10 @@ def start(node: Node) -> None:
         # Felix looks after its routes itself, every now and then; a new one does so at once. One that is starting
         # is not disturbed: it would only begin again.
         if _calico.starts(node.params["health_port"]):
-            settling = now
-        elif now > settling + SETTLING:
+            settling, patience = now, SETTLING
+        elif now > settling + patience:
             node.restart("restart", f": {told}")
-            settling = now
+            settling, patience = now, SETTLING
         time.sleep(0.2)
 
 

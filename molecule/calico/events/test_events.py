@@ -1,8 +1,10 @@
-"""Felix killed, a route taken away, etcd with a member less or with users, and a policy between two pods."""
+"""Felix killed, a route taken away, etcd with a member less or with users, a policy between pods."""
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import time
 from collections.abc import Iterator
 
@@ -12,6 +14,7 @@ from testing import lab
 
 PODS = {"node1": "web", "node2": "database", "node4": "batch"}
 POLICY = {
+    "apiVersion": "projectcalico.org/v3",
     "kind": "GlobalNetworkPolicy",
     "metadata": {"name": "no-web-to-database"},
     "spec": {
@@ -26,13 +29,10 @@ POLICY = {
 @pytest.fixture(scope="module")
 def pods() -> Iterator[dict[str, str]]:
     """Pods with a label each; their addresses by the node they are on."""
-    made = {
-        node: lab.module(node, "cni_attachment", netns="demo", labels={"role": role})["addresses"][0].split("/")[0]
-        for node, role in PODS.items()
-    }
-    yield made
-    for node in PODS:
-        lab.module(node, "cni_attachment", netns="demo", state="absent")
+    label = f"{{{{ {PODS}[inventory_hostname] }}}}"
+    made = lab.modules(PODS, "cni_attachment", netns="demo", labels={"role": label})
+    yield {node: one["addresses"][0].split("/")[0] for node, one in made.items()}
+    lab.modules(PODS, "cni_attachment", netns="demo", state="absent")
 
 
 def blocked(pods: dict[str, str]) -> set[tuple[str, str]]:
@@ -58,9 +58,9 @@ def wait_for(wanted: set[tuple[str, str]], pods: dict[str, str]) -> set[tuple[st
 
 def test_a_policy_blocks_exactly_one_pair_and_its_end_restores_it(pods: dict[str, str]) -> None:
     assert wait_for(set(), pods) == set()
-    lab.module("node1", "calico_resource", resources=[POLICY])
+    lab.inside("node1", f"echo {shlex.quote(json.dumps(POLICY))} | calicoctl create -f -")
     assert wait_for({("node1", "node2")}, pods) == {("node1", "node2")}
-    lab.module("node1", "calico_resource", resources=[POLICY], state="absent")
+    lab.inside("node1", "calicoctl delete globalnetworkpolicy no-web-to-database")
     assert wait_for(set(), pods) == set()
 
 

@@ -14,8 +14,8 @@ from testing.runs import (
     test_check_mode_announces_exactly_what_the_run_changes,  # noqa: F401
 )
 
-testinfra_hosts = ["ansible://nodes"]
-FAR = "192.168.224.14"
+testinfra_hosts = lab.machines("nodes")
+NEAR, FAR = lab.address("node1"), lab.variable("node4", "far_node")
 
 
 def test_every_pair_of_pods_is_whole_with_the_mtu_of_the_overlay() -> None:
@@ -56,7 +56,7 @@ def test_the_conflist_is_json_and_the_only_network(host: Host) -> None:
     assert json.loads(host.file("/etc/cni/net.d/10-calico.conflist").content_string)["name"] == "calico"
 
 
-@pytest.mark.parametrize(("node", "address"), [("node1", "192.168.223.11/24"), ("node4", f"{FAR}/24")])
+@pytest.mark.parametrize(("node", "address"), [("node1", f"{NEAR}/24"), ("node4", f"{FAR}/24")])
 def test_a_node_has_the_address_that_was_selected(node: str, address: str) -> None:
     told = json.loads(lab.inside("node1", f"calicoctl get node {node} -o json"))
     assert told["spec"]["bgp"]["ipv4Address"] == address

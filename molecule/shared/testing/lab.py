@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[3]
 INVENTORY = Path(os.environ.get("LAB_INVENTORY", CHECKOUT / "inventories" / "lab"))
 SCENARIO = os.environ["MOLECULE_SCENARIO_NAME"]
+# What the ad hoc command says of each host before the result.
+ANSWER = re.compile(r"^(?P<host>\S+) \| (?P<outcome>\S+) => ", re.MULTILINE)
 REPORTS = CHECKOUT / ".cache" / "molecule" / SCENARIO
 
 
@@ -33,14 +36,19 @@ def names(group: str = "lab") -> list[str]:
     )
 
 
+def variable(host: str, name: str) -> str:
+    """A variable of a host that needs no templating."""
+    return str(inventory()["_meta"]["hostvars"][host][name])
+
+
 def address(host: str) -> str:
     """Address of a host on the lab's network."""
-    return str(inventory()["_meta"]["hostvars"][host]["ansible_host"])
+    return variable(host, "ansible_host")
 
 
 def directory() -> Path:
     """The lab's directory on the controller."""
-    return Path(inventory()["_meta"]["hostvars"][names()[0]]["lab_directory"])
+    return Path(variable(names()[0], "lab_directory"))
 
 
 def kept(name: str) -> dict[str, Any]:
@@ -69,13 +77,18 @@ def playbook(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run(CHECKOUT / "playbooks" / f"{name}.yml", *arguments)
 
 
-def reported(name: str, directory: Path) -> dict[str, Any]:
-    """Run a playbook of the collection and return its run report, which is kept apart from the scenario's own."""
+def machines(group: str = "lab") -> list[str]:
+    """Hosts of a group as testinfra reaches them without the way over Ansible, which takes it several times as long."""
+    return [f"docker://{variable(host, 'lab_name')}-{host}" for host in names(group)]
+
+
+def reported(path: Path, directory: Path, *arguments: str) -> dict[str, Any]:
+    """Run a playbook and return its run report, which is kept apart from the scenario's own."""
     callback = {
         "ANSIBLE_CALLBACKS_ENABLED": "binary_cluster.networking.run_report",
         "BINARY_CLUSTER_RUN_REPORT": str(directory),
     }
-    done = run(CHECKOUT / "playbooks" / f"{name}.yml", environment=callback)
+    done = run(path, *arguments, environment=callback)
     assert done.returncode == 0, done.stdout
     return dict(json.loads((directory / "run.json").read_text()))
 
@@ -94,6 +107,11 @@ def run(path: Path, *arguments: str, environment: Mapping[str, str] | None = Non
 
 def module(host: str, name: str, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
     """Call a module of the collection ad hoc; its result, failed or not."""
+    return modules([host], name, check_mode, **arguments)[host]
+
+
+def modules(hosts: Iterable[str], name: str, check_mode: bool = False, **arguments: Any) -> dict[str, dict[str, Any]]:
+    """Call a module on several hosts at once; its results by host. Arguments are templated for each."""
     full = f"binary_cluster.networking.{name}"
     mode = ["--check"] if check_mode else []
     done = subprocess.run(
@@ -101,7 +119,7 @@ def module(host: str, name: str, check_mode: bool = False, **arguments: Any) -> 
             "ansible",
             "-i",
             str(INVENTORY),
-            host,
+            ":".join(hosts),
             "-m",
             full,
             *(["-a", json.dumps(arguments)] if arguments else []),
@@ -112,9 +130,12 @@ def module(host: str, name: str, check_mode: bool = False, **arguments: Any) -> 
         check=False,
         env=_quiet(),
     )
-    head, mark, answer = done.stdout.partition("=> {")
-    assert mark, done.stdout + done.stderr
-    return {**json.loads("{" + answer), "failed": "FAILED!" in head}
+    found = {}
+    for answer in ANSWER.finditer(done.stdout):
+        result, _end = json.JSONDecoder().raw_decode(done.stdout, answer.end())
+        found[answer["host"]] = {**result, "failed": answer["outcome"] == "FAILED!"}
+    assert found, done.stdout + done.stderr
+    return found
 
 
 def shell(host: str, command: str) -> str:
@@ -133,7 +154,7 @@ def shell(host: str, command: str) -> str:
 
 def inside(host: str, command: str) -> str:
     """Output of a shell command on a host, without the way over Ansible; fails where the command does."""
-    name = inventory()["_meta"]["hostvars"][host]["lab_name"]
+    name = variable(host, "lab_name")
     done = subprocess.run(
         ["docker", "exec", f"{name}-{host}", "sh", "-c", command], capture_output=True, text=True, check=False
     )

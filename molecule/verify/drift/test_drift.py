@@ -111,6 +111,6 @@ def test_drift_changes_nothing(found: dict[str, Any]) -> None:
 def test_site_mends_just_that(found: dict[str, Any]) -> None:
     # What is done once for the cluster is done on its first host.
     wanted = {(one["host"].replace("cluster", "node1"), one["role"]) for one in found["differences"]}
-    report = lab.reported("site", REPORT)
+    report = lab.reported(lab.CHECKOUT / "playbooks" / "site.yml", REPORT)
     assert {(host, role) for host, role, _task in lab.changes(report)} == wanted
     assert drift()[1]["differences"] == []

@@ -8,7 +8,7 @@ from testinfra.host import Host
 
 from testing import lab
 
-testinfra_hosts = ["ansible://nodes"]
+testinfra_hosts = lab.machines("nodes")
 
 
 def test_every_pair_is_whole_again() -> None:
