@@ -1,4 +1,4 @@
-"""Felix killed, a route taken away, etcd with a member less or with users, a policy between pods."""
+"""Felix killed, a machine booted, a route taken away, etcd with a member less or with users, a policy between pods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from testing import lab
+from testing.boot import boot
 
+# What a server has from its own boot, and a container from this scenario's preparation.
+SERVER = f"ip route add {lab.variable('node1', 'far_node')} via {lab.address('router')}; mount -t bpf bpf /sys/fs/bpf"
 PODS = {"node1": "web", "node2": "database", "node4": "batch"}
 POLICY = {
     "apiVersion": "projectcalico.org/v3",
@@ -78,6 +81,24 @@ def test_a_killed_felix_comes_back_and_pods_notice_nothing(pods: dict[str, str])
         "node1", f"before=$({felix}); kill -9 $before; {ping}; test $before != $({felix}) && echo another"
     )
     assert "20 received" in seen and "another" in seen
+
+
+def test_a_machine_that_boots_has_its_ways_back_and_a_new_pod_takes_the_place_of_the_lost_one(
+    pods: dict[str, str],
+) -> None:
+    ways = "ip route show dev vxlan.calico | sort | xargs"
+    before = lab.inside("node2", ways)
+    boot("node2", "calico-felix", "etcd", before=SERVER)
+    lab.inside(
+        "node2", f'for try in $(seq 300); do test "$({ways})" = "{before.strip()}" && exit 0; sleep 0.1; done; exit 1'
+    )
+    lost = lab.inside("node1", "calicoctl get workloadendpoints -A").count(" node2 ")
+    made = lab.module("node2", "cni_attachment", netns="demo", labels={"role": "database"})
+    assert (lost, made["reason"]) == (1, "there is no such namespace")
+    pods["node2"] = made["addresses"][0].split("/")[0]
+    assert wait_for(set(), pods) == set()
+    assert lab.inside("node1", "calicoctl get workloadendpoints -A").count(" node2 ") == 1
+    assert "found 0 problems" in lab.inside("node1", "calicoctl ipam check")
 
 
 def test_an_address_of_a_tunnel_that_somebody_took_away_comes_back(pods: dict[str, str]) -> None:

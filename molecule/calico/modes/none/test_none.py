@@ -8,9 +8,12 @@ import pytest
 from testinfra.host import Host
 
 from testing import lab
+from testing.boot import boot
 
 AGAIN = Path(__file__).parents[2] / "side_effects" / "none.yml"
 testinfra_hosts = lab.machines("nodes")
+# What a server has from its own boot, and a container from this scenario's preparation.
+SERVER = f"ip route add {lab.variable('node1', 'far_node')} via {lab.address('router')}; mount -t bpf bpf /sys/fs/bpf"
 SESSIONS = "birdc -s /run/calico/bird.ctl show protocols"
 
 
@@ -60,8 +63,8 @@ def test_the_password_is_nowhere_but_in_the_configuration(host: Host, what: str)
     )
 
 
-def test_pods_are_reached_after_bird_was_killed() -> None:
-    nodes = ("node1", "node4")
+def test_pods_are_reached_after_bird_was_killed_and_after_a_machine_has_booted() -> None:
+    nodes = ("node1", "node3", "node4")
 
     def reached(node: str) -> None:
         lab.inside(
@@ -78,5 +81,11 @@ def test_pods_are_reached_after_bird_was_killed() -> None:
         )
         lab.inside("node1", f"before=$({bird}); kill -9 $before; {another}; exit 1")
         reached("node4")
+        boot("node3", "calico-felix", "calico-bird", "etcd", before=SERVER)
+        again = lab.module("node3", "cni_attachment", netns="demo")
+        assert again["reason"] == "there is no such namespace"
+        pods["node3"] = again["addresses"][0].split("/")[0]
+        reached("node3")
+        assert lab.inside("node3", SESSIONS).count("Established") == 4
     finally:
         lab.modules(nodes, "cni_attachment", netns="demo", state="absent")
