@@ -52,6 +52,10 @@ options:
     description: Port of Felix' health endpoint, on loopback.
     type: int
     default: 9099
+  timeout:
+    description: Seconds to wait for an answer of one endpoint of etcd, or to one command of calicoctl.
+    type: int
+    default: 20
   wait:
     description: Seconds to wait until the node is ready.
     type: int

@@ -8,7 +8,7 @@ import pytest
 from testinfra.host import Host
 
 from testing import lab
-from testing.runs import (
+from testing.runs import (  # pylint: disable=unused-import
     test_a_second_run_changes_nothing,  # noqa: F401
     test_a_second_run_of_site_needs_few_tasks,  # noqa: F401
     test_check_mode_announces_exactly_what_the_run_changes,  # noqa: F401

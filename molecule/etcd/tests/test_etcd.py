@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testing import lab
-from testing.runs import (
+from testing.runs import (  # pylint: disable=unused-import
     test_check_mode_announces_exactly_what_the_run_changes,  # noqa: F401
 )
 
