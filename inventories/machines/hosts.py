@@ -26,7 +26,8 @@ sys.path.insert(0, str(CHECKOUT))
 from inventories.lab import hosts
 
 MACHINES = CHECKOUT / "molecule" / "shared" / "machines"
-RECIPE = (MACHINES / "image" / "build", MACHINES / "image" / "configure", hosts.RECIPE / "configure")
+IMAGE = MACHINES / "image"
+RECIPE = (IMAGE / "build", IMAGE / "configure", IMAGE / "compiled.py", hosts.RECIPE / "configure")
 SUITE = "bookworm"
 DEFAULTS = {"LAB_NAME": "machines", "LAB_SUBNET": "192.168.77", "LAB_NODES": "2"}
 
@@ -50,6 +51,8 @@ def inventory() -> dict[str, Any]:
         "ansible_ssh_private_key_file": str(image() / "id_ed25519"),
         # Connections that are kept end with the lab, not with another one's of the same addresses.
         "ansible_control_path_dir": variables["lab_directory"],
+        # In memory: what is sent is not written to an emulated disk twice.
+        "ansible_remote_tmp": "/dev/shm",
     }
     variables["ansible_ssh_common_args"] += f" -o ProxyCommand='{connect}' -o ProxyUseFdpass=yes"
     return told
