@@ -55,8 +55,8 @@ def test_what_broke_since_an_earlier_report_is_worse(broken: tuple[Path, str]) -
 def test_metrics_are_written_of_a_broken_network_too(broken: tuple[Path, str]) -> None:
     lines = (broken[0] / "pods.prom").read_text().splitlines()
     assert 'pod_network_whole{backend="flannel"} 0' in lines
-    assert 'pod_network_probe_success{source="node1",target="node2",protocol="udp"} 0' in lines
-    assert 'pod_network_probe_success{source="node1",target="node2",protocol="tcp"} 1' in lines
+    assert 'pod_network_probe_success{source="node1",target="node2",family="4",protocol="udp"} 0' in lines
+    assert 'pod_network_probe_success{source="node1",target="node2",family="4",protocol="tcp"} 1' in lines
 
 
 def test_a_page_has_the_report_in_it(broken: tuple[Path, str]) -> None:
