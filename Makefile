@@ -37,7 +37,7 @@ test-fast: $(VENV)/.ready $(COLLECTION) ## run the gates that need no container
 
 .PHONY: test-kernel
 test-kernel: $(VENV)/.ready $(COLLECTION) ## run what this kernel may lack, such as IPIP, on emulated machines
-	@python tests/gates.py --scenario machines
+	@python tests/gates.py --scenario machines machines_flannel
 
 .PHONY: bench
 bench: setup ## measure what the README claims: tables here, JSON in report/bench

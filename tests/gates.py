@@ -1,6 +1,6 @@
 """Run the gates, cheapest first, and end with one line: N passed, N failed, and N skipped if any was.
 
-usage: gates.py [--fast] [--scenario NAME]
+usage: gates.py [--fast] [--scenario NAME ...]
 
 A gate is a command. Its output goes to .cache/gates/<name>.log; what is shown is when a gate and each step
 of it begins, how long it took and, of one that failed, the end of its log. All gates run, also after one
@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -39,11 +39,14 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
     "coredns": ("coredns", {}),
     "api_load_balancer": ("api_load_balancer", {}),
     "machines": ("machines", {}),
+    "machines_flannel": ("machines_flannel", {}),
 }
+# Those that run when they are asked for, and else not.
+ON_REQUEST = ("machines_flannel",)
 # They count answers that are lost or late, or emulate machines: beside another scenario they would count its load.
-ALONE = ("coredns", "api_load_balancer", "machines")
+ALONE = ("coredns", "api_load_balancer", "machines", "machines_flannel")
 # What makes sure that this machine can run a scenario; the last line of one that fails is the reason.
-NEEDS = {"machines": ("molecule/shared/prepare-host", "machines")}
+NEEDS = dict.fromkeys(("machines", "machines_flannel"), ("molecule/shared/prepare-host", "machines"))
 AT_A_TIME = min(2, os.cpu_count() or 1)
 
 
@@ -59,9 +62,9 @@ class Gate:
     needs: tuple[str, ...] = ()
 
 
-def gates(fast: bool, scenario: str) -> Iterator[Gate]:
+def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
     """The gates in the order of their cost."""
-    if not scenario:
+    if not scenarios:
         yield Gate("format", ("ruff", "format", "--check", "."))
         yield Gate("lint", ("ruff", "check", "."))
         yield Gate("types", ("mypy",))
@@ -78,7 +81,7 @@ def gates(fast: bool, scenario: str) -> Iterator[Gate]:
     if fast:
         return
     for name, (folder, environment) in SCENARIOS.items():
-        if scenario in ("", name, folder):
+        if name in scenarios or (not scenarios and name not in ON_REQUEST):
             # A step whose playbook is missing only warns, and would pass while it tests nothing. The
             # clean-up after a failure has none, and runs after a failure only.
             forbidden = r"(create|prepare|converge|side_effect|verify)\] Executed: Missing playbook|no tests found"
@@ -169,7 +172,7 @@ def run_all(selected: list[Gate]) -> list[tuple[int, int, int]]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fast", action="store_true", help="only the gates that need no container")
-    parser.add_argument("--scenario", default="", choices=["", *SCENARIOS], help="one molecule scenario")
+    parser.add_argument("--scenario", nargs="+", default=[], choices=SCENARIOS, help="these molecule scenarios")
     arguments = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
     selected = list(gates(arguments.fast, arguments.scenario))
