@@ -22,6 +22,8 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
+# What Python would leave beside the other inventory, Ansible would take for a part of it.
+sys.dont_write_bytecode = True
 
 from inventories.lab import hosts
 

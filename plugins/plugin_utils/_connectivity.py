@@ -297,7 +297,8 @@ def summary(report: Report) -> str:
     return (
         f"{report['backend']}: {len(report['nodes'])} nodes, {pairs} pairs, {f'{names} names, ' if names else ''}"
         f"{f'{others} addresses, ' if others else ''}{probes} probes, "
-        f"{verdict}, in {report['duration_s']:.1f} s{'; ' if amiss else ''}{', '.join(amiss)}"
+        f"{verdict}, in {report['duration_s']:.{2 if report['duration_s'] < 1 else 1}f} s"
+        f"{'; ' if amiss else ''}{', '.join(amiss)}"
     )
 
 
