@@ -153,7 +153,11 @@ def explain(error: BaseException) -> str:
 
 
 def arrival(ancillary: Iterable[tuple[int, int, bytes]]) -> float:
-    """When the kernel got a packet, in seconds since 1970: this process may read it late."""
+    """When the kernel got a packet, in seconds since 1970: this process may read it late.
+
+    Where no socket asked for that before, the kernel begins a moment after it was asked, and until then tells when the
+    packet was read.
+    """
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
             seconds, nanoseconds = TIMESPEC.unpack(data)
@@ -393,15 +397,8 @@ async def exchange(target: Target, protocol: str, echoes: Echoes, timeout: float
         except (OSError, ValueError, asyncio.TimeoutError, asyncio.IncompleteReadError) as error:
             outcome.cause = explain(error)
         else:
-            return Outcome(
-                target.name,
-                protocol,
-                target.family,
-                ok=True,
-                rtt_ms=round(elapsed * 1000, 3),
-                tries=attempt,
-                source_seen=outcome.source_seen,
-            )
+            outcome.ok, outcome.cause, outcome.rtt_ms = True, None, round(elapsed * 1000, 3)
+            break
     return outcome
 
 
