@@ -24,30 +24,41 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".cache" / "gates"
-# The scenarios; one that runs more than once is told apart by its environment. The longest begin early, so that none
-# runs on where nothing is left to run beside it.
-SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
-    "default": ("default", {}),
-    "calico": ("calico", {}),
-    "verify": ("verify", {}),
-    "host_routes": ("host_routes", {}),
-    "vxlan_mesh": ("vxlan_mesh", {}),
-    "etcd": ("etcd", {}),
-    "debian13": ("releases", {"LAB_SUITE": "trixie"}),
-    "debian11": ("releases", {"LAB_SUITE": "bullseye"}),
-    "seed": ("seed", {}),
-    "coredns": ("coredns", {}),
-    "api_load_balancer": ("api_load_balancer", {}),
-    "machines": ("machines", {}),
-    "machines_flannel": ("machines_flannel", {}),
-}
-# Those that run when they are asked for, and else not.
-ON_REQUEST = ("machines_flannel",)
-# They count answers that are lost or late, or emulate machines: beside another scenario they would count its load.
-ALONE = ("coredns", "api_load_balancer", "machines", "machines_flannel")
-# What makes sure that this machine can run a scenario; the last line of one that fails is the reason.
-NEEDS = dict.fromkeys(("machines", "machines_flannel"), ("molecule/shared/prepare-host", "machines"))
 AT_A_TIME = min(2, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A folder of molecule's, and how it is run there."""
+
+    folder: str
+    # Told apart by it where a folder runs more than once.
+    environment: dict[str, str] = field(default_factory=dict)
+    # It counts answers that are lost or late, or emulates machines: beside another it would count that one's load.
+    alone: bool = False
+    # Makes sure that this machine can run it; the last line of one that fails is the reason.
+    needs: tuple[str, ...] = ()
+    # It runs when it is asked for, and else not.
+    on_request: bool = False
+
+
+MACHINES = ("molecule/shared/prepare-host", "machines")
+# The longest begin early, so that none runs on where nothing is left to run beside it.
+SCENARIOS = {
+    "default": Scenario("default"),
+    "calico": Scenario("calico"),
+    "verify": Scenario("verify"),
+    "host_routes": Scenario("host_routes"),
+    "vxlan_mesh": Scenario("vxlan_mesh"),
+    "etcd": Scenario("etcd"),
+    "debian13": Scenario("releases", {"LAB_SUITE": "trixie"}),
+    "debian11": Scenario("releases", {"LAB_SUITE": "bullseye"}),
+    "seed": Scenario("seed"),
+    "coredns": Scenario("coredns", alone=True),
+    "api_load_balancer": Scenario("api_load_balancer", alone=True),
+    "machines": Scenario("machines", alone=True, needs=MACHINES),
+    "machines_flannel": Scenario("machines_flannel", alone=True, needs=MACHINES, on_request=True),
+}
 
 
 @dataclass(frozen=True)
@@ -80,13 +91,13 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             yield Gate("readme", ("pytest", "tests/readme"))
     if fast:
         return
-    for name, (folder, environment) in SCENARIOS.items():
-        if name in scenarios or (not scenarios and name not in ON_REQUEST):
+    for name, scenario in SCENARIOS.items():
+        if name in scenarios or (not scenarios and not scenario.on_request):
             # A step whose playbook is missing only warns, and would pass while it tests nothing. The
             # clean-up after a failure has none, and runs after a failure only.
             forbidden = r"(create|prepare|converge|side_effect|verify)\] Executed: Missing playbook|no tests found"
-            command = ("molecule", "test", "--scenario-name", folder)
-            yield Gate(f"molecule-{name}", command, environment, forbidden, name in ALONE, NEEDS.get(name, ()))
+            command = ("molecule", "test", "--scenario-name", scenario.folder)
+            yield Gate(f"molecule-{name}", command, scenario.environment, forbidden, scenario.alone, scenario.needs)
 
 
 def count(log: str) -> tuple[int, int]:

@@ -37,9 +37,10 @@ _value:
   type: dict
 """
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _spec
 
 
 def failed_targets(
@@ -58,7 +59,7 @@ def failed_targets(
                 continue
             asked.setdefault(node, {})
             for address in (one["address"] for one in pod["ips"]):
-                if ipaddress.ip_address(address).version == outcome["family"]:
+                if _spec.version(address) == outcome["family"]:
                     target = {"name": pod["name"], "address": address, "port": pod["port"]}
                     asked.setdefault(source, {})[address] = target
     return {node: list(targets.values()) for node, targets in asked.items()}

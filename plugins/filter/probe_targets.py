@@ -38,9 +38,10 @@ _value:
   elements: dict
 """
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _spec
 
 
 def probe_targets(ready: Mapping[str, Mapping[str, Any]], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -50,16 +51,12 @@ def probe_targets(ready: Mapping[str, Mapping[str, Any]], addresses: Mapping[str
             "name": pod["name"],
             "address": one["address"],
             "port": pod["port"],
-            "node": addresses[node] if _version(addresses[node]) == _version(one["address"]) else "",
+            "node": addresses[node] if _spec.version(addresses[node]) == _spec.version(one["address"]) else "",
         }
         for node, found in ready.items()
         for pod in found.get("pods", ())
         for one in pod["ips"]
     ]
-
-
-def _version(address: str) -> int:
-    return ipaddress.ip_address(address).version
 
 
 class FilterModule:

@@ -26,6 +26,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _iproute
+
 CONFIGURATIONS = "/etc/cni/net.d"
 PLUGINS = "/opt/cni/bin"
 CACHE = "/var/lib/cni/results"
@@ -329,8 +331,7 @@ def settle(run: Run, gateways: Sequence[str], seconds: float = 3.0) -> None:
     wanted = {address for address in gateways if ":" in address}
     until = time.monotonic() + seconds
     while wanted and time.monotonic() < until:
-        _code, out, _err = run(["ip", "-6", "-json", "address", "show"])
-        links = [link["addr_info"] for link in json.loads(out or "[]") if link.get("addr_info")]
+        links = [link["addr_info"] for link in _iproute.IpRoute(run).links()]
         held = [one for link in links if wanted & {one.get("local", "") for one in link} for one in link]
         if not any(one.get("tentative") and not one.get("dadfailed") for one in held):
             return

@@ -20,6 +20,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _sniff
+
 Run = Callable[..., "tuple[int, str, str]"]
 TABLE = "binary_cluster_trace"
 NETLINK_NETFILTER, NFNLGRP_NFTRACE, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 12, 9, 270, 1
@@ -98,13 +100,8 @@ def _number(found: dict[int, bytes], kind: int) -> int:
 
 def addresses(header: bytes) -> tuple[str, str] | None:
     """Source and target of a packet, from its IP header; None where it is cut short."""
-    for version, length, family, start in ((4, 20, socket.AF_INET, 12), (6, 40, socket.AF_INET6, 8)):
-        if len(header) >= length and header[0] >> 4 == version:
-            size = 4 if version == 4 else 16
-            ends = (header[place : place + size] for place in (start, start + size))
-            source, target = (socket.inet_ntop(family, end) for end in ends)
-            return source, target
-    return None
+    found = _sniff.packet(header)
+    return (found.source, found.target) if found else None
 
 
 class Tracer:

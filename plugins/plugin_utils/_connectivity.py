@@ -15,8 +15,7 @@ The report is the dict that ``connectivity.json`` holds::
      "causes": [{"code", "node", "text", "fix", "pairs"}]}
 
 ``throughput`` is there where it was measured: ``[{"source", "target", "pods_mbit_s", "hosts_mbit_s", "ratio",
-"pods_rtt_ms", "hosts_rtt_ms"}]``,
-the ratio being that of pods to hosts.
+"pods_rtt_ms", "hosts_rtt_ms"}]``, the ratio being that of pods to hosts.
 
 ``state`` is one of :data:`_condition.STATES`; ``compared`` is there where it was compared with an earlier one.
 Source and target are nodes; a node and itself are the pods of that node. The target of the protocols ``dns`` and
@@ -33,7 +32,6 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import ipaddress
 import itertools
 import json
 import re
@@ -41,7 +39,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _probe
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _probe, _spec
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _cause,
     _condition,
@@ -92,7 +90,7 @@ def build(
                     }
                     for protocol in protocols
                     if protocol not in (*BEYOND, *_probe.WITHIN)
-                    and (protocol != "node" or _version(addresses.get(target, "")) == family)
+                    and (protocol != "node" or _spec.version(addresses.get(target, "")) == family)
                 ]  # fmt: skip
     causes = _explain(pairs, pods, views, absent, addresses, evidence)
     _condition.classify(pairs)
@@ -116,18 +114,13 @@ def build(
     }
 
 
-def _version(address: str) -> int:
-    """IP version of an address; 4 where none is told."""
-    return ipaddress.ip_address(address).version if address else 4
-
-
 def _pairs(
     every: Mapping[str, Sequence[Mapping[str, Any]]], outcomes: Mapping[str, Iterable[Mapping[str, Any]]]
 ) -> Iterator[dict[str, Any]]:
     """What was found, a pair of nodes and protocol each."""
     node_of = {pod["name"]: node for node, pods in every.items() for pod in pods}
     address_of = {
-        (pod["name"], _version(one["address"])): one["address"]
+        (pod["name"], _spec.version(one["address"])): one["address"]
         for pods in every.values()
         for pod in pods
         for one in pod["ips"]

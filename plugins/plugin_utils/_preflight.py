@@ -42,6 +42,7 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 COMMON_WORDS = ("node", "verify")
 
 IPv4 = ipaddress.IPv4Network
+IPv6 = ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
@@ -292,11 +293,12 @@ def networks_are_well_formed(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(name, value, f"a single address; say how long the network's prefix is, such as {meant}")
 
 
-def _network_hint(value: str, error: ValueError) -> str:
+def _network_hint(value: str, error: ValueError, example: str = "10.244.0.0/16") -> str:
+    """What would be right in place of a text that is no network."""
     try:
         return f"host bits are set; did you mean {ipaddress.ip_network(value, strict=False)}?"
     except ValueError:
-        return f"not a network such as 10.244.0.0/16 ({error})"
+        return f"not a network such as {example} ({error})"
 
 
 def _network(inventory: Inventory, name: str) -> IPv4 | None:
@@ -320,15 +322,17 @@ def networks_do_not_overlap(inventory: Inventory) -> Iterator[Fault]:
     if pods and services and pods.overlaps(services):
         yield Fault("cluster_service_cidr", services, f"overlaps the pods' network {pods}; the two must be disjoint")
     for name, network in ((variable, pods), ("cluster_service_cidr", services)):
-        if network is None:
-            continue
-        for host in inventory.hosts.values():
-            for link, found in _foreign_networks(host, _bridges(inventory)):
-                if found.overlaps(network):
-                    remedy = (
-                        f"overlaps {found}, the network of {link}; packets for it would not leave the pods' network"
-                    )
-                    yield Fault(name, network, remedy, (host.name,))
+        if network:
+            yield from _overlaps(inventory, name, network)
+
+
+def _overlaps(inventory: Inventory, name: str, network: IPv4 | IPv6) -> Iterator[Fault]:
+    """Hosts that are in a network already which is to be the pods' or the services'."""
+    for host in inventory.hosts.values():
+        for link, found in _foreign_networks(host, _bridges(inventory), network.version):
+            if found.overlaps(network):
+                remedy = f"overlaps {found}, the network of {link}; packets for it would not leave the pods' network"
+                yield Fault(name, network, remedy, (host.name,))
 
 
 def _bridges(inventory: Inventory) -> set[str]:
@@ -336,15 +340,16 @@ def _bridges(inventory: Inventory) -> set[str]:
     return {str(inventory.value(f"{backend}_bridge")) for backend in inventory.networks}
 
 
-def _foreign_networks(host: Host, bridges: set[str]) -> Iterator[tuple[str, IPv4]]:
-    """Networks of the interfaces that are not the pod network's own."""
+def _foreign_networks(host: Host, bridges: set[str], version: int = 4) -> Iterator[tuple[str, Any]]:
+    """Networks of an IP version of the interfaces that are not the pod network's own."""
     for link, details in host.facts.get("interfaces", {}).items():
         if OWN_LINKS.match(link) or link in bridges:
             continue
         for address in details["addresses"]:
-            interface = ipaddress.ip_interface(address)
-            if isinstance(interface.network, IPv4):
-                yield link, interface.network
+            network = ipaddress.ip_interface(address).network
+            # Every interface has its own link-local network of IPv6, in which nothing is routed.
+            if network.version == version and not (version == 6 and network.is_link_local):
+                yield link, network
 
 
 # --- addresses of the nodes ------------------------------------------------------------

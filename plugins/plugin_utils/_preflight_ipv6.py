@@ -14,14 +14,15 @@ from collections.abc import Iterator
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routed_pods import DEVICE
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    OWN_LINKS,
     Checks,
     Fault,
     Inventory,
+    IPv6,
+    _network_hint,
+    _overlaps,
     integer,
 )
 
-IPv6 = ipaddress.IPv6Network
 VARIABLE = "cluster_pod_cidr_v6"
 BACKEND = "vxlan_mesh"
 EXAMPLE = "fd00:10:244::/48"
@@ -46,11 +47,7 @@ def network_is_well_formed(inventory: Inventory) -> Iterator[Fault]:
     try:
         found = ipaddress.ip_network(str(value))
     except ValueError as error:
-        try:
-            remedy = f"host bits are set; did you mean {ipaddress.ip_network(str(value), strict=False)}?"
-        except ValueError:
-            remedy = f"not a network such as {EXAMPLE} ({error})"
-        yield Fault(VARIABLE, value, remedy)
+        yield Fault(VARIABLE, value, _network_hint(str(value), error, EXAMPLE))
         return
     if found.version == 4:
         yield Fault(VARIABLE, value, f"an IPv4 network; that is cluster_pod_cidr. Give an IPv6 one, such as {EXAMPLE}")
@@ -91,16 +88,8 @@ def every_node_has_a_part(inventory: Inventory) -> Iterator[Fault]:
 @CHECKS
 def network_is_free(inventory: Inventory) -> Iterator[Fault]:
     found = network(inventory)
-    bridges = {str(inventory.value(f"{backend}_bridge")) for backend in inventory.networks}
-    for host in inventory.hosts.values() if found else ():
-        for link, details in host.facts.get("interfaces", {}).items():
-            if OWN_LINKS.match(link) or link in bridges:
-                continue
-            for address in details["addresses"]:
-                held = ipaddress.ip_interface(address).network
-                if found and isinstance(held, IPv6) and not held.is_link_local and held.overlaps(found):
-                    remedy = f"overlaps {held}, the network of {link}; packets for it would not leave the pods' network"
-                    yield Fault(VARIABLE, found, remedy, (host.name,))
+    if found:
+        yield from _overlaps(inventory, VARIABLE, found)
 
 
 @CHECKS

@@ -11,10 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from testing import lab
-from testing.boot import boot
+from testing.boot import behind_a_router, boot
 
-# What a server has from its own boot, and a container from this scenario's preparation.
-SERVER = f"ip route add {lab.variable('node1', 'far_node')} via {lab.address('router')}; mount -t bpf bpf /sys/fs/bpf"
 PODS = {"node1": "web", "node2": "database", "node4": "batch"}
 POLICY = {
     "apiVersion": "projectcalico.org/v3",
@@ -88,7 +86,7 @@ def test_a_machine_that_boots_has_its_ways_back_and_a_new_pod_takes_the_place_of
 ) -> None:
     ways = "ip route show dev vxlan.calico | sort | xargs"
     before = lab.inside("node2", ways)
-    boot("node2", "calico-felix", "etcd", before=SERVER)
+    boot("node2", "calico-felix", "etcd", before=behind_a_router())
     lab.inside(
         "node2", f'for try in $(seq 300); do test "$({ways})" = "{before.strip()}" && exit 0; sleep 0.1; done; exit 1'
     )

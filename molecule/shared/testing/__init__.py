@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("testing.runs")
+pytest.register_assert_rewrite("testing.runs", "testing.ipip")

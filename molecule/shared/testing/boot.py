@@ -12,10 +12,14 @@ from testing import lab
 FOREIGN = lab.CHECKOUT / "molecule" / "shared" / "tasks" / "foreign.yml"
 
 
+def behind_a_router() -> str:
+    """What a server in the lab with a router has from its own boot, and a container from the preparation."""
+    return f"ip route add {lab.variable('node1', 'far_node')} via {lab.address('router')}; mount -t bpf bpf /sys/fs/bpf"
+
+
 def boot(host: str, *units: str, before: str = "true") -> None:
     """Restart a host, and wait until its units run; ``before`` makes what its boot would on a server."""
-    name = lab.variable(host, "lab_name")
-    subprocess.run(["docker", "restart", f"{name}-{host}"], capture_output=True, check=True)
+    subprocess.run(["docker", "restart", lab.container(host)], capture_output=True, check=True)
     (foreign,) = yaml.safe_load(FOREIGN.read_text())
     lab.inside(host, f"{before}\n{foreign['ansible.builtin.shell']['cmd']}")
     running = f"systemctl is-active --quiet {' '.join(units)}"

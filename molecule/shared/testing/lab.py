@@ -77,9 +77,14 @@ def playbook(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run(CHECKOUT / "playbooks" / f"{name}.yml", *arguments)
 
 
+def container(host: str) -> str:
+    """Name of the container that a host is."""
+    return f"{variable(host, 'lab_name')}-{host}"
+
+
 def machines(group: str = "lab") -> list[str]:
     """Hosts of a group as testinfra reaches them without the way over Ansible, which takes it several times as long."""
-    return [f"docker://{variable(host, 'lab_name')}-{host}" for host in names(group)]
+    return [f"docker://{container(host)}" for host in names(group)]
 
 
 def reported(path: Path, directory: Path, *arguments: str) -> dict[str, Any]:
@@ -154,9 +159,8 @@ def shell(host: str, command: str) -> str:
 
 def inside(host: str, command: str) -> str:
     """Output of a shell command on a host, without the way over Ansible; fails where the command does."""
-    name = variable(host, "lab_name")
     done = subprocess.run(
-        ["docker", "exec", f"{name}-{host}", "sh", "-c", command], capture_output=True, text=True, check=False
+        ["docker", "exec", container(host), "sh", "-c", command], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
     return done.stdout

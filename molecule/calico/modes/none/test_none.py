@@ -8,12 +8,10 @@ import pytest
 from testinfra.host import Host
 
 from testing import lab
-from testing.boot import boot
+from testing.boot import behind_a_router, boot
 
 AGAIN = Path(__file__).parents[2] / "side_effects" / "none.yml"
 testinfra_hosts = lab.machines("nodes")
-# What a server has from its own boot, and a container from this scenario's preparation.
-SERVER = f"ip route add {lab.variable('node1', 'far_node')} via {lab.address('router')}; mount -t bpf bpf /sys/fs/bpf"
 SESSIONS = "birdc -s /run/calico/bird.ctl show protocols"
 
 
@@ -81,7 +79,7 @@ def test_pods_are_reached_after_bird_was_killed_and_after_a_machine_has_booted()
         )
         lab.inside("node1", f"before=$({bird}); kill -9 $before; {another}; exit 1")
         reached("node4")
-        boot("node3", "calico-felix", "calico-bird", "etcd", before=SERVER)
+        boot("node3", "calico-felix", "calico-bird", "etcd", before=behind_a_router())
         again = lab.module("node3", "cni_attachment", netns="demo")
         assert again["reason"] == "there is no such namespace"
         pods["node3"] = again["addresses"][0].split("/")[0]
