@@ -224,7 +224,10 @@ def test_a_refused_route_undoes_all_before_it(host: Host) -> None:
 def test_routes_are_undone_where_nftables_refuses_the_table(host: Host) -> None:
     # A stand-in that garbles the script, as nothing makes a real nft refuse a right one.
     stand_in = host.scratch / "nft"
-    stand_in.write_text('#!/bin/sh\n[ "$1" = --file ] && exec /usr/sbin/nft "list nonsense"\nexec /usr/sbin/nft "$@"\n')
+    stand_in.write_text(
+        '#!/bin/sh\n[ "$1" = --file ] && cat >/dev/null && exec /usr/sbin/nft "list nonsense"\n'
+        'exec /usr/sbin/nft "$@"\n'
+    )
     stand_in.chmod(0o755)
     params = {"routes": [to(2)], "masquerade": {"pods": ["10.244.0.0/16"]}}
     result = host.run_module(MODULE, params, failing=True, path=str(host.scratch))
