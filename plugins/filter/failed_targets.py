@@ -11,8 +11,9 @@ version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - From the results of M(binary_cluster.networking.pod_probe) on all nodes, the nodes of the pairs that failed, each
-    with the addresses of pods its own probe pod did not reach. Of several pods on a node the first stands for all.
-positional: ready
+    with the pods that its own did not reach, or whose nodes it did not, its own pod and itself among them. Of several
+    pods on a node the first stands for all.
+positional: ready, addresses
 options:
   _input:
     description: Results of O(binary_cluster.networking.pod_probe#module:state=probed), by node.
@@ -22,47 +23,49 @@ options:
     description: Results of O(binary_cluster.networking.pod_probe#module:state=ready), by node.
     type: dict
     required: true
+  addresses:
+    description: Addresses of the nodes, by name.
+    type: dict
+    required: true
 """
 
 EXAMPLES = r"""
 ---
 - name: The nodes to ask are known
   ansible.builtin.debug:
-    msg: "{{ probed | binary_cluster.networking.failed_targets(ready) }}"
+    msg: "{{ probed | binary_cluster.networking.failed_targets(ready, addresses) }}"
 """
 
 RETURN = r"""
 _value:
-  description: Pods (name, address, port) by node; a node that is only the target of a failed pair has none.
+  description:
+    - Pods by node, as P(binary_cluster.networking.probe_targets#filter) tells them; none of a node that is only the
+      target of failed pairs.
   type: dict
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.filter.probe_targets import probe_targets
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _spec
 
 
 def failed_targets(
-    probed: Mapping[str, Mapping[str, Any]], ready: Mapping[str, Mapping[str, Any]]
+    probed: Mapping[str, Mapping[str, Any]], ready: Mapping[str, Mapping[str, Any]], addresses: Mapping[str, str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Nodes of failed pairs, each with the addresses of pods that its own did not reach."""
-    pods = {found["pods"][0]["name"]: (node, found["pods"][0]) for node, found in ready.items() if "pods" in found}
+    """Nodes of failed pairs, each with the pods that its own did not reach, or whose nodes it did not."""
+    first = {node: {"pods": found["pods"][:1]} for node, found in ready.items() if found.get("pods")}
+    node_of = {found["pods"][0]["name"]: node for node, found in first.items()}
+    targets = {(one["name"], _spec.version(one["address"])): one for one in probe_targets(first, addresses)}
     asked: dict[str, dict[str, dict[str, Any]]] = {}  # by node and address
     for source, found in probed.items():
         for outcome in found.get("outcomes", ()):
-            first = outcome["source"] in ("", *pods)
-            if outcome["ok"] or outcome["target"] not in pods or not first:
-                continue
-            node, pod = pods[outcome["target"]]
-            if node == source:  # what fails inside of a node, nobody else has seen
-                continue
-            asked.setdefault(node, {})
-            for address in (one["address"] for one in pod["ips"]):
-                if _spec.version(address) == outcome["family"]:
-                    target = {"name": pod["name"], "address": address, "port": pod["port"]}
-                    asked.setdefault(source, {})[address] = target
-    return {node: list(targets.values()) for node, targets in asked.items()}
+            target = targets.get((outcome["target"], outcome["family"]))
+            if target and not outcome["ok"] and outcome["source"] in ("", *node_of):
+                asked.setdefault(node_of[target["name"]], {})
+                asked.setdefault(source, {})[target["address"]] = target
+    return {node: list(found.values()) for node, found in asked.items()}
 
 
 class FilterModule:

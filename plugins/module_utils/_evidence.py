@@ -17,6 +17,7 @@ import glob
 import json
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -158,10 +159,15 @@ def interface_of(run: Run, namespace: str, interface: str) -> dict[str, Any] | N
         family: json.loads(run(["ip", f"-{family}", "-n", namespace, "-json", "route", "show", "default"])[1] or "[]")
         for family in (4, 6)
     }
+    try:
+        peer = socket.if_indextoname(link.get("link_index", 0))
+    except OSError:
+        peer = ""
     return {
         "mtu": link["mtu"],
         "up": "UP" in link["flags"],
         "carrier": "LOWER_UP" in link["flags"],
+        "peer": peer,  # the other end of its veth
         "addresses": [a["local"] for a in routed(link)],
         "default_route": bool(routes[4]),
         "default_route_v6": bool(routes[6]),

@@ -139,7 +139,7 @@ class Tracer:
 
 @contextlib.contextmanager
 def tracing(run: Run, pods: Iterable[str], nodes: Iterable[str], ports: Iterable[int]) -> Iterator[Tracer | None]:
-    """Trace packets between pods, and wrapped ones between nodes; None where there is no nft to ask.
+    """Trace packets from and to pods, and wrapped ones between nodes; None where there is no nft to ask.
 
     ``ports`` are the UDP ports of tunnels: nothing else between the nodes is traced.
     """
@@ -153,9 +153,10 @@ def tracing(run: Run, pods: Iterable[str], nodes: Iterable[str], ports: Iterable
     }
     sets = {name: described for name, described in sets.items() if described[2]}
     rules = "".join(
-        f"{word} saddr @{name} {word} daddr @{name} meta nftrace set 1\n"
+        f"{word} {end} @{name} meta nftrace set 1\n"
         for name, (word, _type, _members) in sets.items()
         if name != "nodes"
+        for end in ("saddr", "daddr")
     )
     rules += f"{wrapped} udp dport {{ {tunnels} }} meta nftrace set 1\n"
     rules += f"{wrapped} ip protocol {{ 4, 47 }} meta nftrace set 1\n"

@@ -43,6 +43,10 @@ options:
         description: Port of its responder.
         type: int
         default: 18080
+      node:
+        description: Address of its node, which is sent to as well; of the node's own pod nothing but this.
+        type: str
+        default: ''
   pods:
     description: Addresses of the pods whose packets are watched.
     type: list
@@ -107,15 +111,17 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
 )
 
 INTERFACE = "eth0"
+SENT = ("icmp", "tcp", "udp", "bulk", "node", "own")
 USUAL_PORTS = (4789, 8472, _sniff.FLANNEL_UDP_PORT)
 
 
 class Sender(threading.Thread):
     """Sends from the pod while the host is watched, and reads the pod's counters before and after."""
 
-    def __init__(self, namespace: str, targets: list[_probe.Target]) -> None:
+    def __init__(self, pod: str, targets: list[_probe.Target]) -> None:
         super().__init__()
-        self.namespace, self.targets = namespace, targets
+        self.namespace = os.path.join(_cni.NAMESPACES, pod)
+        self.probes = _probe.plan(pod, (), targets, SENT)
         self.checksum_errors = 0
 
     def run(self) -> None:
@@ -124,8 +130,7 @@ class Sender(threading.Thread):
         except _probe.ProbeError:
             return
         before = _evidence.checksum_errors()
-        probes = [(target, protocol) for target in self.targets for protocol in ("icmp", "tcp", "udp", "bulk")]
-        _probe.probe_here(INTERFACE, probes, None, timeout=0.6, tries=3)
+        _probe.probe_here(INTERFACE, self.probes, None, timeout=0.6, tries=3)
         self.checksum_errors = _evidence.checksum_errors() - before
 
 
@@ -143,9 +148,7 @@ def observe(module: AnsibleModule, evidence: dict[str, Any]) -> None:
     """Watch packets between the pods for a moment, and add what was seen to the evidence."""
     params = module.params
     ports = {link["port"] for link in evidence["links"].values() if link["port"]} | set(USUAL_PORTS)
-    sender = Sender(
-        os.path.join(_cni.NAMESPACES, params["name"]), [_probe.Target(**target) for target in params["targets"]]
-    )
+    sender = Sender(params["name"], [_probe.Target(**target) for target in params["targets"]])
     began = time.monotonic() + max(0.0, seconds_until(params["start"], params["controller_time"], time.time()))
     errors = _evidence.checksum_errors()
     with _nftrace.tracing(module.run_command, params["pods"], params["nodes"].values(), ports) as tracer:
@@ -180,6 +183,7 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "address": {"type": "str", "required": True},
                     "port": {"type": "int", "default": 18080},
+                    "node": {"type": "str", "default": ""},
                 },
             },
             "pods": {"type": "list", "elements": "str", "required": True},

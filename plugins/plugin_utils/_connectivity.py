@@ -190,17 +190,16 @@ def _explain(
             probe["protocol"] in _diagnosis.PROTOCOLS and len(probe["failed_ways"]) in (0, probe["ways"])
             for probe in failed
         )
-        if not cause and between_pods and evidence.get(source) and evidence.get(target):
-            cause = _diagnosis.diagnose(
-                _diagnosis.Path(
-                    ends[source],
-                    ends[target],
-                    tuple(probe["protocol"] for probe in failed),
-                    tuple(probe["protocol"] for probe in probes if probe["ok"]),
-                    next((probe["mtu"] for probe in failed if probe["mtu"]), None),
-                    tuple(ends.values()),
-                )
+        if not cause and evidence.get(source) and evidence.get(target):
+            path = _diagnosis.Path(
+                ends[source],
+                ends[target],
+                tuple(probe["protocol"] for probe in failed),
+                tuple(probe["protocol"] for probe in probes if probe["ok"]),
+                next((probe["mtu"] for probe in failed if probe["mtu"]), None),
+                tuple(ends.values()),
             )
+            cause = _diagnosis.diagnose(path, between_pods)
         if cause:
             found[cause] = found.get(cause, 0) + 1
             for probe in failed:

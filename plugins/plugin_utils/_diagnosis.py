@@ -77,9 +77,12 @@ class Path:
 Rule = Callable[[Path], "Cause | None"]
 
 
-def diagnose(path: Path) -> Cause | None:
-    """The first cause that the evidence supports; None where it supports none."""
-    for rule in RULES:
+def diagnose(path: Path, between_pods: bool = True) -> Cause | None:
+    """The first cause that the evidence supports; None where it supports none.
+
+    Of what fails between a pod and a node alone, packets between pods say nothing.
+    """
+    for rule in RULES if between_pods else (pod_is_gone, firewall_drops):
         found = rule(path)
         if found:
             return found
@@ -190,18 +193,25 @@ def pod_is_gone(path: Path) -> Cause | None:
                 f"{end.pod} has lost its network namespace or its interface",
                 "attach it again: run verify once more, and look for what removed it",
             )
-        if not pod["up"] or not pod["carrier"]:
+        if not pod["up"]:
             return Cause(
                 "pod-link-down",
                 end.node,
-                f"the interface of {end.pod} is down, or the other end of its veth is",
+                f"the interface of {end.pod} is down",
                 f"ip -n {end.pod} link set eth0 up",
+            )
+        if not pod["carrier"]:
+            return Cause(
+                "pod-link-down",
+                end.node,
+                f"{pod['peer']}, the other end of the interface of {end.pod}, is down",
+                f"ip link set {pod['peer']} up",
             )
         if not pod["default_route" if path.family == 4 else "default_route_v6"]:
             return Cause(
                 "pod-route-missing",
                 end.node,
-                f"{end.pod} has no {_of(path)}default route, so it answers nobody outside of its own subnet",
+                f"{end.pod} has no {_of(path)}default route, so it reaches only what it has other routes to",
                 "look at the CNI configuration: the bridge plugin needs isDefaultGateway",
             )
         unknown = _diagnosis_calico.endpoint_unknown(end)
@@ -243,12 +253,12 @@ def _lease_missing(holder: End, asker: End) -> Cause | None:
 
 def routes_are_wrong(path: Path) -> Cause | None:
     """A missing or wrong entry on the way there or back: route, neighbour, FDB entry, tunnel."""
-    for end, other in path.both():
-        fault = _entry_fault(end, other, path.ends)
-        if fault:
-            # What should have made the entry, or held it, may be the reason, on either side.
-            deeper = _tunnel_down(end) or _dead_daemon(end) or _lease_missing(other, end) or _dead_daemon(other)
-            return deeper or _diagnosis_calico.route_missing(end, other) or fault
+    found = [(fault, end, other) for end, other in path.both() if (fault := _entry_fault(end, other, path.ends))]
+    # Without a tunnel's device there are no routes through it either.
+    for fault, end, other in sorted(found, key=lambda one: one[0].code != "tunnel-missing"):
+        # What should have made the entry, or held it, may be the reason, on either side.
+        deeper = _tunnel_down(end) or _dead_daemon(end) or _lease_missing(other, end) or _dead_daemon(other)
+        return deeper or _diagnosis_calico.route_missing(end, other) or fault
     return None
 
 
@@ -391,23 +401,26 @@ def _carries(end: End, name: str) -> bool:
 
 def firewall_drops(path: Path) -> Cause | None:
     """A rule or a policy that the kernel's trace caught dropping these packets, wrapped or not."""
-    addresses = {path.source.pod_address, path.target.pod_address}
+    pods = {path.source.pod_address, path.target.pod_address}
     nodes = {path.source.address, path.target.address}
+    # By the packet's ends: what they are called, and the cause.
+    wanted = [(pods, "pods' packets", "firewall"), (nodes, "the tunnel's packets", "tunnel-blocked")]
+    if {"node", "own"} & set(path.failed):
+        both = {path.source.pod_address, path.target.address}
+        wanted.append((both, "packets between pods and nodes", "firewall"))
     seen = [(end, one) for end, _other in path.both() for one in end.evidence.get("dropped", ())]
     # What is dropped on the way there explains the pair better than what is on the way back.
     begin = (path.source.pod_address, path.source.address)
     for end, one in sorted(seen, key=lambda pair: pair[1]["source"] not in begin):
-        pair = {one["source"], one["target"]}
-        if pair not in (addresses, nodes):
+        found = next((told for told in wanted if told[0] == {one["source"], one["target"]}), None)
+        if not found:
             continue
         told = _diagnosis_calico.dropped(end, one["chain"])
         if told:
             return told
         where = f"chain {one['chain']} of table {one['family']} {one['table']}"
         chain = f"{one['family']} {one['table']} {one['chain']}"
-        wrapped = pair == nodes
-        what = "the tunnel's packets" if wrapped else "pods' packets"
-        code = "tunnel-blocked" if wrapped else "firewall"
+        _ends, what, code = found
         if one["handle"]:
             text = f"the rule '{one['rule']}' in {where} drops {what}"
             return Cause(code, end.node, text, f"nft delete rule {chain} handle {one['handle']}")
@@ -492,7 +505,7 @@ def not_taken_out(path: Path) -> Cause | None:
                 _rebuild(end),
             )
         if other.evidence.get("checksum_errors", {}).get("host"):
-            return _checksum(other, "tunnel's")
+            return _checksum(other, "the tunnel's")
         dead = _dead_daemon(other)
         if dead:
             return dead
@@ -519,7 +532,7 @@ def not_taken_out(path: Path) -> Cause | None:
 def checksums_are_wrong(path: Path) -> Cause | None:
     for end, _other in path.both():
         if end.evidence.get("checksum_errors", {}).get("pod"):
-            return _checksum(end, "pods'")
+            return _checksum(end, "the pods'")
     return None
 
 

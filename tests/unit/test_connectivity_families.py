@@ -76,9 +76,17 @@ def test_each_address_of_a_pod_is_a_target_and_the_node_where_its_address_is_ali
 def test_only_addresses_that_were_not_reached_are_asked_after() -> None:
     ready = {node: {"pods": [pod(number)]} for number, node in enumerate(NODES, start=1)}
     outcomes = [outcome(1, 2, "tcp", 4), outcome(1, 2, "tcp", 6, ok=False), outcome(1, 2, "udp", 6, ok=False)]
-    assert failed_targets({"node1": {"outcomes": outcomes}}, ready) == {
-        "node1": [{"name": "probe-node2", "address": "fd00:2::2", "port": 18080}],
+    assert failed_targets({"node1": {"outcomes": outcomes}}, ready, NODES) == {
+        "node1": [{"name": "probe-node2", "address": "fd00:2::2", "port": 18080, "node": ""}],
         "node2": [],
+    }
+
+
+def test_a_node_that_its_own_pod_did_not_reach_is_asked_after() -> None:
+    ready = {node: {"pods": [pod(number)]} for number, node in enumerate(NODES, start=1)}
+    outcomes = [outcome(2, 2, "own", 4, ok=False), outcome(2, 1, "tcp", 4)]
+    assert failed_targets({"node2": {"outcomes": outcomes}}, ready, NODES) == {
+        "node2": [{"name": "probe-node2", "address": "10.244.2.2", "port": 18080, "node": "192.0.2.12"}],
     }
 
 

@@ -91,6 +91,11 @@ def test_a_dead_daemon_explains_a_missing_route() -> None:
     assert code(path(end(1, route_to={}, units=[dead]), end(2))) == ("daemon-down", "node1")
 
 
+def test_a_missing_tunnel_explains_the_missing_routes_through_it() -> None:
+    gone = end(2, links={}, route_to={})
+    assert code(path(end(1), gone)) == code(path(gone, end(1))) == ("tunnel-missing", "node2")
+
+
 def ipip(number: int, up: bool = True, underlay: int = 1500) -> End:
     """A node whose pods are joined by IPIP."""
     other = 3 - number

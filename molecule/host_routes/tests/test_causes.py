@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testing.breakage import Breakage, broken, expect, healthy
+from testing.breakage import Breakage, broken, checksums_written, expect, known, whole
 
 BREAKAGES = (
     Breakage(
@@ -35,8 +35,30 @@ BREAKAGES = (
 )
 
 
+CHECKSUMS = (
+    Breakage(
+        "the pods' checksums are wrong",
+        "node2",
+        "nft add table netdev breakage;"
+        " nft 'add chain netdev breakage in { type filter hook ingress device eth0 priority 0; }';"
+        " nft add rule netdev breakage in ip saddr {subnet1} tcp checksum set 0xdead;"
+        " nft add rule netdev breakage in ip saddr {subnet1} udp checksum set 0xdead",
+        "nft delete table netdev breakage",
+        "checksum",
+        text=("the pods' packets arrive at node2 with wrong checksums", "ethtool -K eth0"),
+    ),
+)
+
+
 def test_the_causes_are_told() -> None:
-    facts = healthy()
+    facts = known()
     with broken(BREAKAGES, facts):
         expect(BREAKAGES, facts)
-    healthy()
+
+
+def test_wrong_checksums_are_told_where_echoes_are_answered() -> None:
+    facts = known()
+    with checksums_written(["node1"]), broken(CHECKSUMS, facts):
+        report = expect(CHECKSUMS, facts)
+    assert {pair["protocol"] for pair in report["pairs"] if not pair["ok"]} == {"tcp", "udp", "http", "bulk"}
+    whole()

@@ -42,13 +42,6 @@ class Facts:
         return text
 
 
-def healthy() -> Facts:
-    """Addresses and subnets of the nodes, from a verification that must succeed."""
-    done = lab.playbook("verify", *QUICK)
-    assert done.returncode == 0, done.stdout
-    return known()
-
-
 def known() -> Facts:
     """Addresses and subnets of the nodes, from the newest report."""
     values = {"subnet": lab.address("node1").rpartition(".")[0]}
@@ -60,6 +53,31 @@ def known() -> Facts:
         values[f"vtep{number}"] = node["pod_cidr"].partition("/")[0]
         values[f"key{number}"] = node["pod_cidr"].replace("/", "-")
     return Facts(values)
+
+
+def whole() -> None:
+    """See that nothing is left of the faults."""
+    done = lab.playbook("verify", *QUICK)
+    assert done.returncode == 0, done.stdout
+
+
+@contextlib.contextmanager
+def checksums_written(nodes: Sequence[str]) -> Iterator[None]:
+    """Nodes that write the checksums of what they send, as for a real link: a veth passes packets on without them.
+
+    What ethtool does for ``tx off`` (ioctl SIOCETHTOOL with ETHTOOL_STXCSUM), which the lab has not.
+    """
+    command = (
+        "python3 -c \"import array, fcntl, socket, struct; value = array.array('I', [0x17, {on}]);"
+        " fcntl.ioctl(socket.socket(), 0x8946, struct.pack('16sP16x', b'eth0', value.buffer_info()[0]))\""
+    )
+    try:
+        for node in nodes:
+            lab.inside(node, command.format(on=0))
+        yield
+    finally:
+        for node in nodes:
+            lab.inside(node, command.format(on=1))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testing import lab
-from testing.breakage import Breakage, Facts, broken, expect, healthy, known
+from testing.breakage import Breakage, Facts, broken, expect, known, whole
 
 BREAKAGES = (
     Breakage(
@@ -62,7 +62,7 @@ OF_IPV6 = (
 
 def test_the_causes_are_told() -> None:
     mac = lab.inside("node2", "cat /sys/class/net/vxlan-mesh/address").strip()
-    facts = Facts({**healthy().values, "mac2": mac})
+    facts = Facts({**known().values, "mac2": mac})
     with broken(BREAKAGES, facts):
         expect(BREAKAGES, facts)
 
@@ -72,4 +72,4 @@ def test_what_fails_of_ipv6_alone_leaves_ipv4_whole_and_has_its_cause() -> None:
     with broken(OF_IPV6, facts):
         report = expect(OF_IPV6, facts)
     assert {pair["family"] for pair in report["pairs"] if not pair["ok"]} == {6}
-    healthy()
+    whole()
