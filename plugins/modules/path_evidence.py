@@ -14,7 +14,8 @@ author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Reads links, routes, forwarding database, neighbours, forwarding and reverse path filters, daemons, CNI
     configurations and leases, and watches packets between pods on every interface for a moment, while it sends
-    some from this node's probe pod. The kernel's own trace tells which firewall rule drops one.
+    some from this node's probe pod and from the node itself. The kernel's own trace tells which firewall rule
+    drops one.
   - The role verify calls it on all nodes of the pairs that failed, at the same time, and
     M(binary_cluster.networking.connectivity_report) tells the cause from what both nodes saw.
   - For the moment of watching it adds an nftables table of its own, which marks these packets for tracing.
@@ -112,6 +113,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
 
 INTERFACE = "eth0"
 SENT = ("icmp", "tcp", "udp", "bulk", "node", "own")
+PACE = (0.6, 3)  # seconds until an answer, and tries
 USUAL_PORTS = (4789, 8472, _sniff.FLANNEL_UDP_PORT)
 
 
@@ -130,7 +132,7 @@ class Sender(threading.Thread):
         except _probe.ProbeError:
             return
         before = _evidence.checksum_errors()
-        _probe.probe_here(INTERFACE, self.probes, None, timeout=0.6, tries=3)
+        _probe.probe_here(INTERFACE, self.probes, None, *PACE)
         self.checksum_errors = _evidence.checksum_errors() - before
 
 
@@ -148,17 +150,22 @@ def observe(module: AnsibleModule, evidence: dict[str, Any]) -> None:
     """Watch packets between the pods for a moment, and add what was seen to the evidence."""
     params = module.params
     ports = {link["port"] for link in evidence["links"].values() if link["port"]} | set(USUAL_PORTS)
-    sender = Sender(params["name"], [_probe.Target(**target) for target in params["targets"]])
+    targets = [_probe.Target(**target) for target in params["targets"]]
+    sender = Sender(params["name"], targets)
+    others = [target for target in targets if target.name != params["name"]]
+    host = threading.Thread(target=_probe.probe_from_host, args=(others, *PACE))
     began = time.monotonic() + max(0.0, seconds_until(params["start"], params["controller_time"], time.time()))
     errors = _evidence.checksum_errors()
     with _nftrace.tracing(module.run_command, params["pods"], params["nodes"].values(), ports) as tracer:
         while time.monotonic() < began:
             time.sleep(0.02)
         sender.start()
+        host.start()
         seen = _sniff.watch(
             params["pods"], ports, began + params["window"], tracer.collect if tracer else (lambda: None)
         )
         sender.join()
+        host.join()
     dropped = []
     for one in tracer.found if tracer else ():
         rule, hook = _nftrace.words(module.run_command, one), _nftrace.hook_of(module.run_command, one)

@@ -75,6 +75,7 @@ class Path:
 
 
 Rule = Callable[[Path], "Cause | None"]
+WRAPPED = "the tunnel's packets"
 
 
 def diagnose(path: Path, between_pods: bool = True) -> Cause | None:
@@ -207,6 +208,9 @@ def pod_is_gone(path: Path) -> Cause | None:
                 f"{pod['peer']}, the other end of the interface of {end.pod}, is down",
                 f"ip link set {pod['peer']} up",
             )
+        detached = _pod_detached(end, pod["peer"])
+        if detached:
+            return detached
         if not pod["default_route" if path.family == 4 else "default_route_v6"]:
             return Cause(
                 "pod-route-missing",
@@ -218,6 +222,20 @@ def pod_is_gone(path: Path) -> Cause | None:
         if unknown:
             return unknown
     return None
+
+
+def _pod_detached(end: End, peer: str) -> Cause | None:
+    """The host's end of a pod's veth that is in no bridge, where the host does not route to the pod by it either."""
+    link = end.evidence["links"].get(peer, {})
+    route = end.evidence["route_to"].get(end.pod_address, {})
+    device = route.get("dev", "")
+    if end.evidence.get("calico") or link.get("kind") != "veth" or link["master"] or device == peer:
+        return None
+    text = f"{peer}, the other end of the interface of {end.pod}, is in no bridge"
+    if route.get("dst") in (None, "default"):
+        text = f"{text}, and {end.node} has no route to {end.subnet}: the bridge of its pods is gone"
+        return Cause("pod-detached", end.node, text, f"{_site(end.node)}    # and attach all its pods again")
+    return Cause("pod-detached", end.node, text, f"ip link set {peer} master {device}")
 
 
 def _of(path: Path) -> str:
@@ -399,28 +417,34 @@ def _carries(end: End, name: str) -> bool:
     return name in ways or any(one["interface"] == name for one in end.evidence.get("sightings", ()))
 
 
+def _kind_of_packet(path: Path, ends: set[str]) -> str:
+    """What packets with these two addresses are called; empty for those that are not the path's."""
+    if ends == {path.source.pod_address, path.target.pod_address}:
+        return "pods' packets"
+    if ends == {path.source.address, path.target.address}:
+        return WRAPPED
+    to_node = {"node", "own"} & set(path.failed) and ends == {path.source.pod_address, path.target.address}
+    # A node sends from whichever address it has on the way there.
+    sender = ends - {path.target.pod_address}
+    from_node = "host" in path.failed and len(sender) == 1 < len(ends) and _holds(path.source, *sender)
+    return "packets between pods and nodes" if to_node or from_node else ""
+
+
 def firewall_drops(path: Path) -> Cause | None:
     """A rule or a policy that the kernel's trace caught dropping these packets, wrapped or not."""
-    pods = {path.source.pod_address, path.target.pod_address}
-    nodes = {path.source.address, path.target.address}
-    # By the packet's ends: what they are called, and the cause.
-    wanted = [(pods, "pods' packets", "firewall"), (nodes, "the tunnel's packets", "tunnel-blocked")]
-    if {"node", "own"} & set(path.failed):
-        both = {path.source.pod_address, path.target.address}
-        wanted.append((both, "packets between pods and nodes", "firewall"))
     seen = [(end, one) for end, _other in path.both() for one in end.evidence.get("dropped", ())]
     # What is dropped on the way there explains the pair better than what is on the way back.
     begin = (path.source.pod_address, path.source.address)
     for end, one in sorted(seen, key=lambda pair: pair[1]["source"] not in begin):
-        found = next((told for told in wanted if told[0] == {one["source"], one["target"]}), None)
-        if not found:
+        what = _kind_of_packet(path, {one["source"], one["target"]})
+        if not what:
             continue
         told = _diagnosis_calico.dropped(end, one["chain"])
         if told:
             return told
         where = f"chain {one['chain']} of table {one['family']} {one['table']}"
         chain = f"{one['family']} {one['table']} {one['chain']}"
-        _ends, what, code = found
+        code = "tunnel-blocked" if what == WRAPPED else "firewall"
         if one["handle"]:
             text = f"the rule '{one['rule']}' in {where} drops {what}"
             return Cause(code, end.node, text, f"nft delete rule {chain} handle {one['handle']}")

@@ -11,7 +11,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import Path, diagnose
 
-POD = {"mtu": 1450, "up": True, "carrier": True, "addresses": [], "default_route": True}
+POD = {"mtu": 1450, "up": True, "carrier": True, "peer": "veth0", "addresses": [], "default_route": True}
 NO_ROUTE = {"dst": "default", "gateway": "192.0.2.254", "dev": "eth0"}
 UP = {"state": "Established", "error": ""}
 

@@ -9,7 +9,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import End
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import Path, diagnose
 
-POD = {"mtu": 1450, "up": True, "carrier": True, "addresses": [], "default_route": True}
+POD = {"mtu": 1450, "up": True, "carrier": True, "peer": "veth0", "addresses": [], "default_route": True}
 
 
 def end(number: int, **evidence: Any) -> End:
@@ -89,6 +89,14 @@ def test_the_odd_one_of_three_vnis_is_blamed_from_either_side() -> None:
 def test_a_dead_daemon_explains_a_missing_route() -> None:
     dead = {"name": "flanneld", "active": False, "last": "killed"}
     assert code(path(end(1, route_to={}, units=[dead]), end(2))) == ("daemon-down", "node1")
+
+
+def test_a_pod_that_was_taken_out_of_its_bridge_is_put_back_there() -> None:
+    taken = end(2)
+    taken.evidence["links"]["veth0"] = {"kind": "veth", "master": ""}
+    taken.evidence["route_to"]["10.244.2.2"] = {"dst": "10.244.2.0/24", "dev": "cni0"}
+    cause = diagnose(path(end(1), taken))
+    assert cause and (cause.code, cause.fix) == ("pod-detached", "ip link set veth0 master cni0")
 
 
 def test_a_missing_tunnel_explains_the_missing_routes_through_it() -> None:

@@ -148,6 +148,14 @@ WIDE = (
         text=("the other end of the interface of probe-node2, is down",),
     ),
     Breakage(
+        "the bridge of a node's pods is gone",
+        "node2",
+        WHEN_THE_POD_LISTENS % "ip link del cni0",
+        "true",
+        "pod-detached",
+        text=("the bridge of its pods is gone",),
+    ),
+    Breakage(
         "a pod has no default route",
         "node2",
         WHEN_THE_POD_LISTENS % "ip -n probe-node2 route del default",
@@ -289,6 +297,15 @@ LOCAL = (
         "nft delete table ip breakage",
         "firewall",
         text=("ip daddr {address2} drop", "drops packets between pods and nodes"),
+    ),
+    Breakage(
+        "a firewall drops what other nodes send to pods",
+        "node2",
+        "nft add table ip breakage; nft 'add chain ip breakage passing { type filter hook forward priority 5; }';"
+        " nft add rule ip breakage passing ip saddr {vtep1} ip daddr {subnet2} drop",
+        "nft delete table ip breakage",
+        "firewall",
+        text=("ip saddr {vtep1} ip daddr {subnet2} drop", "drops packets between pods and nodes"),
     ),
     Breakage(
         "the tunnel's checksums are wrong",
