@@ -10,6 +10,8 @@ LAB_HOSTS   names of its hosts, where they are not node1...  (groups then come f
 LAB_SUBNET  first three octets of its network                (default: 192.168.213)
 LAB_SUITE   Debian release: bullseye, bookworm or trixie     (default: bookworm)
 LAB_IPV6    1 for hosts whose kernel has IPv6 switched on    (default: as the engine has it, which is off)
+LAB_CACHE   directory where the hosts' Python keeps what it compiles of modules (default: it keeps nothing,
+            as a server's does not)
 
 `lab_up` makes a container of every host of this inventory. They are reached as servers are:
 OpenSSH, an unprivileged account, sudo.
@@ -27,6 +29,7 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPE = CHECKOUT / "molecule" / "shared" / "image"
+COMPILED = CHECKOUT / "molecule" / "shared" / "compiled"
 DEFAULTS = {"LAB_NAME": "lab", "LAB_SUBNET": "192.168.213", "LAB_NODES": "3"}
 
 
@@ -44,6 +47,17 @@ def image(suite: str) -> str:
     """Name of the lab image: it changes with its recipe, so a changed recipe is built anew."""
     recipe = b"".join((RECIPE / part).read_bytes() for part in ("build", "configure"))
     return f"binary-cluster-lab:{suite}-{hashlib.sha256(recipe).hexdigest()[:12]}"
+
+
+def volumes() -> list[str]:
+    """What the containers have besides their image."""
+    if not os.environ.get("LAB_CACHE"):
+        return []
+    return [
+        f"{COMPILED}:/opt/lab:ro",
+        f"{COMPILED}/lab_compiled.pth:/usr/lib/python3/dist-packages/lab_compiled.pth:ro",
+        f"{os.environ['LAB_CACHE']}:/var/cache/compiled:rw",
+    ]
 
 
 def inventory(defaults: Mapping[str, str]) -> dict[str, Any]:
@@ -72,6 +86,7 @@ def inventory(defaults: Mapping[str, str]) -> dict[str, Any]:
                 "lab_suite": suite,
                 "lab_image": image(suite),
                 "lab_sysctls": {"net.ipv6.conf.all.disable_ipv6": "0"} if os.environ.get("LAB_IPV6") else {},
+                "lab_volumes": volumes(),
                 "ansible_user": "ops",
                 "ansible_become": True,
                 "ansible_ssh_private_key_file": str(directory / "id_ed25519"),

@@ -29,7 +29,8 @@ from inventories.lab import hosts
 
 MACHINES = CHECKOUT / "molecule" / "shared" / "machines"
 IMAGE = MACHINES / "image"
-RECIPE = (IMAGE / "build", IMAGE / "configure", IMAGE / "compiled.py", hosts.RECIPE / "configure")
+COMPILED = (hosts.COMPILED / "lab_compiled.py", hosts.COMPILED / "lab_compiled.pth")
+RECIPE = (IMAGE / "build", IMAGE / "configure", *COMPILED, hosts.RECIPE / "configure")
 SUITE = "bookworm"
 DEFAULTS = {"LAB_NAME": "machines", "LAB_SUBNET": "192.168.77", "LAB_NODES": "2"}
 
