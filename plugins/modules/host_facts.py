@@ -278,7 +278,7 @@ def main() -> None:
     kernel = _iproute.IpRoute(module.run_command)
     routes = json.loads(run("ip", "-json", "route", "show", "default") or "[]")
     links = interfaces(json.loads(run("ip", "-json", "address", "show")))
-    by_routers = run("ip", "-6", "-json", "route", "show", "proto", "ra") if os.path.isdir(IPV6) else ""
+    routes_v6 = json.loads(run("ip", "-6", "-json", "route", "show") or "[]") if os.path.isdir(IPV6) else []
     try:
         unreachable = _icmp.silent(module.params["reach"])
         answers = answered(module.params["claims"], links)
@@ -298,7 +298,7 @@ def main() -> None:
                 "interfaces": links,
                 "nft": version.group(1) if version else "",
                 "ipip": has_ipip(module),
-                "advertised": advertised(json.loads(by_routers or "[]"), links),
+                "advertised": advertised(routes_v6, links),
                 "ipv6_off": ipv6_off(),
                 "default_interface": routes[0].get("dev", "") if routes else "",
                 "listeners": listeners(run("ss", "-H", "-lntup")),
