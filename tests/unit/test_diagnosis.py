@@ -91,6 +91,10 @@ def test_a_dead_daemon_explains_a_missing_route() -> None:
     assert code(path(end(1, route_to={}, units=[dead]), end(2))) == ("daemon-down", "node1")
 
 
+def test_a_pod_that_vanished_since_it_was_probed_is_told_before_all_else() -> None:
+    assert code(path(end(1), end(2, pod=None, ip_forward="0"))) == ("pod-gone", "node2")
+
+
 def test_a_pod_that_was_taken_out_of_its_bridge_is_put_back_there() -> None:
     taken = end(2)
     taken.evidence["links"]["veth0"] = {"kind": "veth", "master": ""}
