@@ -61,6 +61,14 @@ def whole() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def when_it_listens(pod: str, command: str) -> str:
+    """A command that has another one run on the same node as soon as a probe pod's responder listens."""
+    return (
+        f"systemd-run --quiet --collect --unit=breakage sh -c 'until ip netns exec {pod} ss -Hltn 2>/dev/null |"
+        f" grep -q 18080; do sleep 0.02; done; {command}'"
+    )
+
+
 @contextlib.contextmanager
 def checksums_written(nodes: Sequence[str]) -> Iterator[None]:
     """Nodes that write the checksums of what they send, as for a real link: a veth passes packets on without them.

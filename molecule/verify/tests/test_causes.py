@@ -9,14 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from testing import lab
-from testing.breakage import Breakage, Facts, broken, checksums_written, expect, known, whole
+from testing.breakage import Breakage, Facts, broken, checksums_written, expect, known, when_it_listens, whole
 
 NODES = ("node1", "node2", "node3")
 REPAIR = "systemctl restart flanneld"
-WHEN_THE_POD_LISTENS = (
-    "systemd-run --quiet --collect --unit=breakage sh -c 'until ip netns exec probe-node2 ss -Hltn 2>/dev/null |"
-    " grep -q 18080; do sleep 0.02; done; %s'"
-)
 
 
 def tunnel_of_node2(vni: int, port: int) -> str:
@@ -134,7 +130,7 @@ WIDE = (
     Breakage(
         "a pod loses its interface",
         "node2",
-        WHEN_THE_POD_LISTENS % "ip -n probe-node2 link del eth0",
+        when_it_listens("probe-node2", "ip -n probe-node2 link del eth0"),
         "true",
         "pod-missing",
         text=("lost eth0",),
@@ -142,7 +138,7 @@ WIDE = (
     Breakage(
         "the other end of a pod's interface is down",
         "node2",
-        WHEN_THE_POD_LISTENS % "ip link set $(ip -br link show master cni0 | grep -o ^veth[0-9a-f]*) down",
+        when_it_listens("probe-node2", "ip link set $(ip -br link show master cni0 | grep -o ^veth[0-9a-f]*) down"),
         "true",
         "pod-link-down",
         text=("the other end of the interface of probe-node2, is down",),
@@ -150,7 +146,7 @@ WIDE = (
     Breakage(
         "the bridge of a node's pods is gone",
         "node2",
-        WHEN_THE_POD_LISTENS % "ip link del cni0",
+        when_it_listens("probe-node2", "ip link del cni0"),
         "true",
         "pod-detached",
         text=("the bridge of its pods is gone",),
@@ -158,7 +154,7 @@ WIDE = (
     Breakage(
         "a pod has no default route",
         "node2",
-        WHEN_THE_POD_LISTENS % "ip -n probe-node2 route del default",
+        when_it_listens("probe-node2", "ip -n probe-node2 route del default"),
         "true",
         "pod-route-missing",
         text=("probe-node2 has no default route",),
