@@ -36,9 +36,12 @@ class ActionModule(ActionBase):
         hostvars = (task_vars or {})["hostvars"]
         registered = {
             host: {name: hostvars[host][name] for name in hostvars[host] if name.startswith("__")}
-            for host in arguments["hosts"]
+            # What is made on the controller for all hosts is the controller's.
+            for host in dict.fromkeys([*arguments["hosts"], "localhost"])
         }
-        report = _drift.build(registered, (path.name for path in ROLES.iterdir()), arguments["started"])
+        report = _drift.build(
+            arguments["hosts"], registered, (path.name for path in ROLES.iterdir()), arguments["started"]
+        )
         path = _paths.called_from(arguments["directory"]) / "drift.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n")

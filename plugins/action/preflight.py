@@ -28,6 +28,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_calico,
     _preflight_coredns,
     _preflight_ipv6,
+    _preflight_names,
     _preflight_verify,
     _prometheus,
 )
@@ -63,6 +64,7 @@ class ActionModule(ActionBase):
             _preflight_calico,
             _preflight_coredns,
             _preflight_ipv6,
+            _preflight_names,
             _preflight_verify,
         )
         told_all = _preflight.check(inventory, [check for one in checks for check in one.CHECKS])

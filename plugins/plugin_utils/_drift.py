@@ -36,8 +36,10 @@ def differences(result: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             yield {"what": action, "before": "", "after": ""}
 
 
-def build(registered: Mapping[str, Mapping[str, Any]], roles: Iterable[str], started: str) -> Report:
-    """The report from all that hosts have registered, by host and name."""
+def build(
+    hosts: Iterable[str], registered: Mapping[str, Mapping[str, Any]], roles: Iterable[str], started: str
+) -> Report:
+    """The report of these hosts, from all that they and the controller have registered, by host and name."""
     by_length = sorted(roles, key=len, reverse=True)
     found: list[dict[str, str]] = []
     for host, results in registered.items():
@@ -49,7 +51,7 @@ def build(registered: Mapping[str, Mapping[str, Any]], roles: Iterable[str], sta
             for one in differences(result):
                 found.append({"host": CLUSTER if once else host, "role": role, **one})
     unique = {(one["host"], one["role"], one["what"]): one for one in found}
-    return {"ok": not unique, "started": started, "hosts": list(registered), "differences": list(unique.values())}
+    return {"ok": not unique, "started": started, "hosts": list(hosts), "differences": list(unique.values())}
 
 
 def table(report: Report) -> str:

@@ -17,6 +17,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_calico,
     _preflight_coredns,
     _preflight_ipv6,
+    _preflight_names,
     _preflight_verify,
 )
 
@@ -26,7 +27,15 @@ FILES = {
 }
 # What it takes to serve names is a change to the good inventory.
 NAMES = yaml.safe_load((DATA / "coredns.yml").read_text())
-PARTS = (_calico_policy, _preflight_balancer, _preflight_calico, _preflight_coredns, _preflight_ipv6, _preflight_verify)
+PARTS = (
+    _calico_policy,
+    _preflight_balancer,
+    _preflight_calico,
+    _preflight_coredns,
+    _preflight_ipv6,
+    _preflight_names,
+    _preflight_verify,
+)
 CHECKS = [check for one in PARTS for check in one.CHECKS]
 # Roles by network backend.
 ROLES = {
