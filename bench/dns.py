@@ -2,8 +2,8 @@
 
 usage: dns.py [--repeat 3] [--json FILE]
 
-The hosts are those of the molecule scenario coredns. dnsperf, of the distribution, runs in a pod of node1 and asks
-the server of node1 for the API's service. Prints queries per second as fast as answers come, and the latency that
+The hosts are those of the molecule scenario coredns. dnsperf, of the distribution, runs in a pod of cp-1 and asks
+the server of cp-1 for the API's service. Prints queries per second as fast as answers come, and the latency that
 99 of 100 answers keep to at 2000 queries per second, in ms; --json also writes every figure.
 """
 
@@ -42,10 +42,10 @@ COREFILE = """.:1053 {
 
 def prepare() -> None:
     """A pod that asks, and the server made by hand."""
-    lab.shell("node1", "apt-get update -qq && apt-get install -y -qq --no-install-recommends dnsperf")
-    lab.shell("node1", f"echo '{NAME} A' >/root/queries; printf '%s' '{COREFILE}' >/root/Corefile")
-    lab.shell("node1", "systemd-run --quiet --unit=by-hand coredns -conf /root/Corefile; sleep 2")
-    attached = lab.module("node1", "cni_attachment", netns="bench")
+    lab.shell("cp-1", "apt-get update -qq && apt-get install -y -qq --no-install-recommends dnsperf")
+    lab.shell("cp-1", f"echo '{NAME} A' >/root/queries; printf '%s' '{COREFILE}' >/root/Corefile")
+    lab.shell("cp-1", "systemd-run --quiet --unit=by-hand coredns -conf /root/Corefile; sleep 2")
+    attached = lab.module("cp-1", "cni_attachment", netns="bench")
     if attached["failed"]:
         raise SystemExit(f"the pod has no network: {attached['msg']}")
 
@@ -53,7 +53,7 @@ def prepare() -> None:
 def dnsperf(server: str, port: int, options: str) -> str:
     """What dnsperf says, asking from the pod."""
     command = f"dnsperf -s {server} -p {port} -d /root/queries -l {SECONDS} -c {CLIENTS} {options}"
-    return str(lab.shell("node1", f"ip netns exec bench {command}"))
+    return str(lab.shell("cp-1", f"ip netns exec bench {command}"))
 
 
 def measure(server: str, port: int) -> dict[str, float]:

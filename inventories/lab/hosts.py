@@ -6,7 +6,7 @@ every molecule scenario and the benchmarks:
 
 LAB_NAME    name of the lab, prefix of its containers        (default: lab)
 LAB_NODES   how many nodes it has, 1 to 30                   (default: those it is up with, or 3)
-LAB_HOSTS   names of its hosts, where they are not node1...  (groups then come from a file beside)
+LAB_HOSTS   names of its hosts, where they are not cp-1...   (groups then come from a file beside)
 LAB_SUBNET  first three octets of its network                (default: 192.168.213)
 LAB_SUITE   Debian release: bullseye, bookworm or trixie     (default: bookworm)
 LAB_IPV6    1 for hosts whose kernel has IPv6 switched on    (default: as the engine has it, which is off)
@@ -30,17 +30,17 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPE = CHECKOUT / "molecule" / "shared" / "image"
 COMPILED = CHECKOUT / "molecule" / "shared" / "compiled"
-DEFAULTS = {"LAB_NAME": "lab", "LAB_SUBNET": "192.168.213", "LAB_NODES": "3"}
+DEFAULTS = {"LAB_NAME": "lab", "LAB_SUBNET": "192.168.213", "LAB_NODES": "3", "LAB_DOMAIN": ".lab.example"}
 
 
-def host_names(recorded: dict[str, Any], default: str) -> list[str]:
-    """Names of the hosts of this lab, in the order of their addresses."""
+def host_names(recorded: dict[str, Any], defaults: Mapping[str, str]) -> list[str]:
+    """Names of the hosts of this lab, in the order of their addresses: such as servers have, with hyphens and dots."""
     if os.environ.get("LAB_HOSTS"):
         return os.environ["LAB_HOSTS"].split()
-    nodes = int(os.environ.get("LAB_NODES") or recorded.get("nodes", default))
+    nodes = int(os.environ.get("LAB_NODES") or recorded.get("nodes", defaults["LAB_NODES"]))
     if not 1 <= nodes <= 30:
         sys.exit(f"LAB_NODES: {nodes}: a lab has 1 to 30 nodes")
-    return [f"node{number}" for number in range(1, nodes + 1)]
+    return ["cp-1", *(f"worker-{number}{defaults['LAB_DOMAIN']}" for number in range(2, nodes + 1))]
 
 
 def image(suite: str) -> str:
@@ -68,7 +68,7 @@ def inventory(defaults: Mapping[str, str]) -> dict[str, Any]:
     recorded = json.loads(record.read_text()) if record.exists() else {}
     subnet = os.environ.get("LAB_SUBNET") or recorded.get("subnet", defaults["LAB_SUBNET"])
     suite = os.environ.get("LAB_SUITE") or recorded.get("suite", "bookworm")
-    names = host_names(recorded, defaults["LAB_NODES"])
+    names = host_names(recorded, defaults)
     known_hosts = directory / "known_hosts"
     groups: dict[str, Any] = {
         "_meta": {

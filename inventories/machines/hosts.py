@@ -32,7 +32,8 @@ IMAGE = MACHINES / "image"
 COMPILED = (hosts.COMPILED / "lab_compiled.py", hosts.COMPILED / "lab_compiled.pth")
 RECIPE = (IMAGE / "build", IMAGE / "configure", *COMPILED, hosts.RECIPE / "configure")
 SUITE = "bookworm"
-DEFAULTS = {"LAB_NAME": "machines", "LAB_SUBNET": "192.168.77", "LAB_NODES": "2"}
+# Interfaces outside of the machines have their names, and an interface's name is 15 characters at most.
+DEFAULTS = {"LAB_NAME": "machines", "LAB_SUBNET": "192.168.77", "LAB_NODES": "2", "LAB_DOMAIN": ""}
 
 
 def image() -> Path:

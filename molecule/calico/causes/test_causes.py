@@ -21,41 +21,41 @@ def resource(kind: str, name: str, **spec: object) -> str:
 ONLY_TCP = {"action": "Allow", "protocol": "TCP"}, {"action": "Allow", "protocol": "ICMP"}
 SESSION = Breakage(
     "a BGP session is disabled",
-    "node2",
+    "worker-2.lab.example",
     f"{BIRD} disable Node_$(echo {{address1}} | tr . _)",
     f"{BIRD} enable Node_$(echo {{address1}} | tr . _)",
     "bgp-session-down",
-    text=("the BGP session of node2 with {address1} is down: it is disabled", "enable Node_"),
+    text=("the BGP session of worker-2.lab.example with {address1} is down: it is disabled", "enable Node_"),
 )
 UNADVERTISED = Breakage(
     "pods are not advertised",
-    "node3",
+    "worker-3.lab.example",
     f"cp -p /etc/calico/bird.conf /root/ && sed -i 's/if is_own() then accept;//' /etc/calico/bird.conf"
     f" && {BIRD} configure",
     f"cp -p /root/bird.conf /etc/calico/ && rm /root/bird.conf && {BIRD} configure",
     "block-unadvertised",
-    text=("node3 does not tell ",),
+    text=("worker-3.lab.example does not tell ",),
 )
 FROZEN = Breakage(
     "Felix is frozen",
-    "node4",
+    "worker-4.lab.example",
     "systemctl kill --signal=STOP calico-felix",
     "systemctl kill --signal=CONT calico-felix",
     "felix-not-ready",
-    text=("Felix of node4 is not ready: no answer on port 9099",),
+    text=("Felix of worker-4.lab.example is not ready: no answer on port 9099",),
 )
 EXHAUSTED = Breakage(
     "there is no address left for a node",
-    "node3",
-    "calicoctl label nodes node3 tiny=yes"
+    "worker-3.lab.example",
+    "calicoctl label nodes worker-3.lab.example tiny=yes"
     f" && {resource('IPReservation', 'tiny', reservedCIDRs=['10.250.0.0/32'])}"
     f" && {resource('IPPool', 'tiny', cidr='10.250.0.0/32', blockSize=32, nodeSelector='has(tiny)')}"
     """ && calicoctl patch ippool default -p '{"spec": {"nodeSelector": "!has(tiny)"}}'""",
     """calicoctl patch ippool default -p '{"spec": {"nodeSelector": "all()"}}'"""
     " ; calicoctl delete ippool tiny ; calicoctl delete ipreservation tiny"
-    " ; calicoctl label nodes node3 tiny --remove",
+    " ; calicoctl label nodes worker-3.lab.example tiny --remove",
     "ipam-exhausted",
-    text=("Calico has no address left for node3: ", "10.250.0.0/32"),
+    text=("Calico has no address left for worker-3.lab.example: ", "10.250.0.0/32"),
 )
 
 
@@ -64,14 +64,14 @@ DENIED = [
         "a policy does not allow UDP",
         node,
         resource("GlobalNetworkPolicy", "only-tcp", order=1, selector="all()", types=["Ingress"], ingress=ONLY_TCP)
-        if node == "node1"
+        if node == "cp-1"
         else "true",
-        "calicoctl delete globalnetworkpolicy only-tcp" if node == "node1" else "true",
+        "calicoctl delete globalnetworkpolicy only-tcp" if node == "cp-1" else "true",
         "policy-denies",
         text=("no rule of GlobalNetworkPolicy only-tcp allows it", "calicoctl get globalnetworkpolicy only-tcp"),
     )
     # Every node with a pod has a subject of the one policy.
-    for node in ("node1", "node2", "node4")
+    for node in ("cp-1", "worker-2.lab.example", "worker-4.lab.example")
 ]
 
 

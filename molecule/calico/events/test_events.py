@@ -13,7 +13,7 @@ import pytest
 from testing import lab
 from testing.boot import behind_a_router, boot
 
-PODS = {"node1": "web", "node2": "database", "node4": "batch"}
+PODS = {"cp-1": "web", "worker-2.lab.example": "database", "worker-4.lab.example": "batch"}
 POLICY = {
     "apiVersion": "projectcalico.org/v3",
     "kind": "GlobalNetworkPolicy",
@@ -59,25 +59,25 @@ def wait_for(wanted: set[tuple[str, str]], pods: dict[str, str]) -> set[tuple[st
 
 def test_a_policy_blocks_exactly_one_pair_and_its_end_restores_it(pods: dict[str, str]) -> None:
     assert wait_for(set(), pods) == set()
-    lab.inside("node1", f"echo {shlex.quote(json.dumps(POLICY))} | calicoctl create -f -")
-    assert wait_for({("node1", "node2")}, pods) == {("node1", "node2")}
-    lab.inside("node1", "calicoctl delete globalnetworkpolicy no-web-to-database")
+    lab.inside("cp-1", f"echo {shlex.quote(json.dumps(POLICY))} | calicoctl create -f -")
+    assert wait_for({("cp-1", "worker-2.lab.example")}, pods) == {("cp-1", "worker-2.lab.example")}
+    lab.inside("cp-1", "calicoctl delete globalnetworkpolicy no-web-to-database")
     assert wait_for(set(), pods) == set()
 
 
 def test_other_labels_attach_a_pod_anew_and_the_same_ones_do_not(pods: dict[str, str]) -> None:
-    again = lab.module("node4", "cni_attachment", netns="demo", labels={"role": "batch"})
+    again = lab.module("worker-4.lab.example", "cni_attachment", netns="demo", labels={"role": "batch"})
     assert not again["changed"]
-    other = lab.module("node4", "cni_attachment", netns="demo", labels={"role": "queue"}, check_mode=True)
+    other = lab.module(
+        "worker-4.lab.example", "cni_attachment", netns="demo", labels={"role": "queue"}, check_mode=True
+    )
     assert other["reason"] == "attached with other labels"
 
 
 def test_a_killed_felix_comes_back_and_pods_notice_nothing(pods: dict[str, str]) -> None:
-    ping = f"ip netns exec demo ping -c 20 -i 0.2 -W 1 -q {pods['node2']}"
+    ping = f"ip netns exec demo ping -c 20 -i 0.2 -W 1 -q {pods['worker-2.lab.example']}"
     felix = "systemctl show -p MainPID --value calico-felix"
-    seen = lab.inside(
-        "node1", f"before=$({felix}); kill -9 $before; {ping}; test $before != $({felix}) && echo another"
-    )
+    seen = lab.inside("cp-1", f"before=$({felix}); kill -9 $before; {ping}; test $before != $({felix}) && echo another")
     assert "20 received" in seen and "another" in seen
 
 
@@ -85,60 +85,63 @@ def test_a_machine_that_boots_has_its_ways_back_and_a_new_pod_takes_the_place_of
     pods: dict[str, str],
 ) -> None:
     ways = "ip route show dev vxlan.calico | sort | xargs"
-    before = lab.inside("node2", ways)
-    boot("node2", "calico-felix", "etcd", before=behind_a_router())
+    before = lab.inside("worker-2.lab.example", ways)
+    boot("worker-2.lab.example", "calico-felix", "etcd", before=behind_a_router())
     lab.inside(
-        "node2", f'for try in $(seq 300); do test "$({ways})" = "{before.strip()}" && exit 0; sleep 0.1; done; exit 1'
+        "worker-2.lab.example",
+        f'for try in $(seq 300); do test "$({ways})" = "{before.strip()}" && exit 0; sleep 0.1; done; exit 1',
     )
-    lost = lab.inside("node1", "calicoctl get workloadendpoints -A").count(" node2 ")
-    made = lab.module("node2", "cni_attachment", netns="demo", labels={"role": "database"})
+    lost = lab.inside("cp-1", "calicoctl get workloadendpoints -A").count(" worker-2.lab.example ")
+    made = lab.module("worker-2.lab.example", "cni_attachment", netns="demo", labels={"role": "database"})
     assert (lost, made["reason"]) == (1, "there is no such namespace")
-    pods["node2"] = made["addresses"][0].split("/")[0]
+    pods["worker-2.lab.example"] = made["addresses"][0].split("/")[0]
     assert wait_for(set(), pods) == set()
-    assert lab.inside("node1", "calicoctl get workloadendpoints -A").count(" node2 ") == 1
-    assert "found 0 problems" in lab.inside("node1", "calicoctl ipam check")
+    assert lab.inside("cp-1", "calicoctl get workloadendpoints -A").count(" worker-2.lab.example ") == 1
+    assert "found 0 problems" in lab.inside("cp-1", "calicoctl ipam check")
 
 
 def test_an_address_of_a_tunnel_that_somebody_took_away_comes_back(pods: dict[str, str]) -> None:
-    shown = "calicoctl get node node2 -o yaml | grep VXLAN"
-    lab.inside("node1", """calicoctl patch node node2 -p '{"spec": {"ipv4VXLANTunnelAddr": null}}'""")
-    lab.inside("node1", f"! {shown} && for try in $(seq 150); do {shown} && exit 0; sleep 0.1; done; exit 1")
+    shown = "calicoctl get node worker-2.lab.example -o yaml | grep VXLAN"
+    lab.inside("cp-1", """calicoctl patch node worker-2.lab.example -p '{"spec": {"ipv4VXLANTunnelAddr": null}}'""")
+    lab.inside("cp-1", f"! {shown} && for try in $(seq 150); do {shown} && exit 0; sleep 0.1; done; exit 1")
     assert wait_for(set(), pods) == set()
 
 
 def test_without_a_member_of_etcd_pods_are_attached_and_reached(pods: dict[str, str]) -> None:
-    lab.inside("node1", "systemctl stop etcd")
+    lab.inside("cp-1", "systemctl stop etcd")
     try:
-        made = lab.module("node1", "cni_attachment", netns="late")
+        made = lab.module("cp-1", "cni_attachment", netns="late")
         address = made["addresses"][0].split("/")[0]
-        assert " 0% packet loss" in lab.inside("node4", f"ip netns exec demo ping -c 5 -i 0.2 -W 1 {address}")
-        lab.module("node1", "cni_attachment", netns="late", state="absent")
+        assert " 0% packet loss" in lab.inside(
+            "worker-4.lab.example", f"ip netns exec demo ping -c 5 -i 0.2 -W 1 {address}"
+        )
+        lab.module("cp-1", "cni_attachment", netns="late", state="absent")
     finally:
-        lab.inside("node1", "systemctl start etcd")
+        lab.inside("cp-1", "systemctl start etcd")
 
 
 def test_a_route_that_somebody_took_away_is_told_and_made_again() -> None:
-    route = lab.inside("node1", "ip route show dev vxlan.calico").split()[0]
-    lab.inside("node1", f"ip route delete {route}")
-    done = lab.playbook("site", "--limit", "node1", "--skip-tags", "verify,binaries,node,etcd")
+    route = lab.inside("cp-1", "ip route show dev vxlan.calico").split()[0]
+    lab.inside("cp-1", f"ip route delete {route}")
+    done = lab.playbook("site", "--limit", "cp-1", "--skip-tags", "verify,binaries,node,etcd")
     assert done.returncode == 0, done.stdout[-2000:]
-    assert route in lab.inside("node1", "ip route show dev vxlan.calico")
+    assert route in lab.inside("cp-1", "ip route show dev vxlan.calico")
 
 
 def test_an_etcd_that_asks_for_users_is_refused_before_the_first_change() -> None:
     etcdctl = "set -a; . /etc/etcd/etcdctl.env; etcdctl"
-    lab.inside("node1", f"{etcdctl} user add root:once && etcdctl user grant-role root root && etcdctl auth enable")
+    lab.inside("cp-1", f"{etcdctl} user add root:once && etcdctl user grant-role root root && etcdctl auth enable")
     try:
         done = lab.playbook("site", "-e", "calico_vxlan_port=4790")
     finally:
-        lab.inside("node1", f"{etcdctl} --user root:once auth disable; etcdctl user delete root")
+        lab.inside("cp-1", f"{etcdctl} --user root:once auth disable; etcdctl user delete root")
     assert done.returncode != 0 and not re.search("changed=[1-9]", done.stdout), done.stdout[-3000:]
-    assert f"calico_etcd_endpoints: https://{lab.address('node1')}:2379/v3/kv/txn: CommonName of client" in done.stdout
+    assert f"calico_etcd_endpoints: https://{lab.address('cp-1')}:2379/v3/kv/txn: CommonName of client" in done.stdout
     assert "etcdctl auth disable" in done.stdout
 
 
 def test_an_etcd_of_another_authority_is_refused_whichever_side_knows_not_the_other() -> None:
-    url = f"https://{lab.address('node1')}:12379"
+    url = f"https://{lab.address('cp-1')}:12379"
     etcd = (
         f"etcd --data-dir /run/stranger --listen-client-urls {url} --advertise-client-urls {url}"
         " --listen-peer-urls http://127.0.0.1:12380"
@@ -149,13 +152,13 @@ def test_an_etcd_of_another_authority_is_refused_whichever_side_knows_not_the_ot
     try:
         for options in ("--auto-tls", f"{ours} {theirs}"):
             lab.inside(
-                "node1",
+                "cp-1",
                 f"systemctl stop stranger 2>/dev/null; systemd-run --quiet --unit=stranger {etcd} {options}; "
                 "for try in $(seq 100); do ss -lnt | grep -q :12379 && exit 0; sleep 0.1; done; exit 1",
             )
             told.append(
                 lab.module(
-                    "node1",
+                    "cp-1",
                     "etcd_access",
                     endpoints=[url],
                     prefix="/calico/",
@@ -165,7 +168,7 @@ def test_an_etcd_of_another_authority_is_refused_whichever_side_knows_not_the_ot
                 )
             )
     finally:
-        lab.inside("node1", "systemctl stop stranger; rm -rf /run/stranger")
+        lab.inside("cp-1", "systemctl stop stranger; rm -rf /run/stranger")
     for one in told:
         assert one["failed"] and one["msg"].startswith(f"calico_etcd_endpoints: {url}: "), one
         assert "do not know each other" in one["msg"]

@@ -8,7 +8,7 @@ import json
 from testing import lab
 from testing.breakage import Breakage, broken, expect, known
 
-LOST, ANY = "node3", "node1"
+LOST, ANY = "worker-3.lab.example", "cp-1"
 ENDPOINTS = "/calico/resources/v3/projectcalico.org/workloadendpoints/default/"
 UNKNOWN = (
     Breakage(
@@ -24,11 +24,11 @@ UNKNOWN = (
         ANY,
         "set -a; . /etc/etcd/etcdctl.env; systemd-run --quiet --unit=thief --setenv=ETCDCTL_ENDPOINTS"
         " --setenv=ETCDCTL_CACERT --setenv=ETCDCTL_CERT --setenv=ETCDCTL_KEY etcdctl watch --prefix"
-        f" {ENDPOINTS}node4- -- sh -c 'eval etcdctl del $ETCD_WATCH_KEY'",
+        f" {ENDPOINTS}worker-4.lab.example- -- sh -c 'eval etcdctl del $ETCD_WATCH_KEY'",
         "systemctl stop thief",
         "endpoint-unknown",
-        blamed="node4",
-        text=("node4 has no way to probe-node4",),
+        blamed="worker-4.lab.example",
+        text=("worker-4.lab.example has no way to probe-worker-4.lab.example",),
     ),
 )
 

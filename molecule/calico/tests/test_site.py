@@ -15,7 +15,7 @@ from testing.runs import (  # pylint: disable=unused-import
 )
 
 testinfra_hosts = lab.machines("nodes")
-NEAR, FAR = lab.address("node1"), lab.variable("node4", "far_node")
+NEAR, FAR = lab.address("cp-1"), lab.variable("worker-4.lab.example", "far_node")
 
 
 def test_every_pair_of_pods_is_whole_with_the_mtu_of_the_overlay() -> None:
@@ -56,14 +56,14 @@ def test_the_conflist_is_json_and_the_only_network(host: Host) -> None:
     assert json.loads(host.file("/etc/cni/net.d/10-calico.conflist").content_string)["name"] == "calico"
 
 
-@pytest.mark.parametrize(("node", "address"), [("node1", f"{NEAR}/24"), ("node4", f"{FAR}/24")])
+@pytest.mark.parametrize(("node", "address"), [("cp-1", f"{NEAR}/24"), ("worker-4.lab.example", f"{FAR}/24")])
 def test_a_node_has_the_address_that_was_selected(node: str, address: str) -> None:
-    told = json.loads(lab.inside("node1", f"calicoctl get node {node} -o json"))
+    told = json.loads(lab.inside("cp-1", f"calicoctl get node {node} -o json"))
     assert told["spec"]["bgp"]["ipv4Address"] == address
 
 
 def test_no_probe_pod_is_left_in_etcd() -> None:
-    told = lab.inside("node1", "calicoctl get workloadendpoints --all-namespaces -o json")
+    told = lab.inside("cp-1", "calicoctl get workloadendpoints --all-namespaces -o json")
     assert json.loads(told)["items"] == []
 
 

@@ -26,7 +26,7 @@ LOAD = (
 )
 STEADY = {
     "kubernetes.default.svc.cluster.local": "10.0.0.1",
-    "node2.cluster.local": "192.168.221.12",
+    "worker-2.lab.example.cluster.local": "192.168.221.12",
     "10-244-7-5.pod.cluster.local": "10.244.7.5",
     "moved.cluster.local": "192.0.2.41",
     "www.example.com": "192.0.2.80",
@@ -39,10 +39,10 @@ STEADY = {
 def record_in_etcd() -> Iterator[None]:
     """A name that etcd alone has."""
     record = {"name": "moved.cluster.local", "value": "192.0.2.41"}
-    done = lab.module("node1", "dns_record", owner="failures", records=[record], **ETCD)
+    done = lab.module("cp-1", "dns_record", owner="failures", records=[record], **ETCD)
     assert done["changed"], done
     yield
-    lab.module("node1", "dns_record", owner="failures", purge=True, **ETCD)
+    lab.module("cp-1", "dns_record", owner="failures", purge=True, **ETCD)
 
 
 @contextmanager
@@ -71,35 +71,40 @@ def failed_pairs(*arguments: str) -> list[dict[str, Any]]:
 def test_no_answer_fails_while_the_configuration_changes_under_500_queries_a_second() -> None:
     identity = "systemctl show coredns --property=MainPID,NRestarts,InvocationID"
     found: dict[str, Any] = {}
-    before = lab.shell("node2", identity)
-    records = lab.inventory()["_meta"]["hostvars"]["node2"]["coredns_records"]
+    before = lab.shell("worker-2.lab.example", identity)
+    records = lab.inventory()["_meta"]["hostvars"]["worker-2.lab.example"]["coredns_records"]
     # Added, and taken away again.
     changes = {"NOERROR": [*records, {"name": "added.cluster.local", "value": "192.0.2.100"}], "NXDOMAIN": records}
-    with load("node2", 500, found, STEADY):
+    with load("worker-2.lab.example", 500, found, STEADY):
         for rcode, told in changes.items():
             done = lab.playbook("site", "--tags", "dns", "--extra-vars", json.dumps({"coredns_records": told}))
             assert done.returncode == 0, done.stdout
-            assert names.answers("node2", "added.cluster.local A")["added.cluster.local A"][0] == rcode
+            assert names.answers("worker-2.lab.example", "added.cluster.local A")["added.cluster.local A"][0] == rcode
     print(f"reloads: {found}")
     assert found["udp"]["failed"] == found["tcp"]["failed"] == 0, found
     assert found["udp"]["asked"] > 500 * found["seconds"] * 0.8, found
-    assert lab.shell("node2", identity) == before, "it was restarted, not reloaded"
+    assert lab.shell("worker-2.lab.example", identity) == before, "it was restarted, not reloaded"
 
 
 def test_a_configuration_that_coredns_refuses_is_not_put_in_place() -> None:
-    held = lab.shell("node2", "cat /etc/coredns/Corefile")
+    held = lab.shell("worker-2.lab.example", "cat /etc/coredns/Corefile")
     told = json.dumps({"coredns_blocks": "broken.lab:53 {\n  bind 10.0.0.2\n  forward\n}\n"})
     done = lab.playbook("site", "--tags", "dns", "--extra-vars", told)
     assert done.returncode != 0
     assert "refused by /usr/local/bin/coredns" in done.stdout + done.stderr
-    assert lab.shell("node2", "cat /etc/coredns/Corefile") == held
-    assert names.answers("node2", "node2.cluster.local A")["node2.cluster.local A"][0] == "NOERROR"
+    assert lab.shell("worker-2.lab.example", "cat /etc/coredns/Corefile") == held
+    assert (
+        names.answers("worker-2.lab.example", "worker-2.lab.example.cluster.local A")[
+            "worker-2.lab.example.cluster.local A"
+        ][0]
+        == "NOERROR"
+    )
 
 
 def test_a_killed_coredns_answers_again_in_less_than_two_seconds() -> None:
     found: dict[str, Any] = {}
-    with load("node2", 100, found, {"kubernetes.default.svc.cluster.local": "10.0.0.1"}):
-        lab.shell("node2", "sleep 1; systemctl kill --signal=KILL coredns; sleep 4")
+    with load("worker-2.lab.example", 100, found, {"kubernetes.default.svc.cluster.local": "10.0.0.1"}):
+        lab.shell("worker-2.lab.example", "sleep 1; systemctl kill --signal=KILL coredns; sleep 4")
     print(f"killed: {found}")
     assert found["udp"]["failed"] > 0, "it was not killed under load"
     assert found["udp"]["longest_gap_s"] < 2, found
@@ -107,25 +112,29 @@ def test_a_killed_coredns_answers_again_in_less_than_two_seconds() -> None:
 
 def test_names_are_answered_after_the_link_is_lost() -> None:
     # As after a boot: the link is nobody's but the unit's.
-    lab.shell("node3", "systemctl stop coredns; ip link delete coredns0; systemctl start coredns; sleep 1")
-    assert names.answers("node3", "node2.cluster.local A") == {"node2.cluster.local A": ["NOERROR", "192.168.221.12"]}
+    lab.shell(
+        "worker-3.lab.example", "systemctl stop coredns; ip link delete coredns0; systemctl start coredns; sleep 1"
+    )
+    assert names.answers("worker-3.lab.example", "worker-2.lab.example.cluster.local A") == {
+        "worker-2.lab.example.cluster.local A": ["NOERROR", "192.168.221.12"]
+    }
 
 
 def test_records_of_etcd_are_answered_and_can_be_put_while_a_member_is_down() -> None:
-    lab.shell("node1", "systemctl stop etcd")
+    lab.shell("cp-1", "systemctl stop etcd")
     try:
         for host in lab.names("coredns"):
             told = names.answers(host, "moved.cluster.local A", "moved.cluster.local AAAA")
             assert told["moved.cluster.local A"] == ["NOERROR", "192.0.2.41"], host
         record = {"name": "later.cluster.local", "value": "192.0.2.42"}
-        done = lab.module("node1", "dns_record", owner="failures", records=[record], **ETCD)
+        done = lab.module("cp-1", "dns_record", owner="failures", records=[record], **ETCD)
         assert done["changed"] and not done["failed"], done
         for host in lab.names("coredns"):
             # CoreDNS, started while the member is down, has not met it before.
             lab.shell(host, "systemctl restart coredns; sleep 1")
             assert names.answers(host, "later.cluster.local A")["later.cluster.local A"] == ["NOERROR", "192.0.2.42"]
     finally:
-        lab.shell("node1", "systemctl start etcd")
+        lab.shell("cp-1", "systemctl start etcd")
 
 
 def test_cluster_names_do_not_suffer_while_the_upstream_is_down_and_verify_tells_why() -> None:
@@ -145,17 +154,20 @@ def test_cluster_names_do_not_suffer_while_the_upstream_is_down_and_verify_tells
     finally:
         lab.shell("outside", "systemd-run --unit=outside --property=WorkingDirectory=/root coredns -conf Corefile")
     until = time.monotonic() + 15
-    while names.answers("node3", "fresh.example.org A")["fresh.example.org A"] != ["NOERROR", "192.0.2.181"]:
+    while names.answers("worker-3.lab.example", "fresh.example.org A")["fresh.example.org A"] != [
+        "NOERROR",
+        "192.0.2.181",
+    ]:
         assert time.monotonic() < until
 
 
 def test_verify_tells_which_node_has_no_server() -> None:
-    lab.shell("node2", "systemctl stop coredns")
+    lab.shell("worker-2.lab.example", "systemctl stop coredns")
     try:
         failed = failed_pairs()
     finally:
-        lab.shell("node2", "systemctl start coredns")
-    assert {pair["source"] for pair in failed} == {"node2"}
+        lab.shell("worker-2.lab.example", "systemctl start coredns")
+    assert {pair["source"] for pair in failed} == {"worker-2.lab.example"}
     assert {pair["protocol"] for pair in failed} == {"dns", "dns-tcp"}
     assert all(pair["cause"].endswith("from 10.0.0.2") for pair in failed), failed
 

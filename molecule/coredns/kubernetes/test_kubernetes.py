@@ -18,7 +18,7 @@ EXPECTED = {
     "22.2.244.10.in-addr.arpa PTR": ["NOERROR", "db-1.db.default.svc.cluster.local"],
     "kubernetes.default.svc.cluster.local A": ["NOERROR", "10.0.0.1"],
     # what Kubernetes does not know is asked of the other sources
-    "node2.cluster.local A": ["NOERROR", "192.168.221.12"],
+    "worker-2.lab.example.cluster.local A": ["NOERROR", "192.168.221.12"],
     "storage.cluster.local A": ["NOERROR", "192.0.2.31", "192.0.2.32"],
     "www.example.org A": ["NOERROR", "192.0.2.180"],
     "no-such-name.default.svc.cluster.local A": ["NXDOMAIN"],
@@ -31,7 +31,7 @@ def test_services_have_names_beside_those_of_the_other_sources(host: str) -> Non
 
 
 def test_the_key_for_the_api_can_be_read_by_the_daemon_alone() -> None:
-    told = lab.shell("node1", "stat -c '%U:%G %a' /etc/coredns/kubernetes/key.pem")
+    told = lab.shell("cp-1", "stat -c '%U:%G %a' /etc/coredns/kubernetes/key.pem")
     assert told.strip() == "root:coredns 640"
 
 
@@ -43,6 +43,6 @@ def test_services_that_come_and_go_are_followed_without_a_reload() -> None:
     }
     # An answer is kept for five seconds.
     until = time.monotonic() + 20
-    while (told := names.answers("node1", *expected)) != expected:
+    while (told := names.answers("cp-1", *expected)) != expected:
         assert time.monotonic() < until, told
         time.sleep(1)

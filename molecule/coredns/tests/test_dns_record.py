@@ -35,7 +35,7 @@ ANSWERS = {
 
 
 def put(*records: dict[str, Any], **arguments: Any) -> dict[str, Any]:
-    return lab.module("node1", "dns_record", records=list(records), **{"owner": "shop", **ACCESS, **arguments})
+    return lab.module("cp-1", "dns_record", records=list(records), **{"owner": "shop", **ACCESS, **arguments})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,7 +73,9 @@ def test_a_purge_leaves_the_records_of_others() -> None:
     other = {"name": "desk.cluster.local", "value": "192.0.2.51"}
     assert put(other, owner="other")["changed"]
     assert not put(*RECORDS, purge=True)["changed"]
-    assert names.answers("node2", "desk.cluster.local A") == {"desk.cluster.local A": ["NOERROR", "192.0.2.51"]}
+    assert names.answers("worker-2.lab.example", "desk.cluster.local A") == {
+        "desk.cluster.local A": ["NOERROR", "192.0.2.51"]
+    }
 
 
 def test_one_value_of_a_name_can_be_removed() -> None:
@@ -96,7 +98,7 @@ def test_wrong_records_are_refused_with_their_places_and_nothing_is_put() -> Non
     assert refused["failed"] and "records[1].value: 192.0.2: not an IPv4 address" in refused["msg"]
     refused = put({"name": "store.cluster.local", "type": "CNAME", "value": "new.cluster.local"}, owner="other")
     assert refused["failed"] and "/skydns/local/cluster/store is there, and not of owner other" in refused["msg"]
-    assert names.answers("node1", "new.cluster.local A") == {"new.cluster.local A": ["NXDOMAIN"]}
+    assert names.answers("cp-1", "new.cluster.local A") == {"new.cluster.local A": ["NXDOMAIN"]}
 
 
 def test_an_etcd_that_cannot_be_asked_is_told() -> None:

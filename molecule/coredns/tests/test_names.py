@@ -24,7 +24,7 @@ EXPECTED = {
         "NOERROR", "0 100 443 kubernetes.default.svc.cluster.local",
     ],
     "api.cluster.local A": ["NOERROR", "192.168.221.100"],
-    "node2.cluster.local A": ["NOERROR", "192.168.221.12"],
+    "worker-2.lab.example.cluster.local A": ["NOERROR", "192.168.221.12"],
     "1.0.0.10.in-addr.arpa PTR": ["NOERROR", "kubernetes.default.svc.cluster.local"],
     # by rule
     "10-244-7-5.pod.cluster.local A": ["NOERROR", "10.244.7.5"],
@@ -52,29 +52,31 @@ EXPECTED = {
 
 def test_the_role_costs_a_host_two_tasks() -> None:
     second = lab.runs()[1]
-    tasks = [task for task in second["tasks"] if task["role"].endswith("coredns") and task["host"] == "node2"]
+    tasks = [
+        task for task in second["tasks"] if task["role"].endswith("coredns") and task["host"] == "worker-2.lab.example"
+    ]
     assert len([task for task in tasks if task["outcome"] != "skipped"]) <= 2, tasks
 
 
 @pytest.fixture(scope="module")
 def pod(request: pytest.FixtureRequest) -> str:
-    """A pod on node3: its network namespace."""
-    made = lab.module("node3", "cni_attachment", netns="asker")
+    """A pod on worker-3.lab.example: its network namespace."""
+    made = lab.module("worker-3.lab.example", "cni_attachment", netns="asker")
     assert made["result"]["dns"] == {
         "nameservers": ["10.0.0.2"], "domain": "cluster.local", "search": ["cluster.local"],
     }  # fmt: skip
-    request.addfinalizer(lambda: lab.module("node3", "cni_attachment", netns="asker", state="absent"))
+    request.addfinalizer(lambda: lab.module("worker-3.lab.example", "cni_attachment", netns="asker", state="absent"))
     return "asker"
 
 
 def test_every_source_answers_a_pod(pod: str) -> None:
     # The block with the raw access list admits pods.
-    assert names.answers("node3", *EXPECTED, namespace=pod) == EXPECTED
+    assert names.answers("worker-3.lab.example", *EXPECTED, namespace=pod) == EXPECTED
 
 
 def test_a_raw_line_works_beside_the_sources() -> None:
     # The access list admits the host's own link, and not its other addresses.
-    asked = names.answers("node1", "www.example.com A", server="192.168.221.11")
+    asked = names.answers("cp-1", "www.example.com A", server="192.168.221.11")
     assert asked == {"www.example.com A": ["REFUSED"]}
 
 
@@ -113,7 +115,7 @@ def test_keys_can_be_read_by_the_daemon_and_not_written(host: Host) -> None:
 def test_it_listens_where_it_was_told_and_nowhere_else(host: Host) -> None:
     sockets = host.run("ss -H -lnutp").stdout.splitlines()
     bound = {line.split()[4] for line in sockets if '"coredns"' in line}
-    also = {"192.168.221.11:53"} if host.backend.get_hostname() == "node1" else set()
+    also = {"192.168.221.11:53"} if host.backend.get_hostname() == "cp-1" else set()
     assert bound == {"10.0.0.2:53", "127.0.0.1:8180", "127.0.0.1:8181", "127.0.0.1:9153", *also}
 
 
@@ -125,22 +127,22 @@ def test_health_ready_and_metrics_answer(host: Host) -> None:
 
 
 def test_hosts_resolve_as_they_were_told() -> None:
-    said = lab.shell(
-        "node1", "resolvectl query kubernetes.default.svc.cluster.local; resolvectl default-route coredns0"
-    )
+    said = lab.shell("cp-1", "resolvectl query kubernetes.default.svc.cluster.local; resolvectl default-route coredns0")
     assert "10.0.0.1" in said and "no" in said.splitlines()[-1]
-    assert "kubernetes.default.svc" in lab.shell("node1", "resolvectl query 10.0.0.1")
-    found = lab.shell("node2", "getent hosts node3.cluster.local node3 www.example.org")
+    assert "kubernetes.default.svc" in lab.shell("cp-1", "resolvectl query 10.0.0.1")
+    found = lab.shell(
+        "worker-2.lab.example", "getent hosts worker-3.lab.example.cluster.local worker-3.lab.example www.example.org"
+    )
     assert "192.168.221.13" in found and "192.0.2.180" in found
     before = "nameserver 127.0.0.11\n"
-    resolver = lab.shell("node2", "cat /etc/resolv.conf")
+    resolver = lab.shell("worker-2.lab.example", "cat /etc/resolv.conf")
     assert resolver.index("nameserver 10.0.0.2") < resolver.index(before)
-    assert "10.0.0.2" not in lab.shell("node3", "cat /etc/resolv.conf")
+    assert "10.0.0.2" not in lab.shell("worker-3.lab.example", "cat /etc/resolv.conf")
 
 
 def test_only_the_hosts_own_names_are_asked_of_coredns_by_resolved() -> None:
     # Names of the world outside still go where they went: to the servers of resolv.conf.
-    status = lab.shell("node1", "resolvectl status")
+    status = lab.shell("cp-1", "resolvectl status")
     assert "DNS Servers: 127.0.0.11" in status or "DNS Servers 127.0.0.11" in status
 
 
@@ -190,7 +192,8 @@ def test_bad_input_is_told_at_once_and_nothing_changes() -> None:
         "coredns_listen[0]: 203.0.113.5: on none of the host's interfaces",
         "cluster_dns_address: 10.244.0.2: tcp/22 is taken by sshd; stop that, or bind it to other addresses",
         "coredns_metrics_port: tcp/2379: taken by etcd; stop that, or choose another port",
-        "coredns_resolver: resolved: systemd-resolved does not run here; take resolv_conf [node2, node3]",
+        "coredns_resolver: resolved: systemd-resolved does not run here; take resolv_conf "
+        "[worker-2.lab.example, worker-3.lab.example]",
         "coredns_cahce: 5: role coredns has no such variable; did you mean coredns_cache?",
         "coredns_records[0].value: 10.0.0.300: not an IPv4 address such as 192.0.2.7",
         "coredns_records[2].name: b.cluster.local: coredns_records[1] has the name too, and a CNAME stands alone",
@@ -236,10 +239,12 @@ def test_a_single_fault_is_refused(bad: dict[str, object], line: str) -> None:
 
 def test_a_port_that_another_server_holds_is_refused_with_its_name() -> None:
     program = "import socket,time; s=socket.socket(type=socket.SOCK_DGRAM); s.bind((str(),53)); time.sleep(60)"
-    lab.shell("node3", "cp -f /usr/bin/python3 /usr/local/bin/dnsmasq; systemctl stop coredns")
+    lab.shell("worker-3.lab.example", "cp -f /usr/bin/python3 /usr/local/bin/dnsmasq; systemctl stop coredns")
     try:
-        lab.shell("node3", f"systemd-run --unit=foreign-dns dnsmasq -c '{program}'; sleep 0.5")
+        lab.shell("worker-3.lab.example", f"systemd-run --unit=foreign-dns dnsmasq -c '{program}'; sleep 0.5")
         done = lab.playbook("site", "--tags", "preflight")
         assert "cluster_service_cidr: 10.0.0.2: udp/53 is taken by dnsmasq; stop that" in done.stdout + done.stderr
     finally:
-        lab.shell("node3", "systemctl stop foreign-dns; rm /usr/local/bin/dnsmasq; systemctl start coredns")
+        lab.shell(
+            "worker-3.lab.example", "systemctl stop foreign-dns; rm /usr/local/bin/dnsmasq; systemctl start coredns"
+        )

@@ -11,7 +11,7 @@ import pytest
 
 from testing import lab
 
-# UDP between probe pods, and nothing else, stops on its way into node2's pods.
+# UDP between probe pods, and nothing else, stops on its way into worker-2.lab.example's pods.
 BREAK = (
     "nft add table ip breakage; nft 'add chain ip breakage passing { type filter hook forward priority 0; }';"
     " nft add rule ip breakage passing udp dport 18080 drop"
@@ -32,11 +32,11 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     earlier.write_text(json.dumps(lab.connectivity()))
     given = [f"verify_report_directory={directory}", f"verify_compare={earlier}"]
     given.append(f"verify_prometheus_file={directory}/pods.prom")
-    lab.shell("node2", BREAK)
+    lab.shell("worker-2.lab.example", BREAK)
     try:
         done = lab.playbook("verify", *(part for one in given for part in ("--extra-vars", one)))
     finally:
-        lab.shell("node2", MEND)
+        lab.shell("worker-2.lab.example", MEND)
     return directory, done.stdout
 
 
@@ -46,17 +46,19 @@ def test_what_broke_since_an_earlier_report_is_worse(broken: tuple[Path, str]) -
     broke = [change for change in read(directory)["compared"]["worse"] if change["after"]["state"] == "failed"]
     assert {change["protocol"] for change in broke} == {"udp"}
     assert "failed" not in {change["before"]["state"] for change in broke}
-    others = [name for name in lab.names("nodes") if name != "node2"]
-    assert {(name, "node2") for name in others} <= {(change["source"], change["target"]) for change in broke}
+    others = [name for name in lab.names("nodes") if name != "worker-2.lab.example"]
+    assert {(name, "worker-2.lab.example") for name in others} <= {
+        (change["source"], change["target"]) for change in broke
+    }
     for text in (said, (directory / "connectivity.txt").read_text()):
-        assert re.search(rf"worse: {others[0]} -> node2: udp (\w+ )?[0-9.]+ ms -> failed", text)
+        assert re.search(rf"worse: {others[0]} -> worker-2.lab.example: udp (\w+ )?[0-9.]+ ms -> failed", text)
 
 
 def test_metrics_are_written_of_a_broken_network_too(broken: tuple[Path, str]) -> None:
     lines = (broken[0] / "pods.prom").read_text().splitlines()
     assert 'pod_network_whole{backend="flannel"} 0' in lines
-    assert 'pod_network_probe_success{source="node1",target="node2",family="4",protocol="udp"} 0' in lines
-    assert 'pod_network_probe_success{source="node1",target="node2",family="4",protocol="tcp"} 1' in lines
+    assert 'pod_network_probe_success{source="cp-1",target="worker-2.lab.example",family="4",protocol="udp"} 0' in lines
+    assert 'pod_network_probe_success{source="cp-1",target="worker-2.lab.example",family="4",protocol="tcp"} 1' in lines
 
 
 def test_a_page_has_the_report_in_it(broken: tuple[Path, str]) -> None:

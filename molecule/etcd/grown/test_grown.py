@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from testing import lab
 
-MEMBERS = ["node1", "node2", "node3", "node4", "node5"]
+MEMBERS = ["cp-1", "worker-2.lab.example", "worker-3.lab.example", "worker-4.lab.example", "worker-5.lab.example"]
 
 
 def test_all_five_are_healthy_voting_members() -> None:
     found = lab.module(
-        "node1",
+        "cp-1",
         "etcd_info",
         endpoints=[f"https://{lab.address(member)}:2379" for member in MEMBERS],
         ca_cert="/etc/etcd/pki/ca.crt",

@@ -7,15 +7,15 @@ from testing.breakage import Breakage, broken, checksums_written, expect, known,
 BREAKAGES = (
     Breakage(
         "a route leads to a machine that is none of the nodes",
-        "node1",
+        "cp-1",
         "ip route show {subnet2} > /run/breakage; ip route replace {subnet2} via {subnet}.1 dev eth0",
         "ip route del {subnet2}; ip route add $(cat /run/breakage); rm /run/breakage",
         "route-wrong",
-        text=("{subnet}.1, which is not node2 ({address2})",),
+        text=("{subnet}.1, which is not worker-2.lab.example ({address2})",),
     ),
     Breakage(
         "a firewall drops what is forwarded",
-        "node3",
+        "worker-3.lab.example",
         "nft add table ip breakage; nft 'add chain ip breakage passing { type filter hook forward priority 5; }';"
         " nft add rule ip breakage passing ip saddr {subnet2} ip daddr {subnet3} drop",
         "nft delete table ip breakage",
@@ -24,13 +24,13 @@ BREAKAGES = (
     ),
     Breakage(
         "the underlay between two nodes is cut",
-        "node3",
-        # A route would not do: pods' packets have node1 for their next hop already.
+        "worker-3.lab.example",
+        # A route would not do: pods' packets have cp-1 for their next hop already.
         "ip neigh replace {address1} lladdr 02:00:5e:00:53:63 dev eth0 nud permanent",
         "ip neigh del {address1} dev eth0",
         "underlay-unreachable",
-        blamed="node1",
-        text=("node1 and node3", "do not reach each other"),
+        blamed="cp-1",
+        text=("cp-1 and worker-3.lab.example", "do not reach each other"),
     ),
 )
 
@@ -38,14 +38,14 @@ BREAKAGES = (
 CHECKSUMS = (
     Breakage(
         "the pods' checksums are wrong",
-        "node2",
+        "worker-2.lab.example",
         "nft add table netdev breakage;"
         " nft 'add chain netdev breakage in { type filter hook ingress device eth0 priority 0; }';"
         " nft add rule netdev breakage in ip saddr {subnet1} tcp checksum set 0xdead;"
         " nft add rule netdev breakage in ip saddr {subnet1} udp checksum set 0xdead",
         "nft delete table netdev breakage",
         "checksum",
-        text=("the pods' packets arrive at node2 with wrong checksums", "ethtool -K eth0"),
+        text=("the pods' packets arrive at worker-2.lab.example with wrong checksums", "ethtool -K eth0"),
     ),
 )
 
@@ -58,7 +58,7 @@ def test_the_causes_are_told() -> None:
 
 def test_wrong_checksums_are_told_where_echoes_are_answered() -> None:
     facts = known()
-    with checksums_written(["node1"]), broken(CHECKSUMS, facts):
+    with checksums_written(["cp-1"]), broken(CHECKSUMS, facts):
         report = expect(CHECKSUMS, facts)
     assert {pair["protocol"] for pair in report["pairs"] if not pair["ok"]} == {"tcp", "udp", "http", "bulk"}
     whole()

@@ -30,7 +30,7 @@ def test_the_second_run_changed_nothing() -> None:
 
 
 def test_every_other_node_is_a_route_and_nothing_else(host: Host) -> None:
-    numbers = {"node1": 0, "node2": 1, "node3": 2}
+    numbers = {"cp-1": 0, "worker-2.lab.example": 1, "worker-3.lab.example": 2}
     wanted = {
         f"10.244.{number}.0/24 via {lab.address(name)} dev eth0 proto 146"
         for name, number in numbers.items()
@@ -53,11 +53,11 @@ def test_a_pod_leaves_the_cluster_with_the_nodes_address() -> None:
         "import socket as s; l = s.socket(s.AF_INET, s.SOCK_DGRAM); l.bind((str(), 18098)); "
         "open('/run/asked-by', 'w').write(l.recvfrom(9)[1][0])"
     )
-    lab.shell("node4", f'systemd-run --quiet --unit=asked python3 -c "{listen}" && sleep 1')
-    lab.module("node1", "cni_attachment", netns="demo")
-    lab.shell("node1", f"ip netns exec demo bash -c 'echo > /dev/udp/{lab.address('node4')}/18098'")
-    lab.module("node1", "cni_attachment", netns="demo", state="absent")
-    assert lab.shell("node4", "sleep 1; cat /run/asked-by").strip() == lab.address("node1")
+    lab.shell("worker-4.lab.example", f'systemd-run --quiet --unit=asked python3 -c "{listen}" && sleep 1')
+    lab.module("cp-1", "cni_attachment", netns="demo")
+    lab.shell("cp-1", f"ip netns exec demo bash -c 'echo > /dev/udp/{lab.address('worker-4.lab.example')}/18098'")
+    lab.module("cp-1", "cni_attachment", netns="demo", state="absent")
+    assert lab.shell("worker-4.lab.example", "sleep 1; cat /run/asked-by").strip() == lab.address("cp-1")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ def test_every_pair_of_pods_is_whole() -> None:
 
 def test_the_node_that_has_the_other_in_its_subnet_does_not_wrap() -> None:
     counted = wire.counted()
-    assert counted["node1_plain"] > 0 and counted["node1_wrapped"] == 0
+    assert counted["cp-1_plain"] > 0 and counted["cp-1_wrapped"] == 0
 
 
 def test_the_node_that_has_the_other_in_another_subnet_wraps() -> None:
     counted = wire.counted()
-    assert counted["node2_wrapped"] > 0 and counted["node2_plain"] == 0
+    assert counted["worker-2_wrapped"] > 0 and counted["worker-2_plain"] == 0

@@ -10,8 +10,10 @@ import pytest
 
 from testing import lab
 
+# Hosts of this inventory are called by their addresses.
+ETCD, FIRST, SECOND = lab.names()
 CONNECTION = {
-    "endpoints": [f"https://{lab.address('node0')}:2379"],
+    "endpoints": [f"https://{lab.address(ETCD)}:2379"],
     "ca_cert": "/etc/flannel/pki/ca.crt",
     "client_cert": "/etc/flannel/pki/client.crt",
     "client_key": "/etc/flannel/pki/client.key",
@@ -21,7 +23,7 @@ CONNECTION = {
 @pytest.fixture(scope="module")
 def pods() -> Iterator[dict[str, str]]:
     """A pod on each node, with its address."""
-    netns = {"node1": "ns-2", "node2": "ns-3"}
+    netns = {FIRST: "ns-2", SECOND: "ns-3"}
     made = {host: lab.module(host, "cni_attachment", netns=name) for host, name in netns.items()}
     yield {host: result["addresses"][0].partition("/")[0] for host, result in made.items()}
     for host, name in netns.items():
@@ -29,30 +31,30 @@ def pods() -> Iterator[dict[str, str]]:
 
 
 def test_a_page_served_in_a_pod_is_fetched_from_a_pod_of_the_other_node(pods: dict[str, str]) -> None:
-    lab.shell("node1", "mkdir -p /srv/seed && echo hello from node1 > /srv/seed/index.html")
+    lab.shell(FIRST, "mkdir -p /srv/seed && echo hello from a pod > /srv/seed/index.html")
     lab.shell(
-        "node1",
+        FIRST,
         "systemd-run --quiet --unit=seed-http --property=NetworkNamespacePath=/run/netns/ns-2 "
         "python3 -m http.server --directory /srv/seed 8000",
     )
     try:
-        fetch = f"import urllib.request as r; print(r.urlopen('http://{pods['node1']}:8000/', timeout=5).read())"
+        fetch = f"import urllib.request as r; print(r.urlopen('http://{pods[FIRST]}:8000/', timeout=5).read())"
         page = lab.shell(
-            "node2", f'for i in 1 2 3 4 5; do ip netns exec ns-3 python3 -c "{fetch}" && break; sleep 0.5; done'
+            SECOND, f'for i in 1 2 3 4 5; do ip netns exec ns-3 python3 -c "{fetch}" && break; sleep 0.5; done'
         )
-        assert "hello from node1" in page
+        assert "hello from a pod" in page
     finally:
-        lab.shell("node1", "systemctl stop seed-http; rm -r /srv/seed")
+        lab.shell(FIRST, "systemctl stop seed-http; rm -r /srv/seed")
 
 
 def test_each_node_has_a_lease_that_names_its_vtep(pods: dict[str, str]) -> None:
     keys = lab.shell(
-        "node0",
+        ETCD,
         "set -a; . /etc/etcd/etcdctl.env; etcdctl get --prefix /coreos.com/network/subnets/ --write-out json",
     )
     entries = json.loads(keys)["kvs"]
     assert len(entries) == 2
-    info = lab.module("node1", "flannel_info", **CONNECTION)
+    info = lab.module(FIRST, "flannel_info", **CONNECTION)
     for lease in info["leases"]:
         host = {lab.address(name): name for name in lab.names("nodes")}[lease["address"]]
         assert ipaddress.ip_address(pods[host]) in ipaddress.ip_network(lease["subnet"])
@@ -61,22 +63,22 @@ def test_each_node_has_a_lease_that_names_its_vtep(pods: dict[str, str]) -> None
 
 
 def test_the_forwarding_database_sends_the_peers_mac_to_the_peer() -> None:
-    mac = json.loads(lab.shell("node1", "ip -json link show flannel.1"))[0]["address"]
-    fdb = lab.shell("node2", "bridge fdb show dev flannel.1")
-    assert f"{mac} dst {lab.address('node1')} self permanent" in fdb
+    mac = json.loads(lab.shell(FIRST, "ip -json link show flannel.1"))[0]["address"]
+    fdb = lab.shell(SECOND, "bridge fdb show dev flannel.1")
+    assert f"{mac} dst {lab.address(FIRST)} self permanent" in fdb
 
 
 def test_an_attachment_is_idempotent_and_made_anew_when_it_is_broken(pods: dict[str, str]) -> None:
-    assert not lab.module("node1", "cni_attachment", netns="ns-2")["changed"]
-    lab.shell("node1", "ip -n ns-2 address flush dev eth0")
-    again = lab.module("node1", "cni_attachment", netns="ns-2")
+    assert not lab.module(FIRST, "cni_attachment", netns="ns-2")["changed"]
+    lab.shell(FIRST, "ip -n ns-2 address flush dev eth0")
+    again = lab.module(FIRST, "cni_attachment", netns="ns-2")
     assert again["changed"] and again["addresses"]
-    assert not lab.module("node1", "cni_attachment", netns="ns-2")["changed"]
+    assert not lab.module(FIRST, "cni_attachment", netns="ns-2")["changed"]
 
 
 def test_cnitool_sees_the_attachment_too() -> None:
     path = "/var/lib/cni/results"
-    kept = json.loads(lab.shell("node2", f"cat {path}/flannel-*"))
+    kept = json.loads(lab.shell(SECOND, f"cat {path}/flannel-*"))
     assert (kept["kind"], kept["networkName"], kept["ifName"]) == ("cniCacheV1", "flannel", "eth0")
 
 
@@ -89,10 +91,10 @@ def test_a_failed_add_is_undone_and_told_in_the_plugins_words() -> None:
             {"type": "portmap", "snat": "not a boolean"},
         ],
     }
-    lab.shell("node1", f"echo '{json.dumps(broken)}' > /root/broken.conflist")
-    failed = lab.module("node1", "cni_attachment", netns="ns-9", configuration="/root/broken.conflist")
+    lab.shell(FIRST, f"echo '{json.dumps(broken)}' > /root/broken.conflist")
+    failed = lab.module(FIRST, "cni_attachment", netns="ns-9", configuration="/root/broken.conflist")
     assert failed["failed"]
     assert "ADD portmap: code" in failed["msg"]
-    assert lab.shell("node1", "ls /var/lib/cni/networks/broken | grep -c 192.0.2 || true").strip() == "0"
-    lab.module("node1", "cni_attachment", netns="ns-9", state="absent")
-    lab.shell("node1", "ip link delete broken0; rm -r /root/broken.conflist /var/lib/cni/networks/broken")
+    assert lab.shell(FIRST, "ls /var/lib/cni/networks/broken | grep -c 192.0.2 || true").strip() == "0"
+    lab.module(FIRST, "cni_attachment", netns="ns-9", state="absent")
+    lab.shell(FIRST, "ip link delete broken0; rm -r /root/broken.conflist /var/lib/cni/networks/broken")

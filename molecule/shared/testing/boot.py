@@ -14,7 +14,7 @@ FOREIGN = lab.CHECKOUT / "molecule" / "shared" / "tasks" / "foreign.yml"
 
 def behind_a_router() -> str:
     """What a server in the lab with a router has from its own boot, and a container from the preparation."""
-    return f"ip route add {lab.variable('node1', 'far_node')} via {lab.address('router')}; mount -t bpf bpf /sys/fs/bpf"
+    return f"ip route add {lab.variable('cp-1', 'far_node')} via {lab.address('router')}; mount -t bpf bpf /sys/fs/bpf"
 
 
 def boot(host: str, *units: str, before: str = "true") -> None:

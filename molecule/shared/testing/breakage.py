@@ -44,7 +44,7 @@ class Facts:
 
 def known() -> Facts:
     """Addresses and subnets of the nodes, from the newest report."""
-    values = {"subnet": lab.address("node1").rpartition(".")[0]}
+    values = {"subnet": lab.address("cp-1").rpartition(".")[0]}
     for number, node in enumerate(lab.connectivity()["nodes"], start=1):
         values[f"address{number}"] = node["address"]
         values[f"subnet{number}"] = node["pod_cidr"]

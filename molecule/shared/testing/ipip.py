@@ -12,5 +12,5 @@ def test_a_second_run_changes_nothing() -> None:
 
 def test_all_packets_between_pods_of_two_nodes_are_wrapped() -> None:
     counted = wire.counted()
-    assert counted["node1_wrapped"] > 0 and counted["node2_wrapped"] > 0
-    assert counted["node1_plain"] == counted["node2_plain"] == 0
+    assert counted["cp-1_wrapped"] > 0 and counted["worker-2_wrapped"] > 0
+    assert counted["cp-1_plain"] == counted["worker-2_plain"] == 0

@@ -27,41 +27,51 @@ class Change:
 
 # Three nodes: what is changed on one must not hide what is changed on another.
 CHANGES = (
-    Change("node1", "sysctl -qw net.ipv4.conf.all.rp_filter=1", ("node1", "node", "net.ipv4.conf.all.rp_filter")),
+    Change("cp-1", "sysctl -qw net.ipv4.conf.all.rp_filter=1", ("cp-1", "node", "net.ipv4.conf.all.rp_filter")),
     Change(
-        "node2",
+        "worker-2.lab.example",
         "echo 'net.ipv4.ip_forward = 0' > /etc/sysctl.d/90-binary-cluster-node.conf",
-        ("node2", "node", "/etc/sysctl.d/90-binary-cluster-node.conf"),
+        ("worker-2.lab.example", "node", "/etc/sysctl.d/90-binary-cluster-node.conf"),
     ),
-    Change("node1", "echo '# by hand' >> /etc/etcd/etcdctl.env", ("node1", "etcd", "/etc/etcd/etcdctl.env")),
-    Change("node2", "chmod 0644 /etc/etcd/pki/server.key", ("node2", "etcd", "/etc/etcd/pki/server.key")),
-    Change("node3", "rm /etc/etcd/pki/client.crt", ("node3", "etcd", "/etc/etcd/pki/client.crt")),
-    Change("node3", "systemctl stop etcd", ("node3", "etcd", "start")),
-    Change("node2", "systemctl disable -q flanneld", ("node2", "flannel", "enable flanneld")),
-    Change("node1", "systemctl stop flanneld", ("node1", "flannel", "start flanneld")),
+    Change("cp-1", "echo '# by hand' >> /etc/etcd/etcdctl.env", ("cp-1", "etcd", "/etc/etcd/etcdctl.env")),
     Change(
-        "node3",
+        "worker-2.lab.example",
+        "chmod 0644 /etc/etcd/pki/server.key",
+        ("worker-2.lab.example", "etcd", "/etc/etcd/pki/server.key"),
+    ),
+    Change(
+        "worker-3.lab.example",
+        "rm /etc/etcd/pki/client.crt",
+        ("worker-3.lab.example", "etcd", "/etc/etcd/pki/client.crt"),
+    ),
+    Change("worker-3.lab.example", "systemctl stop etcd", ("worker-3.lab.example", "etcd", "start")),
+    Change(
+        "worker-2.lab.example", "systemctl disable -q flanneld", ("worker-2.lab.example", "flannel", "enable flanneld")
+    ),
+    Change("cp-1", "systemctl stop flanneld", ("cp-1", "flannel", "start flanneld")),
+    Change(
+        "worker-3.lab.example",
         "echo '# by hand' >> /etc/systemd/system/flanneld.service",
-        ("node3", "flannel", "/etc/systemd/system/flanneld.service"),
+        ("worker-3.lab.example", "flannel", "/etc/systemd/system/flanneld.service"),
         follows=("restart flanneld",),
     ),
     Change(
-        "node2",
+        "worker-2.lab.example",
         "rm /etc/cni/net.d/10-flannel.conflist",
-        ("node2", "flannel", "/etc/cni/net.d/10-flannel.conflist"),
+        ("worker-2.lab.example", "flannel", "/etc/cni/net.d/10-flannel.conflist"),
     ),
     Change(
-        "node1",
+        "cp-1",
         "printf x >> $(readlink -f /opt/cni/bin/portmap)",
-        ("node1", "binaries", "/opt/cni-plugins/1.9.1/portmap"),
+        ("cp-1", "binaries", "/opt/cni-plugins/1.9.1/portmap"),
     ),
     Change(
-        "node2",
+        "worker-2.lab.example",
         "ip route del $(ip -4 route show dev flannel.1 | head -n 1 | cut -d' ' -f1)",
-        ("node2", "flannel", "restart flanneld: route of "),
+        ("worker-2.lab.example", "flannel", "restart flanneld: route of "),
     ),
     Change(
-        "node1",
+        "cp-1",
         "set -a; . /etc/etcd/etcdctl.env; etcdctl put /coreos.com/network/config '{}'",
         ("cluster", "flannel", "/coreos.com/network/config"),
     ),
@@ -110,7 +120,7 @@ def test_drift_changes_nothing(found: dict[str, Any]) -> None:
 
 def test_site_mends_just_that(found: dict[str, Any]) -> None:
     # What is done once for the cluster is done on its first host.
-    wanted = {(one["host"].replace("cluster", "node1"), one["role"]) for one in found["differences"]}
+    wanted = {(one["host"].replace("cluster", "cp-1"), one["role"]) for one in found["differences"]}
     report = lab.reported(lab.CHECKOUT / "playbooks" / "site.yml", REPORT)
     assert {(host, role) for host, role, _task in lab.changes(report)} == wanted
     assert drift()[1]["differences"] == []

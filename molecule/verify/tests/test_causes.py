@@ -11,12 +11,12 @@ import pytest
 from testing import lab
 from testing.breakage import Breakage, Facts, broken, checksums_written, expect, known, when_it_listens, whole
 
-NODES = ("node1", "node2", "node3")
+NODES = ("cp-1", "worker-2.lab.example", "worker-3.lab.example")
 REPAIR = "systemctl restart flanneld"
 
 
 def tunnel_of_node2(vni: int, port: int) -> str:
-    """Commands that replace flannel's tunnel by another, with entries for node1, while flanneld is frozen."""
+    """Commands that replace flannel's tunnel by another, with entries for cp-1, while flanneld is frozen."""
     return (
         "systemctl kill --signal=STOP flanneld; ip link del flannel.1;"
         f" ip link add flannel.1 address {{mac2}} mtu 1450 type vxlan id {vni} dev eth0"
@@ -33,8 +33,8 @@ def tunnel_of_node2(vni: int, port: int) -> str:
 WIDE = (
     Breakage(
         "a lease is gone from etcd",
-        "node2",
-        # flanneld of node2 is frozen, so that it does not take its lease anew.
+        "worker-2.lab.example",
+        # flanneld of worker-2.lab.example is frozen, so that it does not take its lease anew.
         "systemctl kill --signal=STOP flanneld; set -a; . /etc/etcd/etcdctl.env;"
         " etcdctl del /coreos.com/network/subnets/{key2}; sleep 1",
         "systemctl kill --signal=CONT flanneld; systemctl restart flanneld; sleep 1",
@@ -42,28 +42,28 @@ WIDE = (
     ),
     Breakage(
         "the tunnel has another VNI",
-        "node2",
+        "worker-2.lab.example",
         tunnel_of_node2(vni=7, port=8472),
         f"systemctl kill --signal=CONT flanneld; ip link del flannel.1; {REPAIR}",
         "vni-mismatch",
     ),
     Breakage(
         "the tunnel has another port",
-        "node2",
+        "worker-2.lab.example",
         tunnel_of_node2(vni=1, port=4789),
         f"systemctl kill --signal=CONT flanneld; ip link del flannel.1; {REPAIR}",
         "port-mismatch",
     ),
     Breakage(
         "the tunnel is down",
-        "node2",
+        "worker-2.lab.example",
         "ip link set flannel.1 down",
         f"ip link set flannel.1 up; {REPAIR}",
         "tunnel-down",
     ),
     Breakage(
         "a daemon died with its tunnel",
-        "node2",
+        "worker-2.lab.example",
         "systemctl stop flanneld; ip link del flannel.1",
         "systemctl start flanneld",
         "daemon-down",
@@ -71,14 +71,14 @@ WIDE = (
     ),
     Breakage(
         "forwarding is off",
-        "node2",
+        "worker-2.lab.example",
         "sysctl -qw net.ipv4.ip_forward=0",
         "sysctl -qw net.ipv4.ip_forward=1",
         "forwarding-off",
     ),
     Breakage(
         "a file of somebody else resets forwarding",
-        "node2",
+        "worker-2.lab.example",
         "echo net.ipv4.ip_forward=0 > /etc/sysctl.d/99-hardening.conf; sysctl -qp /etc/sysctl.d/99-hardening.conf",
         "rm /etc/sysctl.d/99-hardening.conf; sysctl -qw net.ipv4.ip_forward=1",
         "forwarding-reset",
@@ -86,7 +86,7 @@ WIDE = (
     ),
     Breakage(
         "the policy of FORWARD drops",
-        "node2",
+        "worker-2.lab.example",
         "nft add table ip breakage;"
         " nft 'add chain ip breakage FORWARD { type filter hook forward priority 5; policy drop; }'",
         "nft delete table ip breakage",
@@ -95,23 +95,23 @@ WIDE = (
     ),
     Breakage(
         "the tunnel carries less than the pods send",
-        "node2",
+        "worker-2.lab.example",
         "ip link set flannel.1 mtu 1300",
         "ip link set flannel.1 mtu 1450",
         "mtu",
-        text=("flannel.1 of node2 carries 1300 bytes", "1450"),
+        text=("flannel.1 of worker-2.lab.example carries 1300 bytes", "1450"),
     ),
     Breakage(
         "the underlay carries less than the tunnel needs",
-        "node2",
+        "worker-2.lab.example",
         "ip link set eth0 mtu 1400",
         "ip link set eth0 mtu 1500",
         "mtu",
-        text=("eth0 of node2 carries 1400 bytes",),
+        text=("eth0 of worker-2.lab.example carries 1400 bytes",),
     ),
     Breakage(
         "the CNI configuration is gone",
-        "node2",
+        "worker-2.lab.example",
         "mv /etc/cni/net.d/10-flannel.conflist /root/",
         "mv /root/10-flannel.conflist /etc/cni/net.d/",
         "pod-missing",
@@ -119,7 +119,7 @@ WIDE = (
     ),
     Breakage(
         "the CNI configuration is shadowed by another file",
-        "node2",
+        "worker-2.lab.example",
         """printf '{"cniVersion": "1.0.0", "name": "other", "plugins": [{"type": "bridge", "bridge": "other0", """
         """"isGateway": true, "isDefaultGateway": true, "ipam": {"type": "host-local", "subnet": "10.99.0.0/24"}}]}' """
         "> /etc/cni/net.d/00-other.conflist",
@@ -129,59 +129,61 @@ WIDE = (
     ),
     Breakage(
         "a pod loses its interface",
-        "node2",
-        when_it_listens("probe-node2", "ip -n probe-node2 link del eth0"),
+        "worker-2.lab.example",
+        when_it_listens("probe-worker-2.lab.example", "ip -n probe-worker-2.lab.example link del eth0"),
         "true",
         "pod-missing",
         text=("lost eth0",),
     ),
     Breakage(
         "the other end of a pod's interface is down",
-        "node2",
-        when_it_listens("probe-node2", "ip link set $(ip -br link show master cni0 | grep -o ^veth[0-9a-f]*) down"),
+        "worker-2.lab.example",
+        when_it_listens(
+            "probe-worker-2.lab.example", "ip link set $(ip -br link show master cni0 | grep -o ^veth[0-9a-f]*) down"
+        ),
         "true",
         "pod-link-down",
-        text=("the other end of the interface of probe-node2, is down",),
+        text=("the other end of the interface of probe-worker-2.lab.example, is down",),
     ),
     Breakage(
         "the bridge of a node's pods is gone",
-        "node2",
-        when_it_listens("probe-node2", "ip link del cni0"),
+        "worker-2.lab.example",
+        when_it_listens("probe-worker-2.lab.example", "ip link del cni0"),
         "true",
         "pod-detached",
         text=("the bridge of its pods is gone",),
     ),
     Breakage(
         "a pod has no default route",
-        "node2",
-        when_it_listens("probe-node2", "ip -n probe-node2 route del default"),
+        "worker-2.lab.example",
+        when_it_listens("probe-worker-2.lab.example", "ip -n probe-worker-2.lab.example route del default"),
         "true",
         "pod-route-missing",
-        text=("probe-node2 has no default route",),
+        text=("probe-worker-2.lab.example has no default route",),
     ),
     Breakage(
         "the tunnel is gone, and the daemon does not see it",
-        "node2",
+        "worker-2.lab.example",
         "systemctl kill --signal=STOP flanneld; ip link del flannel.1",
         f"systemctl kill --signal=CONT flanneld; {REPAIR}",
         "tunnel-missing",
-        text=("node2 has no VXLAN device with the address {vtep2}",),
+        text=("worker-2.lab.example has no VXLAN device with the address {vtep2}",),
     ),
     Breakage(
         "two nodes have the same pod network",
-        "node2",
+        "worker-2.lab.example",
         "sed -i 's#^FLANNEL_SUBNET=.*#FLANNEL_SUBNET={gateway1}#' /run/flannel/subnet.env; ip link del cni0",
         f"ip link del cni0; rm -rf /var/lib/cni/networks/flannel; {REPAIR}",
         "duplicate-subnet",
-        text=("{subnet1} is on node1 and node2",),
+        text=("{subnet1} is on cp-1 and worker-2.lab.example",),
     ),
 )
 
-# Faults between two nodes, node1 and node2.
+# Faults between two nodes, cp-1 and worker-2.lab.example.
 LOCAL = (
     Breakage(
         "a firewall on the node drops the tunnel",
-        "node2",
+        "worker-2.lab.example",
         "nft add table inet breakage; nft 'add chain inet breakage in { type filter hook input priority 0; }';"
         " nft add rule inet breakage in ip saddr {address1} udp dport 8472 drop",
         "nft delete table inet breakage",
@@ -190,7 +192,7 @@ LOCAL = (
     ),
     Breakage(
         "something between the nodes drops the tunnel",
-        "node1",
+        "cp-1",
         # The tunnel's packets leave for a machine that is not there, as if a switch had swallowed them.
         "ip neigh replace {subnet}.99 lladdr 02:00:5e:00:53:63 dev eth0 nud permanent;"
         " ip route add {address2}/32 via {subnet}.99 dev eth0 onlink table 100;"
@@ -198,28 +200,28 @@ LOCAL = (
         "ip rule del to {address2} ipproto udp dport 8472 lookup 100; ip route flush table 100;"
         " ip neigh del {subnet}.99 dev eth0",
         "tunnel-lost",
-        text=("UDP 8472 leaves node1 and does not arrive at node2",),
+        text=("UDP 8472 leaves cp-1 and does not arrive at worker-2.lab.example",),
     ),
-    Breakage("a route is missing", "node1", "ip route del {subnet2}", REPAIR, "route-missing", text=("{subnet2}",)),
+    Breakage("a route is missing", "cp-1", "ip route del {subnet2}", REPAIR, "route-missing", text=("{subnet2}",)),
     Breakage(
         "a route leads to the wrong node",
-        "node1",
+        "cp-1",
         # Another node would only forward it.
         "ip route replace {subnet2} via {subnet}.1 dev eth0",
         f"ip route del {{subnet2}}; {REPAIR}",
         "route-wrong",
-        text=("{subnet}.1", "not node2"),
+        text=("{subnet}.1", "not worker-2.lab.example"),
     ),
     Breakage(
         "a route is a stale blackhole",
-        "node1",
+        "cp-1",
         "ip route del {subnet2}; ip route add blackhole {subnet2}",
         f"ip route del blackhole {{subnet2}}; {REPAIR}",
         "route-missing",
     ),
     Breakage(
         "an FDB entry is missing",
-        "node1",
+        "cp-1",
         "bridge fdb del {mac2} dev flannel.1 dst {address2}",
         REPAIR,
         "fdb-missing",
@@ -227,16 +229,16 @@ LOCAL = (
     ),
     Breakage(
         "an FDB entry is stale",
-        "node1",
+        "cp-1",
         "bridge fdb replace {mac2} dev flannel.1 dst {address3} self permanent",
         f"bridge fdb del {{mac2}} dev flannel.1; {REPAIR}",
         "fdb-wrong",
         text=("{address3}, not {address2}",),
     ),
-    Breakage("a neighbour is missing", "node1", "ip neigh del {vtep2} dev flannel.1", REPAIR, "neighbour-missing"),
+    Breakage("a neighbour is missing", "cp-1", "ip neigh del {vtep2} dev flannel.1", REPAIR, "neighbour-missing"),
     Breakage(
         "a neighbour has the MAC of a VTEP that is no more",
-        "node1",
+        "cp-1",
         "ip neigh replace {vtep2} lladdr 02:00:5e:00:53:99 dev flannel.1 nud permanent",
         REPAIR,
         "vtep-mac-mismatch",
@@ -244,7 +246,7 @@ LOCAL = (
     ),
     Breakage(
         "a rule of iptables drops",
-        "node2",
+        "worker-2.lab.example",
         "iptables -I FORWARD -d {subnet2} -j DROP",
         "iptables -D FORWARD -d {subnet2} -j DROP; nft delete chain ip filter FORWARD",
         "firewall",
@@ -252,24 +254,24 @@ LOCAL = (
     ),
     Breakage(
         "reverse path filtering is strict where the ways differ",
-        "node2",
-        # The way back to the pods of node1 is direct, the way there through the tunnel.
+        "worker-2.lab.example",
+        # The way back to the pods of cp-1 is direct, the way there through the tunnel.
         "sysctl -qw net.ipv4.conf.all.rp_filter=1; ip route replace {subnet1} via {address1} dev eth0",
         f"sysctl -qw net.ipv4.conf.all.rp_filter=2; ip route del {{subnet1}}; {REPAIR}",
         "rp-filter",
     ),
     Breakage(
         "somebody masquerades what stays in the cluster",
-        "node1",
+        "cp-1",
         "nft add table ip breakage; nft 'add chain ip breakage out { type nat hook postrouting priority 90; }';"
         " nft add rule ip breakage out ip saddr {subnet1} ip daddr {subnet2} masquerade",
         "nft delete table ip breakage",
         "source-rewritten",
-        text=("node1's pods arrive at node2 as if from {vtep1}",),
+        text=("cp-1's pods arrive at worker-2.lab.example as if from {vtep1}",),
     ),
     Breakage(
         "one protocol alone is dropped",
-        "node2",
+        "worker-2.lab.example",
         "nft add table ip breakage; nft 'add chain ip breakage passing { type filter hook forward priority 5; }';"
         " nft add rule ip breakage passing ip saddr {subnet1} udp dport 18080 drop",
         "nft delete table ip breakage",
@@ -278,7 +280,7 @@ LOCAL = (
     ),
     Breakage(
         "a firewall on the node drops what its own pods send to it",
-        "node2",
+        "worker-2.lab.example",
         "nft add table ip breakage; nft 'add chain ip breakage in { type filter hook input priority 0; }';"
         " nft add rule ip breakage in ip saddr {subnet2} icmp type echo-request drop",
         "nft delete table ip breakage",
@@ -287,7 +289,7 @@ LOCAL = (
     ),
     Breakage(
         "a firewall drops what pods send to other nodes",
-        "node1",
+        "cp-1",
         "nft add table ip breakage; nft 'add chain ip breakage passing { type filter hook forward priority 5; }';"
         " nft add rule ip breakage passing ip saddr {subnet1} ip daddr {address2} drop",
         "nft delete table ip breakage",
@@ -296,7 +298,7 @@ LOCAL = (
     ),
     Breakage(
         "a firewall drops what other nodes send to pods",
-        "node2",
+        "worker-2.lab.example",
         "nft add table ip breakage; nft 'add chain ip breakage passing { type filter hook forward priority 5; }';"
         " nft add rule ip breakage passing ip saddr {vtep1} ip daddr {subnet2} drop",
         "nft delete table ip breakage",
@@ -305,25 +307,25 @@ LOCAL = (
     ),
     Breakage(
         "the tunnel's checksums are wrong",
-        "node2",
+        "worker-2.lab.example",
         "nft add table netdev breakage;"
         " nft 'add chain netdev breakage in { type filter hook ingress device eth0 priority 0; }';"
         " nft add rule netdev breakage in ip saddr {address1} udp dport 8472 udp checksum set 0xdead",
         "nft delete table netdev breakage",
         "checksum",
-        text=("the tunnel's packets arrive at node2 with wrong checksums",),
+        text=("the tunnel's packets arrive at worker-2.lab.example with wrong checksums",),
     ),
     Breakage(
         "the underlay to one node is cut",
-        "node1",
+        "cp-1",
         "ip route add prohibit {address2}/32",
         "ip route del prohibit {address2}/32",
         "underlay-unreachable",
-        text=("node1 and node2", "do not reach each other"),
+        text=("cp-1 and worker-2.lab.example", "do not reach each other"),
     ),
     Breakage(
         "something between the nodes carries less",
-        "node1",
+        "cp-1",
         # No trace tells of the older iptables, so it stands for what drops packets between the nodes.
         "iptables-legacy -t mangle -A POSTROUTING -d {address2} -p udp --dport 8472 -m length --length 1401: -j DROP",
         "iptables-legacy -t mangle -F POSTROUTING",
@@ -332,7 +334,7 @@ LOCAL = (
     ),
     Breakage(
         "a firewall drops what is large",
-        "node1",
+        "cp-1",
         "nft add table netdev breakage;"
         " nft 'add chain netdev breakage out { type filter hook egress device eth0 priority 0; }';"
         " nft add rule netdev breakage out ip daddr {address2} meta length gt 1414 drop",
@@ -344,10 +346,15 @@ LOCAL = (
 
 
 def moved(breakage: Breakage, by: int) -> Breakage:
-    """The same fault between other nodes: by one between node2 and node3, by two between node3 and node1."""
+    """The same fault between other nodes: by one between the second and third, by two between third and first."""
+
+    def turned(found: re.Match[str]) -> str:
+        if found[0] in NODES:
+            return NODES[(NODES.index(found[0]) + by) % 3]
+        return str((int(found[0]) - 1 + by) % 3 + 1)
 
     def renumber(text: str) -> str:
-        return re.sub(r"(?<=node)[123]|(?<=[a-z])[123](?=})", lambda found: str((int(found[0]) - 1 + by) % 3 + 1), text)
+        return re.sub("|".join([*map(re.escape, NODES), r"(?<=[a-z])[123](?=})"]), turned, text)
 
     return dataclasses.replace(
         breakage,
@@ -358,8 +365,8 @@ def moved(breakage: Breakage, by: int) -> Breakage:
     )
 
 
-# What does not meet is broken and told together: a fault of node2 and one between the other two, or one between
-# each two nodes. A run of verify is what takes the time.
+# What does not meet is broken and told together: a fault of the second node and one between the other two, or one
+# between each two nodes. A run of verify is what takes the time.
 *PARTNERS, CUT, NARROW, LARGE = LOCAL
 *ACCOMPANIED, ALONE = WIDE
 GROUPS = [
@@ -378,7 +385,8 @@ def addresses() -> Facts:
 @pytest.fixture
 def facts(addresses: Facts) -> Facts:
     """The same with the MACs of the tunnels, which are new when flanneld has made them anew."""
-    macs = {f"mac{node[-1]}": lab.inside(node, "cat /sys/class/net/flannel.1/address").strip() for node in NODES}
+    address = "cat /sys/class/net/flannel.1/address"
+    macs = {f"mac{number}": lab.inside(node, address).strip() for number, node in enumerate(NODES, start=1)}
     return Facts({**addresses.values, **macs})
 
 
@@ -392,8 +400,8 @@ def checksums() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def settled(facts: Facts) -> None:
     """Wait until flanneld has made all entries anew after the fault before."""
-    for node in NODES:
-        others = [f"{node[-1]}".translate(str.maketrans("123", turn)) for turn in ("231", "312")]
+    for number, node in enumerate(NODES, start=1):
+        others = {1, 2, 3} - {number}
         entries = [
             f"ip -4 neigh show dev flannel.1 | grep -q {{mac{n}}} && ip route show {{subnet{n}}} | grep -q flannel.1 &&"
             f" bridge fdb show dev flannel.1 | grep -q '{{mac{n}}} dst {{address{n}}}'"

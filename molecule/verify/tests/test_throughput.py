@@ -10,19 +10,22 @@ from testing.breakage import QUICK
 
 def test_a_tunnel_that_is_throttled_is_told_and_iperf3_leaves_no_trace() -> None:
     wanted = {"verify_performance": True, "verify_performance_pairs": 2, "verify_protocols": ["icmp"]}
-    lab.inside("node1", "tc qdisc add dev flannel.1 root tbf rate 40mbit burst 64k latency 50ms")
+    lab.inside("cp-1", "tc qdisc add dev flannel.1 root tbf rate 40mbit burst 64k latency 50ms")
     try:
         done = lab.playbook("verify", *QUICK, "--extra-vars", json.dumps(wanted))
     finally:
-        lab.inside("node1", "tc qdisc del dev flannel.1 root")
+        lab.inside("cp-1", "tc qdisc del dev flannel.1 root")
     assert done.returncode == 0, done.stdout
     first, second = lab.connectivity()["throughput"]
-    assert [(one["source"], one["target"]) for one in (first, second)] == [("node1", "node2"), ("node2", "node3")]
+    assert [(one["source"], one["target"]) for one in (first, second)] == [
+        ("cp-1", "worker-2.lab.example"),
+        ("worker-2.lab.example", "worker-3.lab.example"),
+    ]
     assert 10 < first["pods_mbit_s"] < 50, "the rate of the tunnel"
     assert first["hosts_mbit_s"] > 100 and second["pods_mbit_s"] > 100
     assert first["ratio"] < 0.5
     assert first["hosts_rtt_ms"] < first["pods_rtt_ms"], "the tunnel costs time"
     assert f"{first['pods_mbit_s']:.0f} Mbit/s between pods" in done.stdout
-    for node in ("node1", "node2", "node3"):
+    for node in ("cp-1", "worker-2.lab.example", "worker-3.lab.example"):
         left = "! command -v iperf3 && ! getent passwd iperf3 && ! ls /etc/default/iperf3 2>/dev/null"
         lab.inside(node, f"{left} && [ -z \"$(systemctl list-units --no-legend 'binary-cluster*')\" ]")

@@ -14,14 +14,14 @@ import pytest
 from testing import lab
 from testing.breakage import QUICK, when_it_listens
 
-NODES = ("node1", "node2", "node3")
+NODES = ("cp-1", "worker-2.lab.example", "worker-3.lab.example")
 
 
 class Outside:
     """A server outside of the cluster, on the machine that the lab runs on."""
 
     def __init__(self) -> None:
-        self.address = f"{lab.address('node1').rpartition('.')[0]}.1"
+        self.address = f"{lab.address('cp-1').rpartition('.')[0]}.1"
         self.socket = socket.create_server((self.address, 0))
         self.port = self.socket.getsockname()[1]
         self.clients: list[str] = []
@@ -50,7 +50,12 @@ def inventory(tmp_path_factory: pytest.TempPathFactory, outside: Outside) -> Pat
     path: Path = tmp_path_factory.mktemp("inventory") / "balancers.json"
     address = {"cluster_api_vip": outside.address, "cluster_api_port": outside.port}
     path.write_text(
-        json.dumps({"api_load_balancer": {"hosts": {"node3": {}}}, "nodes": {"hosts": dict.fromkeys(NODES, address)}})
+        json.dumps(
+            {
+                "api_load_balancer": {"hosts": {"worker-3.lab.example": {}}},
+                "nodes": {"hosts": dict.fromkeys(NODES, address)},
+            }
+        )
     )
     return path
 
@@ -73,44 +78,51 @@ def test_every_way_there_is_was_gone(outside: Outside, inventory: Path) -> None:
         assert pairs[node, node, "bulk"]["ways"] == 2, "from each pod of a node to the other"
         assert pairs[node, server, "vip"]["ok"]
         assert pairs[node, server, "outside"]["source_seen"] == lab.address(node), "masqueraded"
-    assert pairs["node1", "node2", "http"]["ways"] == 4
+    assert pairs["cp-1", "worker-2.lab.example", "http"]["ways"] == 4
     assert sorted(set(outside.clients)) == sorted(map(lab.address, NODES)), "as the server saw it"
 
 
 def test_a_broken_way_is_told_and_no_other(outside: Outside, inventory: Path) -> None:
     subnets = {node["name"]: node["pod_cidr"] for node in lab.connectivity()["nodes"]}
     lab.inside(
-        "node1",
+        "cp-1",
         "nft add table ip breakage; nft 'add chain ip breakage in { type filter hook input priority 0; }';"
-        f" nft add rule ip breakage in ip saddr {subnets['node1']} icmp type echo-request drop",
+        f" nft add rule ip breakage in ip saddr {subnets['cp-1']} icmp type echo-request drop",
     )
     # Untracked, and so not masqueraded.
     lab.inside(
-        "node2",
+        "worker-2.lab.example",
         "nft add table ip breakage; nft 'add chain ip breakage raw { type filter hook prerouting priority -300; }';"
-        f" nft add rule ip breakage raw ip saddr {subnets['node2']} ip daddr {outside.address} notrack",
+        f" nft add rule ip breakage raw ip saddr {subnets['worker-2.lab.example']} ip daddr {outside.address} notrack",
     )
-    fault = f"ip -n probe-node3:2 route add blackhole {subnets['node1']}; ip -n probe-node3:2 link set lo down"
-    lab.inside("node3", when_it_listens("probe-node3:2", fault))
+    pod = "probe-worker-3.lab.example:2"
+    fault = f"ip -n {pod} route add blackhole {subnets['cp-1']}; ip -n {pod} link set lo down"
+    lab.inside("worker-3.lab.example", when_it_listens(pod, fault))
     try:
         report, pairs = verified(outside, inventory)
     finally:
-        for node in ("node1", "node2"):
+        for node in ("cp-1", "worker-2.lab.example"):
             lab.inside(node, "nft delete table ip breakage")
     server = f"{outside.address}:{outside.port}"
-    # The server's address is one that node2 does not masquerade, for whatever it is asked.
-    lost = {("node1", "node1", "own"), ("node2", server, "outside"), ("node2", server, "vip")}
-    lost.add(("node3", "node3", "hairpin"))
-    between = {("node1", "node3"), ("node3", "node1")}
+    # The server's address is one that worker-2.lab.example does not masquerade, for whatever it is asked.
+    lost = {
+        ("cp-1", "cp-1", "own"),
+        ("worker-2.lab.example", server, "outside"),
+        ("worker-2.lab.example", server, "vip"),
+    }
+    lost.add(("worker-3.lab.example", "worker-3.lab.example", "hairpin"))
+    between = {("cp-1", "worker-3.lab.example"), ("worker-3.lab.example", "cp-1")}
     told = {key for key, pair in pairs.items() if not pair["ok"]}
     assert lost <= told
     assert {key[:2] for key in told - lost} == between
-    assert pairs["node3", "node3", "hairpin"]["failed_ways"] == ["probe-node3:2 -> probe-node3:2"]
-    assert pairs["node3", "node1", "tcp"]["failed_ways"] == [
-        "probe-node3:2 -> probe-node1",
-        "probe-node3:2 -> probe-node1:2",
+    assert pairs["worker-3.lab.example", "worker-3.lab.example", "hairpin"]["failed_ways"] == [
+        "probe-worker-3.lab.example:2 -> probe-worker-3.lab.example:2"
     ]
-    assert "(2 of 4 ways: " in pairs["node3", "node1", "tcp"]["cause"]
+    assert pairs["worker-3.lab.example", "cp-1", "tcp"]["failed_ways"] == [
+        "probe-worker-3.lab.example:2 -> probe-cp-1",
+        "probe-worker-3.lab.example:2 -> probe-cp-1:2",
+    ]
+    assert "(2 of 4 ways: " in pairs["worker-3.lab.example", "cp-1", "tcp"]["cause"]
     causes = sorted((cause["code"], cause["node"]) for cause in report["causes"])
-    assert causes == [("firewall", "node1"), ("not-masqueraded", "node2")]
-    assert set(outside.clients) == {lab.address("node1"), lab.address("node3")}
+    assert causes == [("firewall", "cp-1"), ("not-masqueraded", "worker-2.lab.example")]
+    assert set(outside.clients) == {lab.address("cp-1"), lab.address("worker-3.lab.example")}

@@ -37,7 +37,7 @@ def test_check_mode_announced_exactly_what_the_first_run_changed() -> None:
 def test_the_second_run_changed_nothing_and_took_few_tasks() -> None:
     second = lab.runs()[1]
     assert lab.changes(second) == set()
-    ran = [task for task in second["tasks"] if task["host"] == "node3" and task["outcome"] != "skipped"]
+    ran = [task for task in second["tasks"] if task["host"] == "worker-3.lab.example" and task["outcome"] != "skipped"]
     assert len(ran) <= 12
 
 
@@ -49,7 +49,7 @@ def test_neither_etcd_nor_a_daemon_is_needed(host: Host) -> None:
 
 def test_every_other_node_has_an_fdb_entry_a_neighbour_and_a_route(host: Host) -> None:
     own = host.backend.get_hostname()
-    numbers = {"node1": 0, "node2": 1, "node3": 2}
+    numbers = {"cp-1": 0, "worker-2.lab.example": 1, "worker-3.lab.example": 2}
     fdb = host.run("bridge fdb show dev vxlan-mesh").stdout
     neighbours = host.run("ip neighbour show dev vxlan-mesh nud permanent").stdout
     routes = host.run("ip route show; ip -6 route show").stdout

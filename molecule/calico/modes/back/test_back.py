@@ -20,8 +20,8 @@ def test_every_pair_is_whole_again() -> None:
 def test_pods_have_addresses_of_the_pool_of_their_node() -> None:
     pods = {node["name"]: ipaddress.ip_address(node["pod_ip"]) for node in lab.connectivity()["nodes"]}
     far = {name for name, pod in pods.items() if pod in ipaddress.ip_network("10.244.128.0/17")}
-    assert far == {"node4"} and len(pods) == 4
-    blocks = lab.inside("node1", "calicoctl ipam show --show-blocks")
+    assert far == {"worker-4.lab.example"} and len(pods) == 4
+    blocks = lab.inside("cp-1", "calicoctl ipam show --show-blocks")
     assert {line.split("/")[1].split()[0] for line in blocks.splitlines() if "| Block" in line} == {"26", "27"}
 
 

@@ -62,28 +62,28 @@ def test_the_password_is_nowhere_but_in_the_configuration(host: Host, what: str)
 
 
 def test_pods_are_reached_after_bird_was_killed_and_after_a_machine_has_booted() -> None:
-    nodes = ("node1", "node3", "node4")
+    nodes = ("cp-1", "worker-3.lab.example", "worker-4.lab.example")
 
     def reached(node: str) -> None:
         lab.inside(
-            "node1", f"for try in $(seq 50); do ip netns exec demo ping -c 1 -W 1 {pods[node]} && exit 0; done; exit 1"
+            "cp-1", f"for try in $(seq 50); do ip netns exec demo ping -c 1 -W 1 {pods[node]} && exit 0; done; exit 1"
         )
 
     made = lab.modules(nodes, "cni_attachment", netns="demo")
     pods = {node: one["addresses"][0].split("/")[0] for node, one in made.items()}
     try:
-        reached("node4")
+        reached("worker-4.lab.example")
         bird = "systemctl show -p MainPID --value calico-bird"
         another = (
             f"for try in $(seq 100); do sleep 0.1; now=$({bird}); test $now -gt 0 -a $now != $before && exit 0; done"
         )
-        lab.inside("node1", f"before=$({bird}); kill -9 $before; {another}; exit 1")
-        reached("node4")
-        boot("node3", "calico-felix", "calico-bird", "etcd", before=behind_a_router())
-        again = lab.module("node3", "cni_attachment", netns="demo")
+        lab.inside("cp-1", f"before=$({bird}); kill -9 $before; {another}; exit 1")
+        reached("worker-4.lab.example")
+        boot("worker-3.lab.example", "calico-felix", "calico-bird", "etcd", before=behind_a_router())
+        again = lab.module("worker-3.lab.example", "cni_attachment", netns="demo")
         assert again["reason"] == "there is no such namespace"
-        pods["node3"] = again["addresses"][0].split("/")[0]
-        reached("node3")
-        assert lab.inside("node3", SESSIONS).count("Established") == 4
+        pods["worker-3.lab.example"] = again["addresses"][0].split("/")[0]
+        reached("worker-3.lab.example")
+        assert lab.inside("worker-3.lab.example", SESSIONS).count("Established") == 4
     finally:
         lab.modules(nodes, "cni_attachment", netns="demo", state="absent")

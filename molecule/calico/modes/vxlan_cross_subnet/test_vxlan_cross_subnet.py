@@ -22,6 +22,6 @@ def test_every_pair_is_whole_and_a_second_run_changes_nothing(tmp_path: Path) ->
 def test_the_tunnel_is_for_the_other_subnet_alone(host: Host) -> None:
     lines = host.check_output("ip route show").splitlines()
     devices = [line.split(" dev ")[1].split()[0] for line in lines if line.startswith("10.244.") and "/26 via" in line]
-    tunnelled = 3 if host.check_output("hostname") == "node4" else 1
+    tunnelled = 3 if host.check_output("hostname") == "worker-4.lab.example" else 1
     assert devices.count("vxlan.calico") == tunnelled
     assert devices.count("eth0") == 3 - tunnelled

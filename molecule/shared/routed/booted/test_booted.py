@@ -8,7 +8,7 @@ from testinfra.host import Host
 
 from testing import lab
 
-testinfra_hosts = ["ansible://node2"]
+testinfra_hosts = ["ansible://worker-2.lab.example"]
 
 
 def routed(state: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testing import lab
 
-CIDRS = {f"node{number}": f"10.244.{number - 1}.0/24" for number in (1, 2, 3, 4)}
+CIDRS = {name: f"10.244.{number}.0/24" for number, name in enumerate(lab.names())}
 
 
 def test_every_pair_is_whole() -> None:
@@ -20,5 +20,5 @@ def test_nobody_moved_and_the_new_node_has_the_lowest_part_that_was_free() -> No
 def test_the_other_nodes_followed_in_one_task_each() -> None:
     changes = lab.changes(lab.runs("joined.yml")[-1])
     backend = lab.connectivity()["backend"]
-    for host in ("node1", "node2", "node3"):
+    for host in ("cp-1", "worker-2.lab.example", "worker-3.lab.example"):
         assert [role for name, role, _task in changes if name == host] == [backend]

@@ -13,9 +13,9 @@ def test_every_pair_is_whole() -> None:
     report = lab.connectivity()
     assert report["ok"]
     assert {node["name"]: node["pod_cidr"] for node in report["nodes"]} == {
-        "node1": "10.244.0.0/24",
-        "node2": "10.244.1.0/24",
-        "node3": "10.244.2.0/24",
+        "cp-1": "10.244.0.0/24",
+        "worker-2.lab.example": "10.244.1.0/24",
+        "worker-3.lab.example": "10.244.2.0/24",
     }
 
 
@@ -26,7 +26,7 @@ def test_nothing_leads_to_the_node_any_more(host: Host) -> None:
     assert "10.244.1.0" in seen or "10.244.2.0" in seen
     assert "10.244.3.0" not in seen
     assert "fd00:10:244:3:" not in seen
-    assert f"dst {lab.address('node4')}" not in seen
+    assert f"dst {lab.address('worker-4.lab.example')}" not in seen
 
 
 def test_the_next_boot_does_not_bring_it_back(host: Host) -> None:
@@ -37,5 +37,5 @@ def test_the_next_boot_does_not_bring_it_back(host: Host) -> None:
 def test_the_others_followed_in_one_task_each() -> None:
     changes = lab.changes(lab.runs("left.yml")[-1])
     backend = lab.connectivity()["backend"]
-    for name in ("node1", "node2", "node3"):
+    for name in ("cp-1", "worker-2.lab.example", "worker-3.lab.example"):
         assert [role for one, role, _task in changes if one == name] == [backend]
