@@ -25,12 +25,13 @@ class ActionModule(ActionBase):
         if missing and not found.get("failed") and not self._task.check_mode:
             with tempfile.NamedTemporaryFile(suffix=".tar") as archive:
                 self._pack(arguments["artifacts"], missing, archive.name)
-                target = self._connection._shell.join_path(self._make_tmp_path(), "binaries.tar")
+                # Without pipelining the module has a directory there already. Another would take its place in
+                # Ansible's memory, and the first would stay on the host. cleanup() removes the one it knows.
+                target = self._connection._shell.join_path(
+                    self._connection._shell.tmpdir or self._make_tmp_path(), "binaries.tar"
+                )
                 self._transfer_file(archive.name, target)
-            try:
-                found = self._execute_module(module_args={**arguments, "archive": target}, task_vars=task_vars)
-            finally:
-                self._remove_tmp_path(self._connection._shell.tmpdir)
+            found = self._execute_module(module_args={**arguments, "archive": target}, task_vars=task_vars)
         result.update(found)
         return result
 

@@ -4,16 +4,32 @@
 
 # This module util is PRIVATE to the collection.
 
-"""What dpkg has installed, and which of it can go without taking anything else away."""
+"""What dpkg has installed, what a transaction of our own adds, and what can go without taking anything else away.
+
+What a transaction adds is what apt itself says within it, when it holds dpkg's lock and before dpkg begins. Comparing
+what is installed before and after would also find what others install in the meantime.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+
+# Kind of the ledger's entries: name of a package -> whether its configuration was there before.
+KIND = "packages"
 Run = Callable[..., "tuple[int, str, str]"]
 FIELDS = "${Package}\\t${db:Status-Status}\\t${Provides}\\t${Pre-Depends}, ${Depends}\\n"
+
+
+# What is installed of a package that was removed but not purged (dpkg-query(1)).
+CONFIGURATION_ONLY = "config-files"
+# Where apt writes the packages of a transaction (apt.conf(5), DPkg::Pre-Install-Pkgs).
+TRANSACTION = "packages.transaction"
 
 
 class PackageError(Exception):
@@ -31,18 +47,27 @@ class Package:
 
 def installed(run: Run) -> dict[str, Package]:
     """All installed packages, by name."""
+    return parse(_listing(run))
+
+
+def _listing(run: Run) -> str:
     code, out, err = run(["dpkg-query", "--show", f"--showformat={FIELDS}"])
     if code != 0:
         raise PackageError(f"dpkg-query: {err.strip()}")
-    return parse(out)
+    return str(out)
 
 
-def parse(listing: str) -> dict[str, Package]:
-    """Packages from lines of name, status, provides and depends; those not fully installed are left out."""
+def configured(run: Run) -> set[str]:
+    """Packages that are gone but for the configuration that somebody keeps of them."""
+    return set(parse(_listing(run), CONFIGURATION_ONLY))
+
+
+def parse(listing: str, wanted: str = "installed") -> dict[str, Package]:
+    """Packages from lines of name, status, provides and depends; those in another state are left out."""
     found = {}
     for line in listing.splitlines():
         name, status, provides, depends = line.split("\t")
-        if status == "installed":
+        if status == wanted:
             found[name] = Package(name, _names(provides) | {name}, _names(depends))
     return found
 
@@ -68,6 +93,61 @@ def command(run: Run, words: Sequence[str]) -> None:
     if code != 0:
         said = [line for line in (err or out).splitlines() if line.startswith(("E:", "dpkg:"))]
         raise PackageError(f"{' '.join(words)}: {' '.join(said) or (err or out).strip()}")
+
+
+def transaction_options(path: str) -> list[str]:
+    """Options of apt-get that have it write what it is about to do to a file, in version 2 of its protocol."""
+    return [
+        f"-oDPkg::Pre-Install-Pkgs::=/bin/cat >>{path}",
+        "-oDPkg::Tools::Options::/bin/cat::Version=2",
+    ]
+
+
+def begin(directory: str) -> str:
+    """Make a file for apt to write its transactions to, readable by nobody else: apt's settings are in it too."""
+    path = os.path.join(directory, TRANSACTION)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    os.fchmod(descriptor, 0o600)
+    os.close(descriptor)
+    return path
+
+
+def added(directory: str) -> list[str]:
+    """Packages that the transactions in the file install, which were not installed before; none without a file."""
+    try:
+        with open(os.path.join(directory, TRANSACTION), encoding="utf-8", errors="replace") as stream:
+            return new_packages(stream.read())
+    except FileNotFoundError:
+        return []
+
+
+def finish(directory: str) -> None:
+    """Remove the file of the transactions: what it said is noted."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory, TRANSACTION))
+
+
+def new_packages(protocol: str) -> list[str]:
+    """Packages that a transaction installs, from apt's own words, and that it does not only bring up to date.
+
+    A line is ``name old-version direction new-version action``; the old version of a package that is not installed is
+    ``-``, and the action is the package's file, ``**CONFIGURE**`` or ``**REMOVE**`` (apt.conf(5)). The settings before
+    them have no such form.
+    """
+    words = (line.split() for line in protocol.splitlines())
+    return sorted({one[0] for one in words if len(one) == 5 and one[1:3] == ["-", "<"] and one[4].startswith("/")})
+
+
+def purge(run: Run, ledger: Ledger, names: Sequence[str]) -> None:
+    """Take away packages that were installed here, with their configuration unless it was there before."""
+    for name in names:
+        ledger.require(KIND, name)
+    kept = [name for name in names if (ledger.before(KIND, name) or {}).get("configured")]
+    going = [name for name in names if name not in kept]
+    if kept:
+        command(run, ["dpkg", "--remove", *names])
+    if going:
+        command(run, ["dpkg", "--purge", *going])
 
 
 def _names(relation: str) -> frozenset[str]:

@@ -31,6 +31,7 @@ DIGEST = "BINARY_CLUSTER_DIGEST"
 PROPERTIES = (
     "ActiveState", "SubState", "MainPID", "UnitFileState", "LoadState", "NeedDaemonReload", "InvocationID",
 )  # fmt: skip
+ACTIVE = ("active", "reloading", "refreshing")
 # Kind of the ledger's entries: restart or reload -> the invocation that needs it.
 STALE = "stale"
 
@@ -45,25 +46,30 @@ class Unit:
 
     name: str
     loaded: bool
+    # Has come up, and is to be restarted rather than started.
     active: bool
     enabled: bool
     main_pid: int
     needs_reload: bool
     invocation: str = ""
+    # Has processes, or will have again by itself: on its way up or down, or in a loop of crashes. To be stopped.
+    running: bool = False
 
 
 def show(run: Run, name: str) -> Unit:
     """Ask systemd for the state of a unit; one that does not exist is simply not loaded."""
     _code, out, _err = run(["systemctl", "show", name, f"--property={','.join(PROPERTIES)}"])
     found = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    state = found.get("ActiveState", "")
     return Unit(
         name=name,
         loaded=found.get("LoadState") == "loaded",
-        active=found.get("ActiveState") in ("active", "reloading"),
+        active=state in ACTIVE,
         enabled=found.get("UnitFileState") == "enabled",
         main_pid=int(found.get("MainPID") or 0),
         needs_reload=found.get("NeedDaemonReload") == "yes",
         invocation=found.get("InvocationID", ""),
+        running=state in ACTIVE or state in ("activating", "deactivating"),
     )
 
 
@@ -101,8 +107,7 @@ def running_digest(pid: int) -> str | None:
 
 def mark_stale(ledger: Ledger, operation: str, unit: Unit) -> None:
     """Note that the running process needs an operation (``restart`` or ``reload``)."""
-    ledger.forget(STALE, operation)
-    ledger.record(STALE, operation, unit.invocation)
+    ledger.replace(STALE, operation, unit.invocation)
 
 
 def is_stale(ledger: Ledger, operation: str, unit: Unit) -> bool:
@@ -112,8 +117,7 @@ def is_stale(ledger: Ledger, operation: str, unit: Unit) -> bool:
 
 def refreshed(ledger: Ledger) -> None:
     """Forget what was noted: it has been done."""
-    for operation in ledger.names(STALE):
-        ledger.forget(STALE, operation)
+    ledger.forget(STALE, *ledger.names(STALE))
 
 
 def command(run: Run, *words: str) -> None:

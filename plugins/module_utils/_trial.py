@@ -57,17 +57,22 @@ def check(trial: Trial, files: Iterable[Entry], kernel: _iproute.IpRoute) -> Non
             _enter_empty_network(kernel, trial.addresses)
             with _staged(files) as root:
                 passed.append(_comes_up(trial, root, said))
-        except (OSError, KeyError, _iproute.KernelError) as error:
+        except (OSError, KeyError, ValueError, FileError, subprocess.SubprocessError, _iproute.KernelError) as error:
             failed.append(error)
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     if failed:
-        raise FileError(f"trial of {trial.command[0]}: {failed[0]}") from failed[0]
-    if not passed[0]:
+        raise FileError(f"trial of {trial.command[0]}: {_reason(failed[0])}") from failed[0]
+    if passed != [True]:
         words = "\n".join(said[-LAST_LINES:]) or f"silent for {trial.timeout:.0f} s"
         raise FileError(f"{trial.directory}: refused by {trial.command[0]}: {words}")
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in words: subprocess and pwd have only the name where there is no such account."""
+    return f"there is no account {error.args[0]}" if isinstance(error, KeyError) and error.args else str(error)
 
 
 def _enter_empty_network(kernel: _iproute.IpRoute, addresses: Sequence[str]) -> None:
@@ -92,11 +97,21 @@ def _staged(files: Iterable[Entry]) -> Iterator[str]:
         os.chmod(root, 0o711)
         for entry in files:
             path = root + entry.path
-            os.makedirs(path if entry.kind == "directory" else os.path.dirname(path), mode=0o755, exist_ok=True)
+            _make_directories(root, path if entry.kind == "directory" else os.path.dirname(path))
             put_as(path, entry)
         yield root
     finally:
         shutil.rmtree(root)
+
+
+def _make_directories(root: str, directory: str) -> None:
+    """Make a directory below the root, and those between, for the daemon's account to pass whatever the umask is."""
+    path = root
+    for name in os.path.relpath(directory, root).split(os.sep):
+        path = os.path.join(path, name)
+        if not os.path.isdir(path):
+            os.mkdir(path, 0o755)
+            os.chmod(path, 0o755)
 
 
 def _comes_up(trial: Trial, root: str, said: list[str]) -> bool:

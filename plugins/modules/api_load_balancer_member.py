@@ -94,7 +94,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _keepalived, _systemd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger, LedgerError
 
 # In the order they start.
 DAEMONS = ("nginx", "health", "keepalived")
@@ -261,7 +261,7 @@ def main() -> None:
             bring_up(here, actions, due)
         else:
             bring_up_to_date(here, actions)
-    except (MemberError, _systemd.ServiceError) as error:
+    except (MemberError, _systemd.ServiceError, LedgerError) as error:
         module.fail_json(msg=f"load balancer: {error}")
     module.exit_json(changed=bool(actions), actions=actions, **result)
 

@@ -93,14 +93,13 @@ missing:
   sample: [/opt/etcd/3.6.14/etcd]
 """
 
-import contextlib
 import hashlib
 import os
 import tarfile
 from typing import IO, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 # Kind of the ledger's entries: path of a binary -> its sha256, size and time of change.
@@ -128,7 +127,7 @@ def differs(path: str, sha256: str, ledger: Ledger) -> bool:
         if ledger.before(KIND, path) == [sha256, *fingerprint(path)]:
             return False
         return sha256_of(path) != sha256
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
 
 
@@ -149,32 +148,27 @@ def outdated(artifact: dict[str, Any], ledger: Ledger) -> list[str]:
 def place(member: IO[bytes], path: str, sha256: str, ledger: Ledger) -> None:
     """Write one binary under a temporary name, verify it, and give it its name."""
     _files.make_parents(path, ledger)
-    partial = f"{path}.new"
+    # Before it is there: what is cut short is known to uninstall.
+    ledger.record(KIND, path, [])
     whole = hashlib.sha256()
-    with open(partial, "wb") as stream:
-        for chunk in iter(lambda: member.read(1 << 20), b""):
-            whole.update(chunk)
-            stream.write(chunk)
-    if whole.hexdigest() != sha256:
-        os.unlink(partial)
-        raise _files.FileError(f"{path}: sha256 {whole.hexdigest()} arrived, not {sha256}")
-    os.chmod(partial, 0o755)
-    os.replace(partial, path)
-
-
-def remove(paths: list[str], ledger: Ledger) -> None:
-    """Take away binaries and the directories they leave empty."""
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        ledger.forget(KIND, path)
-    _files.leave_parents(ledger)
+    try:
+        with _files.beside(path) as partial:
+            with open(partial, "wb") as stream:
+                for chunk in iter(lambda: member.read(1 << 20), b""):
+                    whole.update(chunk)
+                    stream.write(chunk)
+            if whole.hexdigest() != sha256:
+                raise _files.FileError(f"{path}: sha256 {whole.hexdigest()} arrived, not {sha256}")
+            os.chmod(partial, 0o755)
+            os.replace(partial, path)
+    except OSError as error:
+        raise _files.FileError(f"{path}: {error.strerror}") from error
 
 
 def install(module: AnsibleModule) -> dict[str, Any]:
     """Bring the artifacts to the host; without the archive only say what is missing."""
     artifacts = module.params["artifacts"]
-    ledgers = {artifact["name"]: Ledger(f"binary-{artifact['name']}") for artifact in artifacts}
+    ledgers = {artifact["name"]: _ledger.opened(module, f"binary-{artifact['name']}") for artifact in artifacts}
     wanted = {
         f"{artifact['directory']}/{artifact['version']}/{file}": (sha256, ledgers[artifact["name"]])
         for artifact in artifacts
@@ -206,28 +200,35 @@ def install(module: AnsibleModule) -> dict[str, Any]:
                 content = tar.extractfile(member)
                 if path in missing and content is not None:
                     place(content, path, *wanted[path])
-    for path, (sha256, ledger) in wanted.items():
-        stamp = [sha256, *fingerprint(path)]
-        if ledger.before(KIND, path) != stamp:
-            ledger.forget(KIND, path)
-            ledger.record(KIND, path, stamp)
+    for ledger in ledgers.values():
+        stamps = {path: [sha256, *fingerprint(path)] for path, (sha256, own) in wanted.items() if own is ledger}
+        new = {path: stamp for path, stamp in stamps.items() if ledger.before(KIND, path) != stamp}
+        # They come last, as the newest.
+        ledger.forget(KIND, *new)
+        ledger.record_all(KIND, new)
     for name, ledger in ledgers.items():
         _files.apply(changes[name], ledger, module.run_command)
-        remove(stale[name], ledger)
+        for failure in _files.take_away(stale[name], ledger, KIND):
+            module.warn(failure)
     return result
 
 
 def uninstall(module: AnsibleModule) -> dict[str, Any]:
     """Take the artifacts away; foreign files that were replaced by links come back."""
     diff = []
+    failures: list[str] = []
     for name in module.params["names"]:
-        ledger = Ledger(f"binary-{name}")
-        changes, paths = _files.release(ledger), ledger.names(KIND)
+        ledger = _ledger.opened(module, f"binary-{name}")
+        seen, paths = _files.observe([], ledger), ledger.names(KIND)
+        changes = _files.plan([], seen, ledger, uninstall=True)
+        for reason in _files.left([], seen, ledger, uninstall=True):
+            module.warn(reason)
         diff += [change.diff() for change in changes]
         diff += [{"before_header": path, "after_header": path, "before": "present\n", "after": ""} for path in paths]
         if not module.check_mode:
-            _files.apply(changes, ledger, module.run_command)
-            remove(paths, ledger)
+            failures += [*_files.withdraw(changes, ledger), *_files.take_away(paths, ledger, KIND)]
+    if failures:
+        raise _files.FileError("; ".join(failures))
     return {"changed": bool(diff), "diff": diff}
 
 

@@ -105,10 +105,10 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _files,
     _firewall,
     _iproute,
+    _ledger,
     _systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calicoctl import Calicoctl, CalicoctlError
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 NETWORK = "calico"
 FELIX = "calico-felix"
@@ -137,7 +137,7 @@ class Node:
         self.module = module
         self.params = module.params
         self.kernel = _iproute.IpRoute(module.run_command)
-        self.ledger = Ledger(OWNER)
+        self.ledger = _ledger.opened(module, OWNER)
         self.actions: list[str] = []
 
     def restart(self, operation: str, why: str = "") -> None:
@@ -298,7 +298,7 @@ def absent(node: Node) -> dict[str, Any]:
     run, check_mode = node.module.run_command, node.module.check_mode
     node.actions += _cni.Runtime(run).leave(NETWORK, check_mode)
     for unit in (BIRD, FELIX):
-        if _systemd.show(run, unit).active:
+        if _systemd.show(run, unit).running:
             node.actions.append(f"stop {unit}")
             if not check_mode:
                 _systemd.command(run, "stop", unit)

@@ -96,10 +96,10 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _dns,
     _files,
     _iproute,
+    _ledger,
     _resolver,
     _systemd,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 UNIT = "coredns"
 OWNER = "coredns-node"
@@ -138,7 +138,7 @@ class Node:
         self.module = module
         self.params = module.params
         self.kernel = _iproute.IpRoute(module.run_command)
-        self.ledger = Ledger(OWNER)
+        self.ledger = _ledger.opened(module, OWNER)
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
 
@@ -215,7 +215,7 @@ def present(node: Node) -> None:
         if not node.module.check_mode:
             _systemd.command(node.module.run_command, operation, UNIT)
             node.wait()
-            _systemd.refreshed(Ledger(UNIT))
+            _systemd.refreshed(_ledger.Ledger(UNIT))
     node.resolve(node.params["resolver"])
     node.change(superfluous)
 
@@ -223,7 +223,7 @@ def present(node: Node) -> None:
 def absent(node: Node) -> None:
     """Have the host's resolver ask whom it asked before, stop CoreDNS, and remove the link if it was made for it."""
     node.resolve("none")
-    if _systemd.show(node.module.run_command, UNIT).active:
+    if _systemd.show(node.module.run_command, UNIT).running:
         node.actions.append(f"stop {UNIT}")
         if not node.module.check_mode:
             _systemd.command(node.module.run_command, "stop", UNIT)

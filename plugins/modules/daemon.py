@@ -19,6 +19,12 @@ description:
     restart is completed by the next one.
   - All of it is noted in a ledger on the host. O(state=absent) needs only the name, and gives back
     what stood there before. Files of an earlier configuration that are no longer wanted go too.
+  - A directory with something in it is removed by O(state=absent) only. One that is no longer wanted is left, with
+    a warning. Where the daemon has its data in one and is to begin without any in another, the module refuses.
+  - A wanted directory may be a symbolic link to a directory, or a mount point. It is kept, also by O(state=absent).
+  - What is in the way of a file or directory and is of another kind, such as a directory with something in it where
+    a file is wanted, is refused before anything is changed.
+  - O(state=absent) removes all that can be removed, and fails with the rest, which the next run tries again.
   - If the daemon does not come up, files, unit and service are put back as they were, and the
     message has the daemon's last log lines.
 extends_documentation_fragment:
@@ -84,8 +90,10 @@ options:
         default: root
       purge:
         description:
-          - Whether O(state=absent) removes the directory with all in it, such as the data of a database.
-            Only if it was made by this module.
+          - Whether the directory holds what the daemon itself writes, such as the data of a database, and
+            O(state=absent) removes that.
+          - A directory that was made by this module goes with all in it. Of one that was there before, what was in it
+            stays, and what is not the daemon's account's. What is mounted in either stays.
         type: bool
         default: false
   files:
@@ -223,18 +231,28 @@ populated:
 """
 
 import base64
-import pwd
+import os
 import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _iproute, _systemd, _trial
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _accounts,
+    _files,
+    _iproute,
+    _ledger,
+    _systemd,
+    _trial,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Change, Entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
-ACCOUNTS = "accounts"
 UNIT_DIRECTORY = "/etc/systemd/system"
+
+
+class Unfinished(Exception):
+    """Something of a daemon could not be removed; the message says what, and why. The rest is removed."""
 
 
 @dataclass
@@ -249,12 +267,10 @@ class Plan:
     reload_required: bool = False
     stale: list[str] = field(default_factory=list)
 
-    def actions(self, name: str, verb: str = "") -> list[str]:
+    def actions(self, name: str, removing: bool = False) -> list[str]:
         """The plan as sentences."""
-        said = [f"account {self.account}"] if self.account else []
-        for change in self.files:
-            kind = (change.after or change.before or Entry(change.path)).kind
-            said.append(f"{'' if change.after else 'remove '}{kind} {change.path}")
+        said = [f"{'remove ' if removing else ''}account {self.account}"] if self.account else []
+        said += [change.sentence() for change in self.files]
         if self.enable:
             said.append(f"enable {name}")
         if self.operation:
@@ -316,8 +332,8 @@ def plan(
     state = params["state"]
     if state == "absent":
         return Plan(
-            account=next(iter(ledger.names(ACCOUNTS)), ""),
-            files=_files.plan([], seen, ledger),
+            account=next(iter(ledger.names(_accounts.KIND)), ""),
+            files=_files.plan([], seen, ledger, uninstall=True),
             operation="stop" if ledger.entries and unit.loaded else "",
         )
     needs = {item["path"]: item["needs"] for item in params["files"]}
@@ -329,7 +345,7 @@ def plan(
     text = params["unit"] if timer else _systemd.with_digest(params["unit"], value)
     unit_file = Entry(f"{UNIT_DIRECTORY}/{full_name(params)}", data=text.encode())
     made = Plan(
-        account=params["account"]["name"] if params["account"] and not _has_account(params) else "",
+        account=_missing_account(params),
         files=_files.plan([*wanted, unit_file], seen, ledger),
         enable=not unit.enabled,
     )
@@ -363,27 +379,33 @@ def stale(changes: list[Change], needs: dict[str, str]) -> list[str]:
     return [need for need in ("restart", "reload") if need in wanted]
 
 
-def _has_account(params: dict[str, Any]) -> bool:
-    try:
-        pwd.getpwnam(params["account"]["name"])
-    except KeyError:
-        return False
-    return True
+def _missing_account(params: dict[str, Any]) -> str:
+    name = str(params["account"]["name"]) if params["account"] else ""
+    return name if name and _accounts.number_of(name) is None else ""
+
+
+def _held(entry: Entry | None) -> tuple[str, ...]:
+    return entry.held if entry else ()
+
+
+def refuse_move(wanted: list[Entry], seen: dict[str, Entry | None], ledger: Ledger) -> None:
+    """Raise FileError where the daemon would begin without its data in a directory of its own in another place."""
+    own = {entry.path for entry in wanted if entry.kind == "directory" and entry.purge}
+    empty = [path for path in own if not ledger.owns(_files.KIND, path) and not _files.has_data(_held(seen[path]))]
+    places = {os.path.realpath(path) for path in own}
+    for path, real in _files.data_directories(ledger).items():
+        if path not in own and real not in places and empty:
+            raise _files.FileError(
+                f"{empty[0]}: the data is in {path}, and there is none in the new place; nothing was changed. "
+                f"{_files.how_to_move(ledger.owner, path, empty[0])}"
+            )
 
 
 def install(module: AnsibleModule, made: Plan, wanted: list[Entry], ledger: Ledger, unit: _systemd.Unit) -> None:
     """Carry out a plan that installs; undo it where the daemon does not come up."""
     run, name = module.run_command, full_name(module.params)
     if made.account:
-        account = module.params["account"]
-        ledger.record(ACCOUNTS, account["name"], {})
-        module.run_command(
-            [
-                "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", account["home"],
-                "--shell", "/usr/sbin/nologin", account["name"],
-            ],
-            check_rc=True,
-        )  # fmt: skip
+        _accounts.make(run, ledger, made.account, module.params["account"]["home"])
     if module.params["trial"] and made.files:
         account = module.params["account"]["name"]
         _trial.check(_trial.Trial(**module.params["trial"], account=account), wanted, _iproute.IpRoute(run))
@@ -399,30 +421,46 @@ def install(module: AnsibleModule, made: Plan, wanted: list[Entry], ledger: Ledg
         if made.operation:
             _systemd.command(run, made.operation, name)
             _systemd.refreshed(ledger)
-    except _systemd.ServiceError:
-        _files.undo(made.files, ledger)
+    except _systemd.ServiceError as error:
+        failures = _files.undo(made.files, ledger)
         run(["systemctl", "daemon-reload"])
         if made.operation:
             run(["systemctl", made.operation if unit.active else "stop", name])
+        if failures:
+            raise _systemd.ServiceError(f"{error}\nnot taken back: {'; '.join(failures)}") from error
         raise
 
 
 def remove(module: AnsibleModule, made: Plan, ledger: Ledger) -> None:
-    """Carry out a plan that removes."""
+    """Carry out a plan that removes: all that can be, whatever fails on the way. Raises Unfinished for the rest."""
     run, name = module.run_command, full_name(module.params)
+    failures = []
     if made.operation:
-        _systemd.command(run, "disable", "--quiet", "--now", name)
+        try:
+            _systemd.command(run, "disable", "--quiet", "--now", name)
+        except _systemd.ServiceError as error:
+            failures.append(str(error))
     started = f"{module.params['name']}.service"  # what a timer started may run, or have failed
     if started != name:
         run(["systemctl", "stop", started])
-    _files.apply(made.files, ledger, run)
+    if _systemd.show(run, name).running:
+        # Its files are not taken from under it.
+        raise Unfinished("; ".join([*failures, f"{name} still runs; stop it by hand and run again"]))
+    # Planned once more: the daemon may have written until it ended.
+    failures += _files.withdraw(_files.release(ledger), ledger)
     run(["systemctl", "daemon-reload"])
     for unit in sorted({name, started}):
         run(["systemctl", "reset-failed", unit])
     _systemd.refreshed(ledger)
     if made.account:
-        module.run_command(["userdel", made.account], check_rc=True)
-        ledger.forget(ACCOUNTS, made.account)
+        try:
+            reason = _accounts.remove(run, ledger, made.account)
+        except _accounts.AccountError as error:
+            failures.append(str(error))
+        else:
+            module.warn(reason) if reason else None
+    if failures:
+        raise Unfinished("; ".join(failures))
 
 
 def main() -> None:
@@ -490,22 +528,27 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    ledger = Ledger(params["name"])
+    ledger = _ledger.opened(module, params["name"])
     unit = _systemd.show(module.run_command, full_name(params))
-    wanted = [] if params["state"] == "absent" else entries(params, module.check_mode)
-    unit_path = Entry(f"{UNIT_DIRECTORY}/{full_name(params)}")
-    seen = _files.observe([*wanted, unit_path], ledger)
-    populated = [entry.path for entry in wanted if entry.kind == "directory" and _files.holds_something(entry.path)]
-    running = _systemd.running_digest(unit.main_pid) if unit.active else None
+    absent = params["state"] == "absent"
     try:
+        wanted = [] if absent else entries(params, module.check_mode)
+        all_wanted = [] if absent else [*wanted, Entry(f"{UNIT_DIRECTORY}/{full_name(params)}")]
+        seen = _files.observe(all_wanted, ledger)
+        populated = [entry.path for entry in wanted if entry.kind == "directory" and _files.holds_something(entry.path)]
+        running = _systemd.running_digest(unit.main_pid) if unit.active else None
+        refuse_move(wanted, seen, ledger)
         made = plan(params, wanted, seen, ledger, unit, running)
-        actions = made.actions(params["name"])
-        if actions and not module.check_mode:
-            if params["state"] == "absent":
-                remove(module, made, ledger)
-            else:
+        actions = made.actions(params["name"], removing=absent)
+        for reason in _files.left(all_wanted, seen, ledger, uninstall=absent):
+            module.warn(reason)
+        if not module.check_mode and absent and (actions or ledger.entries):
+            remove(module, made, ledger)
+        elif not module.check_mode and not absent:
+            if actions:
                 install(module, made, wanted, ledger, unit)
-    except (_files.FileError, _systemd.ServiceError) as error:
+            _files.settle(all_wanted, seen, ledger)
+    except (_files.FileError, _systemd.ServiceError, _accounts.AccountError, Unfinished) as error:
         module.fail_json(msg=f"{params['name']}: {error}")
     result: dict[str, Any] = {"changed": bool(actions), "actions": actions}
     if params["state"] == "installed":

@@ -115,9 +115,9 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _flannel,
     _iproute,
     _kernel_modules,
+    _ledger,
     _systemd,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 UNIT = "flanneld"
 SUBNET_FILE = "/run/flannel/subnet.env"
@@ -140,7 +140,7 @@ class Node:
         self.module = module
         self.params = module.params
         self.kernel = _iproute.IpRoute(module.run_command)
-        self.ledger = Ledger(OWNER)
+        self.ledger = _ledger.opened(module, OWNER)
         self.actions: list[str] = []
         # When this run last started flanneld, on the monotonic clock.
         self.started = float("-inf")
@@ -309,7 +309,7 @@ def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
     node.actions += _cni.Runtime(run).leave("flannel", check_mode)
-    if _systemd.show(run, UNIT).active:
+    if _systemd.show(run, UNIT).running:
         node.actions.append(f"stop {UNIT}")
         if not check_mode:
             _systemd.command(run, "stop", UNIT)

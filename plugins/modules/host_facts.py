@@ -121,6 +121,15 @@ ansible_facts:
           description: Names under which this collection put something on the host.
           type: list
           elements: str
+        data_directories:
+          description:
+            - By owner, the directories of daemons that hold data, by the path in the install record, with the directory
+              that each stands for, which is another where it is a symbolic link.
+          type: dict
+          sample: {etcd: {/var/lib/etcd: /var/lib/etcd}}
+        damaged_records:
+          description: Install records that cannot be read, by owner, with what is wrong.
+          type: dict
 """
 
 import glob
@@ -134,8 +143,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _icmp, _iproute, _who_has
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import STATE_DIRECTORY
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _files,
+    _icmp,
+    _iproute,
+    _ledger,
+    _who_has,
+)
 
 IPV6 = "/proc/sys/net/ipv6/conf"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -214,6 +228,21 @@ def applied(pattern: str = "/etc/binary_cluster/*/nodes.json") -> tuple[str, dic
         own = kept["pod_cidrs"][kept["node"]]
         known.update(kept["pod_cidrs"])
     return own, known
+
+
+def installed(directory: str = _ledger.STATE_DIRECTORY) -> dict[str, Any]:
+    """What the install records tell: their owners, where daemons have data, and which records are damaged."""
+    owners, data, damaged = [], {}, {}
+    for owner, ledger in _ledger.all_of(directory):
+        owners.append(owner)
+        try:
+            if isinstance(ledger, _ledger.LedgerError):
+                raise ledger
+            if found := _files.data_directories(ledger):
+                data[owner] = found
+        except _files.FileError as error:
+            damaged[owner] = str(error)
+    return {"owners": owners, "data_directories": data, "damaged_records": damaged}
 
 
 def advertised(routes: list[dict[str, Any]], links: Iterable[str], root: str = IPV6) -> list[str]:
@@ -312,7 +341,7 @@ def main() -> None:
                 "unreachable": unreachable,
                 "pod_cidr": pod_cidr,
                 "pod_cidrs": pod_cidrs,
-                "owners": [os.path.basename(path)[:-5] for path in sorted(glob.glob(f"{STATE_DIRECTORY}/*.json"))],
+                **installed(),
             }
         }
     )

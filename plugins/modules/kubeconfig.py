@@ -133,7 +133,7 @@ import base64
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger, _systemd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Change, Entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
@@ -193,16 +193,17 @@ def carry_out(module: AnsibleModule, changes: list[Change], units: dict[str, _sy
         _systemd.mark_stale(ledger, name, unit)
     wanted = {item["path"]: item for item in module.params["files"]} if module.params["state"] == "present" else {}
     for path in wanted.keys() & {change.path for change in changes}:
-        ledger.forget(LED, path)
-        ledger.record(LED, path, {key: wanted[path][key] for key in NAMES})
+        ledger.replace(LED, path, {key: wanted[path][key] for key in NAMES})
     _files.apply(changes, ledger, run)
     try:
         for name in units:
             _systemd.command(run, "restart", name)
-    except _systemd.ServiceError:
-        _files.undo(changes, ledger)
+    except _systemd.ServiceError as error:
+        failures = _files.undo(changes, ledger)
         for name in units:
             run(["systemctl", "restart", name])
+        if failures:
+            raise _systemd.ServiceError(f"{error}\nnot taken back: {'; '.join(failures)}") from error
         raise
     _systemd.refreshed(ledger)
     for path in [path for path in ledger.names(LED) if path not in wanted]:
@@ -253,7 +254,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    ledger = Ledger(OWNER)
+    ledger = _ledger.opened(module, OWNER)
     try:
         if params["contents"] is None:
             # With the paths as this host understands them.

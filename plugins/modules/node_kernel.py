@@ -15,7 +15,7 @@ description:
   - Loads modules and sets sysctls, all in one call, now and for every boot.
   - A module that is built into the kernel counts as loaded when the path it provides is there.
   - The first value found of each sysctl is noted. O(state=absent) writes it back, unless somebody has
-    changed the value since.
+    changed the value since, or the kernel does not have it any more.
   - A module that was not in the kernel before leaves it again when it is no longer wanted, unless another file in
     C(/etc/modules-load.d) asks for it.
 extends_documentation_fragment:
@@ -72,9 +72,15 @@ modules:
 """
 
 import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _iproute, _kernel_modules
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _files,
+    _iproute,
+    _kernel_modules,
+    _ledger,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 SYSCTLS = "sysctls"
@@ -141,6 +147,93 @@ def plan(wanted: dict[str, str], current: dict[str, str], noted: dict[str, list[
     return changes
 
 
+def there(name: str) -> bool:
+    """Whether the kernel has a sysctl: one of a module or link goes with that."""
+    return os.path.exists(path_of(name))
+
+
+def give_back(module: AnsibleModule, ledger: Ledger, changes: dict[str, tuple[str, str]]) -> list[str]:
+    """Write back sysctls that are no longer wanted, and forget them; return what could not be written."""
+    failures = []
+    for key, (_ours, first) in changes.items():
+        try:
+            write(key, first)
+        except KernelError as error:
+            failures.append((key, str(error)))
+    ledger.forget(SYSCTLS, *(key for key in ledger.names(SYSCTLS) if key not in dict(failures)))
+    return [message for _key, message in failures]
+
+
+def remove(module: AnsibleModule, ledger: Ledger) -> dict[str, Any]:
+    """Give back all that was set under this name: whatever can be, also where something cannot."""
+    noted = {key: ledger.before(SYSCTLS, key) for key in ledger.names(SYSCTLS)}
+    files = _files.release(ledger)
+    leaving = _kernel_modules.noted(ledger)
+    changes = plan({}, {key: read(key) for key in noted if there(key)}, noted)
+    if not module.check_mode:
+        for key in noted:
+            if not there(key):
+                module.warn(f"sysctl {key} is not given back: the kernel has no such setting any more")
+        failures = [*give_back(module, ledger, changes), *_files.withdraw(files, ledger)]
+        if leaving:
+            links = _iproute.IpRoute(module.run_command).links()
+            _kernel_modules.release(module.run_command, ledger, leaving, links)
+        if failures:
+            raise KernelError("; ".join(failures))
+    return result_of(changes, {}, bool(leaving), files)
+
+
+def install(module: AnsibleModule, ledger: Ledger) -> dict[str, Any]:
+    """Load the modules and set the sysctls."""
+    name, modules = module.params["name"], module.params["modules"]
+    wanted = {key: str(value) for key, value in module.params["sysctls"].items()}
+    noted = {key: ledger.before(SYSCTLS, key) for key in ledger.names(SYSCTLS)}
+    files = entries(name, modules, wanted)
+    changed_files = _files.plan(files, _files.observe(files, ledger), ledger)
+    missing = {key: provides for key, provides in modules.items() if not os.path.exists(provides)}
+    leaving = [key for key in _kernel_modules.noted(ledger) if key not in modules]
+    former = [key for key in noted if key not in wanted and there(key)]
+    if missing and not module.check_mode:
+        for key, provides in missing.items():
+            _kernel_modules.note(ledger, key)
+            load(module, key, provides)
+    # In check mode the sysctls of a module yet to be loaded are not there.
+    current = {key: "" if missing and module.check_mode and not there(key) else read(key) for key in [*wanted, *former]}
+    changes = plan(wanted, current, noted)
+    if not module.check_mode:
+        for key, (before, after) in changes.items():
+            if key in wanted:
+                # In one write: the value that was found first is never lost.
+                ledger.replace(SYSCTLS, key, [noted[key][0] if key in noted else before, after])
+                write(key, after)
+        _files.apply(changed_files, ledger, module.run_command)
+        for key in noted:
+            if key not in wanted:
+                if key in changes:
+                    write(key, changes[key][1])
+                ledger.forget(SYSCTLS, key)
+        if leaving:
+            links = _iproute.IpRoute(module.run_command).links()
+            _kernel_modules.release(module.run_command, ledger, leaving, links)
+    return result_of(changes, missing, bool(leaving), changed_files)
+
+
+def result_of(
+    changes: dict[str, tuple[str, str]], missing: dict[str, str], leaving: bool, files: list[_files.Change]
+) -> dict[str, Any]:
+    """The module's result."""
+    return {
+        "changed": bool(changes or missing or leaving or files),
+        "sysctls": {key: list(values) for key, values in changes.items()},
+        "modules": list(missing),
+        "diff": [
+            {"before_header": key, "after_header": key, "before": f"{before}\n", "after": f"{after}\n"}
+            for key, (before, after) in changes.items()
+        ]
+        + [change.diff() for change in files],
+    }
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -151,53 +244,12 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    name, present = module.params["name"], module.params["state"] == "present"
-    modules = module.params["modules"] if present else {}
-    wanted = {key: str(value) for key, value in module.params["sysctls"].items()} if present else {}
-    ledger = Ledger(name)
-    noted = {key: ledger.before(SYSCTLS, key) for key in ledger.names(SYSCTLS)}
-    files = entries(name, modules, wanted)
-    changed_files = _files.plan(files, _files.observe(files, ledger), ledger)
-    missing = {key: provides for key, provides in modules.items() if not os.path.exists(provides)}
-    leaving = [key for key in _kernel_modules.noted(ledger) if key not in modules]
+    ledger = _ledger.opened(module, module.params["name"])
     try:
-        current = {}
-        for key in [*wanted, *noted]:
-            # In check mode the sysctls of a module yet to be loaded are not there.
-            absent = missing and module.check_mode and not os.path.exists(path_of(key))
-            current[key] = "" if absent else read(key) if not missing else ""
-        if missing and not module.check_mode:
-            for key, provides in missing.items():
-                _kernel_modules.note(ledger, key)
-                load(module, key, provides)
-            current = {key: read(key) for key in [*wanted, *noted]}
-        changes = plan(wanted, current, noted)
-        if not module.check_mode:
-            for key, (before, after) in changes.items():
-                if key in wanted:
-                    first = noted[key][0] if key in noted else before
-                    ledger.forget(SYSCTLS, key)
-                    ledger.record(SYSCTLS, key, [first, after])
-                write(key, after)
-            _files.apply(changed_files, ledger, module.run_command)
-            for key in noted:
-                if key not in wanted:
-                    ledger.forget(SYSCTLS, key)
-            if leaving:
-                links = _iproute.IpRoute(module.run_command).links()
-                _kernel_modules.release(module.run_command, ledger, leaving, links)
+        result = install(module, ledger) if module.params["state"] == "present" else remove(module, ledger)
     except (KernelError, _files.FileError, _iproute.KernelError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(
-        changed=bool(changes or missing or leaving or changed_files),
-        sysctls={key: list(values) for key, values in changes.items()},
-        modules=list(missing),
-        diff=[
-            {"before_header": key, "after_header": key, "before": f"{before}\n", "after": f"{after}\n"}
-            for key, (before, after) in changes.items()
-        ]
-        + [change.diff() for change in changed_files],
-    )
+        module.fail_json(msg=f"{module.params['name']}: {error}")
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -95,16 +95,14 @@ packages:
   elements: str
 """
 
-import contextlib
 import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _packages, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger, _packages, _systemd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
-# Kinds of the ledger's entries: name of a package, and name of a set -> what it asked for and leaves.
-PACKAGES = "packages"
+# Kind of the ledger's entries: name of a set -> what it asked for and leaves.
 SETS = "sets"
 UNIT_DIRECTORY = "/etc/systemd/system"
 
@@ -134,21 +132,35 @@ def install(module: AnsibleModule, ledger: Ledger) -> tuple[bool, list[str]]:
             [_files.Change(path, _files.look(path), _files.link(path, "/dev/null")) for path in masks], ledger, run
         )
     _systemd.command(run, "daemon-reload")
+    configured = _packages.configured(run)
+    note_transaction(run, ledger, configured)
     try:
-        _get(run, asked)
+        _get(run, asked, _packages.begin(ledger.directory))
     finally:
         # Noted also where the installation broke off.
-        came = sorted(_packages.installed(run).keys() - before.keys())
-        for package in came:
-            ledger.record(PACKAGES, package, {})
+        came = note_transaction(run, ledger, configured)
     for one in missing:
         for path in _absent(one["provides"]):
             raise _packages.PackageError(f"{path}: still missing with {', '.join(one['packages'])} installed")
     return True, came
 
 
-def _get(run: _packages.Run, names: list[str]) -> None:
-    words = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "-oDPkg::Lock::Timeout=120", *names]
+def note_transaction(run: _packages.Run, ledger: Ledger, configured: set[str]) -> list[str]:
+    """Note the packages that our own transactions brought; also those of a run that was cut short."""
+    said = _packages.added(ledger.directory)
+    present = _packages.installed(run) if said else {}
+    came = [package for package in said if package in present]
+    notes = {package: {"configured": True} if package in configured else {} for package in came}
+    ledger.record_all(_packages.KIND, notes)
+    _packages.finish(ledger.directory)
+    return came
+
+
+def _get(run: _packages.Run, names: list[str], said: str) -> None:
+    words = [
+        "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "-oDPkg::Lock::Timeout=120",
+        *_packages.transaction_options(said), *names,
+    ]  # fmt: skip
     try:
         _packages.command(run, words)
     except _packages.PackageError:
@@ -167,23 +179,26 @@ def uninstall(module: AnsibleModule, ledger: Ledger) -> tuple[bool, list[str]]:
     going = {name: ledger.before(SETS, name) for name in module.params["names"] if ledger.owns(SETS, name)}
     if not going:
         return False, []
+    if not module.check_mode:
+        note_transaction(run, ledger, set())  # of a run that was cut short
     staying = [name for name in ledger.names(SETS) if name not in going]
     wanted = [package for name in staying for package in ledger.before(SETS, name)["packages"]]
-    names = _packages.removable(ledger.names(PACKAGES), _packages.installed(run), wanted)
+    names = _packages.removable(ledger.names(_packages.KIND), _packages.installed(run), wanted)
     if module.check_mode:
         return True, names
-    if names:
-        _packages.command(run, ["dpkg", "--purge", *names])
+    _packages.purge(run, ledger, names)
     # What the sets that stay still need goes with the last of them; what others need has become theirs.
-    for package in names if staying else ledger.names(PACKAGES):
-        ledger.forget(PACKAGES, package)
+    ledger.forget(_packages.KIND, *(names if staying else ledger.names(_packages.KIND)))
+    failures: list[str] = []
     for name, note in going.items():
-        for path in note["leaves"]:
-            with contextlib.suppress(OSError):
-                (os.rmdir if os.path.isdir(path) else os.unlink)(path)
-        _files.apply([_files.Change(path, _files.look(path), None) for path in note["masks"]], ledger, run)
+        failures += _files.take_away(note["leaves"], ledger, SETS, noted_as=name)
+        masks = [path for path in note["masks"] if ledger.owns(_files.KIND, path)]
+        changes = [change for change in _files.release(ledger) if change.path in masks]
+        failures += _files.withdraw(changes, ledger, masks)
         ledger.forget(SETS, name)
     _systemd.command(run, "daemon-reload")
+    if failures:
+        raise _packages.PackageError("; ".join(failures))
     return True, names
 
 
@@ -207,7 +222,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    ledger = Ledger("packages")
+    ledger = _ledger.opened(module, "packages")
     present = module.params["state"] == "present"
     try:
         changed, names = install(module, ledger) if present else uninstall(module, ledger)

@@ -146,6 +146,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _files,
     _host_routes,
     _iproute,
+    _ledger,
     _masquerade,
     _plan,
     _routed_pods,
@@ -157,7 +158,6 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _vxlan_spec,
     _vxlan_state,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._masquerade import Masquerade
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routed_pods import DEVICE, DIRECT, TUNNELLED
@@ -216,7 +216,7 @@ class RoutedNode:
         self.params = module.params
         self.name = str(module.params["name"])
         self.kernel = _host_routes.Kernel(module.run_command)
-        self.ledger = Ledger(self.name)
+        self.ledger = _ledger.opened(module, self.name)
         self.directory = f"{CONFIGURATION}/{self.name}"
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []

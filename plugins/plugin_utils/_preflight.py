@@ -21,6 +21,7 @@ from functools import wraps
 from typing import Any, TypeGuard
 
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -156,6 +157,31 @@ def hosts_can_run_it(inventory: Inventory) -> Iterator[Fault]:
         if _numbers(facts["python"]) < OLDEST_PYTHON:
             oldest = ".".join(map(str, OLDEST_PYTHON))
             yield Fault("python", facts["python"], f"version {oldest} or newer is needed on the host", name)
+
+
+def records_are_readable(inventory: Inventory) -> Iterator[Fault]:
+    """Without the record of what it put there, the collection cannot tell what is its own."""
+    for host in inventory.hosts.values():
+        for owner, problem in host.facts.get("damaged_records", {}).items():
+            yield Fault("install record", owner, str(problem), (host.name,))
+
+
+def data_stays_where_it_is(inventory: Inventory) -> Iterator[Fault]:
+    """A daemon with its data in one directory would begin without any in another, on all hosts."""
+    for variable, owner in DATA_DIRECTORIES.items():
+        for host in inventory.members(owner):
+            wanted = host.variables.get(variable, inventory.specs.get(owner, {}).get(variable, {}).get("default"))
+            held = host.facts.get("data_directories", {}).get(owner, {})
+            if not wanted or not held or str(wanted) in {*held, *held.values()}:
+                continue
+            old = next(iter(held))
+            yield Fault(
+                variable, wanted, f"the data is in {old}. {_files.how_to_move(owner, old, wanted)}", (host.name,)
+            )
+
+
+# Variable -> group whose hosts have a daemon of that name with its data there.
+DATA_DIRECTORIES = {"etcd_data_directory": "etcd"}
 
 
 def groups_are_filled(inventory: Inventory) -> Iterator[Fault]:
@@ -779,6 +805,8 @@ CHECKS: tuple[Check, ...] = (
     ansible_is_new_enough,
     groups_are_filled,
     hosts_can_run_it,
+    records_are_readable,
+    data_stays_where_it_is,
     variables_are_known,
     cluster_variables_are_set,
     cluster_variables_agree,
