@@ -37,19 +37,36 @@ class Nft:
 
     def table(self, name: str) -> tuple[list[dict[str, Any]], str] | None:
         """A table of family ``inet`` as the entries of nft's JSON and as a script; None where there is none."""
+        if not self._has(name):
+            return None
+        entries = self._listed(name, "--json")
+        return list(json.loads(entries)["nftables"]), self._listed(name, "--stateless")
+
+    def listing(self, name: str) -> str:
+        """A table of family ``inet`` as this host's nft lists it, with numbers for names; empty where there is none.
+
+        Two listings by the same nft are equal where the tables are.
+        """
+        return self._listed(name, "--stateless", "--numeric") if self._has(name) else ""
+
+    def _has(self, name: str) -> bool:
         code, out, err = self.run(["nft", "--json", "list", "tables", "inet"])
         if code != 0:
             raise KernelError(f"nft list tables: {err.strip()}")
-        tables = [entry["table"]["name"] for entry in json.loads(out or "{}").get("nftables", ()) if "table" in entry]
-        if name not in tables:
-            return None
-        told = []
-        for options in (["--json"], ["--stateless"]):
-            code, out, err = self.run(["nft", *options, "list", "table", "inet", name])
-            if code != 0:
-                raise KernelError(f"nft list table inet {name}: {err.strip()}")
-            told.append(out)
-        return list(json.loads(told[0])["nftables"]), told[1]
+        entries = json.loads(out or "{}").get("nftables", ())
+        return any(entry["table"]["name"] == name for entry in entries if "table" in entry)
+
+    def _listed(self, name: str, *options: str) -> str:
+        code, out, err = self.run(["nft", *options, "list", "table", "inet", name])
+        if code != 0:
+            raise KernelError(f"nft list table inet {name}: {err.strip()}")
+        return out
+
+    def check(self, script: str) -> None:
+        """See that the kernel would take a script, which is not loaded. Raises KernelError."""
+        code, out, err = self.run(["nft", "--check", "--file", "-"], data=script)
+        if code != 0:
+            raise KernelError(f"nft --check: {(err or out).strip()}")
 
     def change(self, scripts: Sequence[str]) -> None:
         """Load scripts in one transaction. Raises BatchError."""
