@@ -17,6 +17,9 @@ description:
   - O(state=current) reloads or restarts what is due, and is for one balancer at a time. It refuses to
     while no other balancer answers. Before a restart the addresses are handed over, and they stay where
     they are afterwards.
+  - Before anything is stopped, keepalived gives the addresses up while this host goes on answering at them.
+    Where no other balancer takes them, it gets them back and nothing is restarted. Whatever happens after
+    that, keepalived is started again.
   - An address answers when a backend answers at it. While no backend answers anywhere, because there is
     none yet, it is enough that the balancer accepts connections at it.
 extends_documentation_fragment:
@@ -99,7 +102,12 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger 
 # In the order they start.
 DAEMONS = ("nginx", "health", "keepalived")
 HEALTH = "/usr/local/libexec/api-load-balancer-health"
+HAND_OVER = "/usr/local/libexec/api-load-balancer-hand-over"
 CONFIGURATION = "/etc/api-load-balancer/health.json"
+# The tracked file that makes keepalived give the addresses up.
+LEAVE = "leave"
+# Exit code of HAND_OVER where the running keepalived is of an older configuration, which does not track it.
+DEAF = 3
 
 
 class MemberError(Exception):
@@ -124,7 +132,7 @@ def to_refresh(active: dict[str, bool], due: dict[str, str]) -> list[str]:
     wanted = {daemon: due.get(daemon, "") for daemon in DAEMONS if active[daemon] and due.get(daemon)}
     actions = [f"{what} {daemon}" for daemon, what in wanted.items()]
     if "restart" in (wanted.get("nginx"), wanted.get("keepalived")):
-        return ["hand over", *(action for action in actions if action != "restart keepalived"), "take part again"]
+        return ["hand over", *actions, "take part again"]
     return actions
 
 
@@ -189,15 +197,45 @@ class Here:
         """Carry out one action."""
         what, _space, daemon = action.partition(" ")
         if action == "hand over":
-            _systemd.command(self.run, "stop", unit("keepalived"))
-            if self.params["peers"]:
-                self.wait_for(self.addresses_answer)
+            self.hand_over()
         elif action == "take part again":
-            _systemd.command(self.run, "start", unit("keepalived"))
-            _systemd.refreshed(Ledger(unit("keepalived")))
+            self.take_part()
         else:
             _systemd.command(self.run, what, unit(daemon))
             _systemd.refreshed(Ledger(unit(daemon)))
+
+    def hand_over(self) -> None:
+        """Let another balancer take the addresses. Raises MemberError where none does; nothing was stopped then."""
+        code, out, err = self.run([sys.executable, HAND_OVER, CONFIGURATION, LEAVE])
+        if code == 0 or not self.params["peers"]:
+            return  # without another balancer there is nobody to hand anything to
+        if code == DEAF:
+            _systemd.command(self.run, "stop", unit("keepalived"))
+            self.wait_for(self.addresses_answer)
+            return
+        raise MemberError(f"not restarted: {(out or err).strip()}{self.why_nobody_took_over()}")
+
+    def why_nobody_took_over(self) -> str:
+        """What is known here of each of the other balancers."""
+        peers = self.params["peers"]
+        answering = self.answering(peers)
+        said = [
+            f"{peer} passes connections to a backend, so its keepalived does not run, is in state FAULT, "
+            "or does not hear this host"
+            if peer in answering
+            else f"{peer} does not answer at port {self.params['port']}"
+            for peer in peers
+        ]
+        return f"; {'; '.join(said)}. See module vip_info and journalctl --unit {unit('keepalived')} there"
+
+    def take_part(self) -> None:
+        """Let keepalived run, and take an address when it is its turn."""
+        if not _systemd.show(self.run, unit("keepalived")).active:
+            _systemd.command(self.run, "start", unit("keepalived"))
+            _systemd.refreshed(Ledger(unit("keepalived")))
+        code, out, err = self.run([sys.executable, HAND_OVER, CONFIGURATION, LEAVE, "--back"])
+        if code != 0:
+            raise MemberError(f"keepalived is kept from the addresses: {(err or out).strip()}")
 
 
 def _accepts(address: str, port: int) -> bool:
@@ -228,8 +266,14 @@ def bring_up_to_date(here: Here, actions: list[str]) -> None:
         here.wait_for(
             lambda: "" if here.served(peers) else f"not touched, because no other balancer answers ({', '.join(peers)})"
         )
-    for action in actions:
-        here.do(action)
+    try:
+        for action in actions:
+            here.do(action)
+    except BaseException:
+        # Whatever went wrong, the addresses are worth more than a configuration that is not read yet.
+        if "take part again" in actions:
+            here.take_part()
+        raise
     here.wait_for(here.takes_part)
     here.wait_for(here.addresses_answer)
 

@@ -21,17 +21,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import json
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any
 
 VRRP = 112
+ETH_P_IP, PACKET_OUTGOING = 0x0800, 4
+SO_ATTACH_FILTER = 26
+ETHERNET = 1
+# Seconds until a sender that is no balancer is named again, and how many are in that time.
+AGAIN, MOST_NAMED = 60.0, 20
 HIGHEST = 254  # 255 is for the owner of an address
 
 
@@ -71,6 +79,32 @@ def advertised(packet: bytes) -> tuple[int, int] | None:
     if len(packet) < start + 3 or packet[start] & 0x0F != 1:
         return None
     return packet[start + 1], packet[start + 2]
+
+
+def reason_to_distrust(frame: bytes, peers: dict[str, str]) -> str:
+    """Why a VRRP packet, with its Ethernet header, is no balancer's; empty where it is one's.
+
+    ``peers`` has the MAC of each other balancer by its address; an empty one is not known.
+    """
+    source, mac = socket.inet_ntoa(frame[26:30]), frame[6:12].hex(":")
+    told = advertised(frame[14:])
+    router = f"virtual router {told[0]}, priority {told[1]}" if told else "not an advertisement"
+    if source not in peers:
+        return f"VRRP from {source} ({mac}), which is no balancer: {router}"
+    if peers[source] and mac != peers[source]:
+        return f"VRRP from {source}, but with MAC {mac} instead of {peers[source]}: {router}"
+    return ""
+
+
+def vrrp_frames() -> socket.socket:
+    """A socket that gets every VRRP packet that arrives, before any firewall, and nothing else."""
+    link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
+    # Take packets with protocol 112 in the IPv4 header: load the byte, compare, all of it or nothing.
+    program = ((0x30, 0, 0, 23), (0x15, 0, 1, VRRP), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
+    link.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(code)))
+    link.setblocking(False)
+    return link
 
 
 def endpoint(text: str) -> tuple[str, int]:
@@ -151,6 +185,9 @@ class Health:
         # Priority that was last heard from another balancer, by virtual router.
         self.heard: dict[int, int] = {}
         self.told: list[subprocess.Popen[bytes]] = []
+        self.links = {str(peer): str(mac) for peer, mac in given["links"].items()}
+        # When senders that are no balancers were named, by what was said of them.
+        self.named: dict[str, float] = {}
 
     async def look(self) -> View:
         """Look through the own listener; only where that fails, at everything else."""
@@ -188,6 +225,20 @@ class Health:
                 told = advertised(packet)
                 if told and address in self.peers:
                     self.heard[told[0]] = told[1]
+
+    def distrust(self, frames: socket.socket) -> None:
+        """Name the senders of VRRP that are no balancers: the firewall drops what they send, and says nothing."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                frame, (link, _protocol, kind, hardware, _mac) = frames.recvfrom(256)
+                if kind == PACKET_OUTGOING or link == "lo" or hardware != ETHERNET or len(frame) < 34:
+                    continue
+                reason, now = reason_to_distrust(frame, self.links), time.monotonic()
+                self.named = {known: since for known, since in self.named.items() if now - since < AGAIN}
+                # A sender can think of ever new things to say.
+                if reason and reason not in self.named and len(self.named) < MOST_NAMED:
+                    self.named[reason] = now
+                    print(reason, flush=True)
 
     def notified(self, line: str) -> None:
         """Take a line of keepalived's: ``INSTANCE "name" STATE priority``."""
@@ -239,6 +290,8 @@ class Health:
         listener.setblocking(False)
         loop.add_reader(listener.fileno(), self.hear, listener)
         loop.add_reader(fifo, read)
+        frames = vrrp_frames()
+        loop.add_reader(frames.fileno(), self.distrust, frames)
 
     async def run(self) -> None:
         """Run for ever."""
