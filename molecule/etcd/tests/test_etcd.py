@@ -43,3 +43,20 @@ def test_a_key_is_put_once_and_removed_once() -> None:
         lab.module(member, "etcd_key", keys=[{"key": "/test/key"}], state="absent", **connection)["changed"],
     ]
     assert changed == [True, False, True, True, False]
+
+
+def answer_of_peer_port(certificate: str) -> str:
+    """What the first member's peer port answers to a client with a certificate in /etc/etcd/pki."""
+    member = lab.names("etcd")[0]
+    ask = (
+        "import ssl, urllib.request as r; c = ssl.create_default_context(cafile='ca.crt'); "
+        f"c.load_cert_chain('{certificate}.crt', '{certificate}.key'); "
+        f"print(r.urlopen('https://{lab.address(member)}:2380/members', timeout=5, context=c).read())"
+    )
+    return lab.shell(member, f'cd /etc/etcd/pki && python3 -c "{ask}" 2>&1 || true')
+
+
+def test_the_peer_port_is_closed_to_clients_of_the_same_authority() -> None:
+    assert "peerURLs" in answer_of_peer_port("peer")
+    refused = answer_of_peer_port("client")
+    assert "peerURLs" not in refused and "Error" in refused
