@@ -61,7 +61,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Status:
-    """What one member says of itself. Sizes in bytes."""
+    """What one member says of itself. Sizes in bytes; a ``leader`` of "0" is none."""
 
     member_id: str
     version: str
@@ -71,6 +71,8 @@ class Status:
     raft_term: int
     db_size: int
     db_size_in_use: int
+    # 0 where etcd does not say it: it is older than 3.6.
+    db_size_quota: int
     learner: bool
     errors: tuple[str, ...]
 
@@ -86,7 +88,7 @@ class Client:
         client_key: str | None = None,
         timeout: float = 5,
     ) -> None:
-        self.endpoints = [endpoint.rstrip("/") for endpoint in endpoints]
+        self.endpoints = [_endpoint(endpoint) for endpoint in endpoints]
         self.timeout = timeout
         self._context: ssl.SSLContext | None = None
         if any(endpoint.startswith("https") for endpoint in self.endpoints):
@@ -127,7 +129,7 @@ class Client:
             else:
                 connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            said = answer.read().decode()
+            said = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             raise EtcdError(f"{endpoint}: {error or type(error).__name__}") from error
         finally:
@@ -135,7 +137,7 @@ class Client:
         if answer.status >= 400:
             kind = EtcdError if answer.status in ELSEWHEN else Refused
             raise kind(f"{endpoint}{path}: {_message(said)}")
-        return dict(json.loads(said))
+        return _object(said, f"{endpoint}{path}")
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """One request to the first endpoint that answers."""
@@ -159,12 +161,14 @@ class Client:
         with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(self.endpoints))) as pool:
             return dict(zip(self.endpoints, pool.map(guarded, self.endpoints)))
 
-    def health(self, endpoint: str) -> bool:
+    def health(self, endpoint: str, exclude: Sequence[str] = ()) -> bool:
         """Whether a member is healthy: it answers after a read that needed the quorum.
 
-        Raises EtcdError, with the member's reason, where it is not.
+        Alarms in ``exclude``, such as NOSPACE, do not count. Raises EtcdError, with the member's reason,
+        where it is not healthy.
         """
-        answer = self.ask(endpoint, "/health", None)
+        query = urllib.parse.urlencode([("exclude", alarm) for alarm in exclude])
+        answer = self.ask(endpoint, f"/health?{query}" if query else "/health", None)
         if answer.get("health") != "true":
             raise EtcdError(f"{endpoint}: {answer.get('reason') or 'not healthy'}")
         return True
@@ -173,14 +177,15 @@ class Client:
         """What a member says of itself."""
         answer = self.ask(endpoint, "/v3/maintenance/status", {})
         return Status(
-            member_id=_hex(answer["header"]["member_id"]),
-            version=answer["version"],
+            member_id=_hex(answer.get("header", {}).get("member_id", "0")),
+            version=answer.get("version", ""),
             leader=_hex(answer.get("leader", "0")),
             raft_index=int(answer.get("raftIndex", 0)),
             raft_applied_index=int(answer.get("raftAppliedIndex", 0)),
             raft_term=int(answer.get("raftTerm", 0)),
             db_size=int(answer.get("dbSize", 0)),
             db_size_in_use=int(answer.get("dbSizeInUse", 0)),
+            db_size_quota=int(answer.get("dbSizeQuota", 0)),
             learner=bool(answer.get("isLearner", False)),
             errors=tuple(answer.get("errors", ())),
         )
@@ -188,21 +193,33 @@ class Client:
     def members(self, linearizable: bool = True) -> list[Member]:
         """The members of the cluster, as the quorum, or else the member asked, knows them."""
         answer = self.call("/v3/cluster/member/list", {"linearizable": linearizable})
-        return [_member(entry) for entry in answer["members"]]
+        return [_member(entry) for entry in answer.get("members", ())]
 
-    def add_member(self, peer_url: str) -> list[Member]:
-        """Add a voting member; return all members."""
-        answer = self.call("/v3/cluster/member/add", {"peerURLs": [peer_url]})
-        return [_member(entry) for entry in answer["members"]]
+    def add_learner(self, peer_url: str) -> list[Member]:
+        """Add a member that does not vote yet; return all members."""
+        answer = self.call("/v3/cluster/member/add", {"peerURLs": [peer_url], "isLearner": True})
+        return [_member(entry) for entry in answer.get("members", ())]
+
+    def promote_member(self, member_id: str) -> None:
+        """Let a learner vote, by its hexadecimal id. Raises EtcdError while it has not caught up."""
+        self.call("/v3/cluster/member/promote", {"ID": _decimal(member_id)})
+
+    def update_member(self, member_id: str, peer_url: str) -> None:
+        """Set where the other members reach a member, by its hexadecimal id."""
+        self.call("/v3/cluster/member/update", {"ID": _decimal(member_id), "peerURLs": [peer_url]})
 
     def remove_member(self, member_id: str) -> None:
         """Remove a member by its hexadecimal id."""
-        self.call("/v3/cluster/member/remove", {"ID": str(int(member_id, 16))})
+        self.call("/v3/cluster/member/remove", {"ID": _decimal(member_id)})
 
     def alarms(self) -> list[dict[str, str]]:
         """Raised alarms, as ``{"member", "alarm"}``."""
         answer = self.call("/v3/maintenance/alarm", {"action": "GET"})
         return [{"member": _hex(alarm["memberID"]), "alarm": alarm["alarm"]} for alarm in answer.get("alarms", ())]
+
+    def disarm(self, member_id: str, alarm: str) -> None:
+        """Take back an alarm that a member raised, by its hexadecimal id."""
+        self.call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": _decimal(member_id), "alarm": alarm})
 
     def get(self, key: str) -> str | None:
         """Value of a key; None where there is none."""
@@ -272,6 +289,32 @@ def _hex(number: str) -> str:
     return f"{int(number):x}"
 
 
+def _decimal(number: str) -> str:
+    return str(int(number, 16))
+
+
+def _endpoint(text: str) -> str:
+    """An endpoint without its closing slash. Raises EtcdError for what is no URL of a server."""
+    try:
+        url = urllib.parse.urlsplit(text)
+        good = url.scheme in ("http", "https") and url.hostname and url.port != 0 and text.isprintable()
+    except ValueError:
+        good = False
+    if not good:
+        raise EtcdError(f"endpoints: {text}: not a URL such as https://192.0.2.11:2379")
+    return text.rstrip("/")
+
+
+def _object(said: str, where: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise EtcdError(f"{where}: not an answer of etcd: {said.strip()[:100]!r}")
+    return answer
+
+
 def _member(entry: dict[str, Any]) -> Member:
     return Member(
         id=_hex(entry["ID"]),
@@ -286,5 +329,7 @@ def _message(said: str) -> str:
     try:
         answer = json.loads(said)
     except ValueError:
+        return said.strip()[:200]
+    if not isinstance(answer, dict):
         return said.strip()[:200]
     return str(answer.get("message") or answer.get("reason") or answer.get("error") or said)[:200]

@@ -156,11 +156,6 @@ def is_mount(path: str) -> bool:
     return os.path.realpath(path) in mounts()
 
 
-def holds_something(directory: str) -> bool:
-    """Whether a directory is there and not empty."""
-    return os.path.isdir(directory) and bool(os.listdir(directory))
-
-
 def link(path: str, target: str) -> Entry:
     """A wanted symbolic link."""
     return Entry(path, "link", target.encode(), 0o777, "root", "root")

@@ -223,11 +223,6 @@ reload_required:
   description: Whether the running process has yet to read a file with O(files[].needs=reload), and no restart is due.
   returned: O(state=installed)
   type: bool
-populated:
-  description: Directories that held something before.
-  returned: O(state=installed)
-  type: list
-  elements: str
 """
 
 import base64
@@ -535,7 +530,6 @@ def main() -> None:
         wanted = [] if absent else entries(params, module.check_mode)
         all_wanted = [] if absent else [*wanted, Entry(f"{UNIT_DIRECTORY}/{full_name(params)}")]
         seen = _files.observe(all_wanted, ledger)
-        populated = [entry.path for entry in wanted if entry.kind == "directory" and _files.holds_something(entry.path)]
         running = _systemd.running_digest(unit.main_pid) if unit.active else None
         refuse_move(wanted, seen, ledger)
         made = plan(params, wanted, seen, ledger, unit, running)
@@ -554,7 +548,6 @@ def main() -> None:
     if params["state"] == "installed":
         result["restart_required"] = made.restart_required
         result["reload_required"] = made.reload_required
-        result["populated"] = populated
     module.exit_json(diff=[change.diff() for change in made.files], **result)
 
 

@@ -40,8 +40,8 @@ options:
     required: true
   members:
     description:
-      - Addresses of members that the same run brings up. Nothing is said of those that are not there yet, or whose
-        certificates the run makes anew; what they refuse is told.
+      - Addresses of members that the same run brings up. Nothing is said of those that are not there yet, whose
+        certificates the run makes anew, or that have no room, which the run sees to; what else they refuse is told.
     type: list
     elements: str
     default: []
@@ -91,11 +91,12 @@ USERS = (
     "it has users, and its JSON gateway knows no user by a certificate; run etcdctl auth disable there, since "
     "certificates keep strangers out, or name an etcd without"
 )
+FULL = "space exceeded"
 # What etcd says, over TLS and without, and what to do then (etcd's embed/serve.go, api/v3rpc/rpctypes/error.go).
 REMEDIES = {
     "CommonName of client": USERS,
     "user name is empty": USERS,
-    "space exceeded": "make room with etcdctl compact and etcdctl defrag, then etcdctl alarm disarm",
+    FULL: "make room with etcdctl compact and etcdctl defrag, then etcdctl alarm disarm",
     "Not Found": "its JSON gateway is switched off; start it without --enable-grpc-gateway=false",
 }
 
@@ -107,10 +108,13 @@ def faults(
     failures = {endpoint: outcome for endpoint, outcome in outcomes.items() if isinstance(outcome, _etcd.EtcdError)}
     for endpoint, outcome in failures.items():
         why = str(outcome)
+        ours = urllib.parse.urlsplit(endpoint).hostname in members
+        if ours and FULL in why:
+            continue  # the run gives it a larger quota, or has refused already
         if isinstance(outcome, _etcd.Refused):
             remedy = next((one for said, one in REMEDIES.items() if said in why), "see to that there")
             yield f"{why}: it takes no change of {prefix}; {remedy}"
-        elif len(failures) < len(outcomes) or urllib.parse.urlsplit(endpoint).hostname in members:
+        elif len(failures) < len(outcomes) or ours:
             continue
         elif isinstance(outcome.__cause__, ssl.SSLError):
             yield f"{why}: it and the authority in {authority} do not know each other; put its ca.crt and ca.key there"

@@ -27,6 +27,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     Fault,
     Host,
     Inventory,
+    etcd_port,
     integer,
 )
 
@@ -302,6 +303,7 @@ def _flows(inventory: Inventory, host: Host, everywhere: bool) -> Iterator[Flow]
             yield Flow(
                 "the host's own processes from each other, such as Felix' health", health, inbound, ("127.0.0.1",)
             )
+    client, peer = etcd_port(inventory) or 0, integer(inventory.value("etcd_peer_port", 2380)) or 0
     members = [one.name for one in inventory.members("etcd")]
     nodes = tuple(
         one.address for one in inventory.members("nodes") if (everywhere or one.name != host.name) and one.address
@@ -309,12 +311,12 @@ def _flows(inventory: Inventory, host: Host, everywhere: bool) -> Iterator[Flow]
     others = tuple(one.address for one in inventory.members("etcd") if one.name != host.name and one.address)
     if host.name in members:
         if nodes:
-            yield Flow("the nodes from etcd", 2379, inbound=True, peers=nodes)
+            yield Flow("the nodes from etcd", client, inbound=True, peers=nodes)
         if others:
-            yield Flow("etcd's members from each other", 2380, inbound=True, peers=others)
-            yield Flow("etcd's members from each other", 2380, inbound=False, peers=others)
+            yield Flow("etcd's members from each other", peer, inbound=True, peers=others)
+            yield Flow("etcd's members from each other", peer, inbound=False, peers=others)
     if others:
-        yield Flow("the node from etcd", 2379, inbound=False, peers=others)
+        yield Flow("the node from etcd", client, inbound=False, peers=others)
     if nodes and inventory.value("calico_encapsulation", "vxlan") not in ("vxlan", "vxlan_cross_subnet"):
         yield Flow("BGP between the nodes", 179, inbound=True, peers=nodes)
         yield Flow("BGP between the nodes", 179, inbound=False, peers=nodes)

@@ -464,6 +464,33 @@ def etcd_settings_fit(inventory: Inventory) -> Iterator[Fault]:
         yield Fault("etcd_election_timeout", election, remedy)
 
 
+def etcd_port(inventory: Inventory) -> int | None:
+    """Port of etcd for its clients, as the roles' defaults have it; None for what is no number."""
+    return integer(inventory.value("etcd_client_port", inventory.value("cluster_etcd_client_port", 2379)))
+
+
+def etcd_port_is_one(inventory: Inventory) -> Iterator[Fault]:
+    """etcd's clients follow the variable of the cluster, so etcd must not have another one."""
+    if "etcd" not in inventory.specs:
+        return
+    holders: dict[str, list[str]] = {}
+    for host in inventory.hosts.values():
+        holders.setdefault(str(host.variables.get("cluster_etcd_client_port", 2379)), []).append(host.name)
+    if len(holders) > 1:
+        told = "; ".join(f"{value} ({', '.join(hosts)})" for value, hosts in holders.items())
+        yield Fault("cluster_etcd_client_port", told, "must be the same on all hosts, since etcd's clients follow it")
+        return
+    (wanted,) = holders or ["2379"]
+    if not legal(integer(wanted)):
+        yield Fault("cluster_etcd_client_port", wanted, NO_PORT)
+        return
+    for host in inventory.members("etcd"):
+        own = host.variables.get("etcd_client_port", wanted)
+        if legal(integer(own)) and integer(own) != integer(wanted):
+            remedy = f"cluster_etcd_client_port is {wanted}, where etcd's clients look for it; set that one alone"
+            yield Fault("etcd_client_port", own, remedy, (host.name,))
+
+
 def clocks_agree(inventory: Inventory) -> Iterator[Fault]:
     if "etcd" not in inventory.specs:
         return
@@ -485,7 +512,10 @@ def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
         if not any(variable.startswith(f"{role}_") for role in inventory.specs):
             continue
         for host in inventory.members(group):
-            port = integer(host.variables.get(variable, default))
+            shared = SHARED_PORTS.get(variable, variable)
+            port = integer(host.variables.get(variable, host.variables.get(shared, default)))
+            if not legal(port) and variable not in host.variables and shared != variable:
+                continue  # told of the shared one
             if not legal(port):
                 yield Fault(variable, host.variables.get(variable), NO_PORT)
                 continue
@@ -536,6 +566,8 @@ PORTS = (
     # In the pods' own namespaces, where nobody else is.
     ("nodes", "verify_port", 18080, "pod", ""),
 )
+# What a port follows where it is not set itself.
+SHARED_PORTS = {"etcd_client_port": "cluster_etcd_client_port"}
 # Opened on request only.
 OPTIONAL_PORTS = {"verify_performance_port": "verify_performance"}
 # Opened by one of flannel's backends only.
@@ -817,6 +849,7 @@ CHECKS: tuple[Check, ...] = (
     addresses_answer,
     etcd_has_a_quorum,
     etcd_settings_fit,
+    etcd_port_is_one,
     clocks_agree,
     ports_are_free,
     flannel_subnets_suffice,

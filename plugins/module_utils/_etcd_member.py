@@ -1,0 +1,354 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection.
+
+"""A member of etcd, brought to where the inventory has it: what differs, and how each difference is dealt with.
+
+What may happen to all members at once is done at once. The rest is due, one member at a time, and each step is judged
+by the members that serve just before it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _etcd,
+    _etcd_cluster,
+    _etcd_process,
+    _run_lock,
+    _systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd_cluster import Wanted
+
+FOUND = "found the cluster"
+
+
+class MemberError(Exception):
+    """The member cannot be brought to the wanted state; the message says what is in the way."""
+
+
+@dataclass
+class Plan:
+    """What can be done at once, what is due one member at a time, and the cluster it was judged by.
+
+    ``view`` is None where no member answers.
+    """
+
+    view: _etcd_cluster.View | None = None
+    own: _etcd.Member | None = None
+    now: list[str] = field(default_factory=list)
+    due: list[str] = field(default_factory=list)
+
+
+class Here:
+    """The member on this host, the members of the inventory, and how to ask them."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.params = module.params
+        self.inventory = [Wanted(**member) for member in self.params["members"]]
+        named = [one for one in self.inventory if one.name == self.params["name"]]
+        if not named:
+            names = ", ".join(one.name for one in self.inventory)
+            raise MemberError(f"members: {names}: {self.params['name']} is not among them")
+        self.own = named[0]
+        self.data = os.path.join(self.params["data_directory"], "member")
+        self.process = _etcd_process.Process(module.run_command, self.params["timeout"], self.params["data_directory"])
+        # A host that was never configured has no certificate to ask the others with.
+        self.silence = "there is no client certificate"
+        self.can_ask = os.path.exists(self.params["client_cert"])
+
+    @property
+    def has_data(self) -> bool:
+        """Whether this host holds a member's data, whatever else is in the directory."""
+        return os.path.isdir(self.data)
+
+    def client(self, endpoints: Sequence[str], timeout: float = 5) -> _etcd.Client:
+        """A client of some endpoints, under this host's certificate."""
+        return _etcd.Client(
+            endpoints, self.params["ca_cert"], self.params["client_cert"], self.params["client_key"], timeout
+        )
+
+    def look(self) -> _etcd_cluster.View | None:
+        """The cluster as its members list it; None where none answers.
+
+        The process here may serve at other URLs than the inventory's, and knows where the others do.
+        """
+        if not self.can_ask:
+            return None
+        urls = self.process.urls("ETCD_LISTEN_CLIENT_URLS") if self.process.running else []
+        endpoints = [*urls, *(one.client_url for one in self.inventory if one != self.own or self.process.running)]
+        try:
+            return _etcd_cluster.look(self.client, list(dict.fromkeys(endpoints)), self.inventory)
+        except _etcd.EtcdError as error:
+            self.silence = str(error)
+            return None
+
+    def wait_until_healthy(self, since: str) -> None:
+        """Wait until this member answers after a read that needs the quorum."""
+        client = self.client([self.own.client_url], timeout=2)
+        self.process.wait(f"not healthy {since}", lambda: client.health(self.own.client_url, _etcd_cluster.RESOLVABLE))
+
+
+def plan(here: Here) -> Plan:
+    """Compare the member with the inventory and with what the cluster lists."""
+    made = Plan(here.look())
+    running, params = here.process.running, here.params
+    if made.view:
+        made.own = made.view.listed(here.own)
+        if _etcd_cluster.removable(made.view, params["remove_members"]):
+            made.due.append("remove")
+    if not running and not here.has_data:
+        if params["found"]:
+            made.now, made.due = [FOUND], []
+        elif made.view is None and not (here.module.check_mode and not here.can_ask):
+            raise MemberError(
+                f"this member is empty, and no other member answers to let it join: {here.silence}. "
+                "If there is a cluster, start its members first; if there is none, remove the directory member in "
+                "the data directories of the others"
+            )
+        else:
+            made.due.append("rejoin" if made.own and made.own.name else "join")
+        return made
+    if made.own is None and made.view and made.view.serving:
+        names = ", ".join(_etcd_cluster.label(one) for one in made.view.members)
+        raise MemberError(
+            f"the cluster of {names} does not list this member, and {here.data} holds data of one; "
+            "move that directory away, and run again to let it join"
+        )
+    if made.own and made.own.learner:
+        made.due.append("join")
+    if made.own and made.own.peer_urls != (here.own.peer_url,):
+        made.due.append("readdress")
+    if running and params["restart_required"]:
+        made.due.append("restart")
+    if resolvable_alarms(here, made):
+        made.due.append("disarm")
+    if not running and not {"join", "readdress"} & set(made.due):
+        made.now.append("start")
+    return made
+
+
+def resolvable_alarms(here: Here, made: Plan) -> bool:
+    """Whether this member has an alarm NOSPACE although its database fits. Raises MemberError where it does not."""
+    if not made.view or not made.own or (made.own.id, "NOSPACE") not in made.view.alarms:
+        return False
+    urls = here.process.urls("ETCD_LISTEN_CLIENT_URLS") or [here.own.client_url]
+    client = here.client(urls)
+    state = client.each(client.status)
+    sizes = [one.db_size for one in state.values() if not isinstance(one, _etcd.EtcdError)]
+    if not sizes or _etcd_cluster.fits(sizes[0], here.params["quota"]):
+        return True
+    raise MemberError(
+        f"etcd_quota_backend_bytes: {here.params['quota']}: etcd takes no writes (alarm NOSPACE), and its database has "
+        f"{sizes[0]} bytes; set a larger quota, or make room with etcdctl compact and etcdctl defrag, then run again"
+    )
+
+
+def check(here: Here) -> None:
+    """Refuse what cannot be done, and warn of what is worth knowing."""
+    lock = _run_lock.held_by_another("")
+    if lock and not here.module.check_mode:
+        raise MemberError(lock)
+    view = here.look() if here.can_ask else None
+    if view is None:
+        return
+    _etcd_cluster.require_one_move(view)
+    _etcd_cluster.removable(view, here.params["remove_members"])
+    resolvable_alarms(here, Plan(view, view.listed(here.own)))
+    strangers = _etcd_cluster.strangers(view, here.params["remove_members"])
+    if strangers:
+        here.module.warn(strangers)
+
+
+def initial_cluster(here: Here, members: Sequence[_etcd.Member]) -> dict[str, Sequence[str]]:
+    """Peer URLs by name of the members of a cluster that exists."""
+    view = _etcd_cluster.View(tuple(members), {}, tuple(here.inventory))
+    return {
+        here.own.name
+        if here.own.peer_url in one.peer_urls
+        else _etcd_cluster.label(one, view.wanted(one)): one.peer_urls
+        for one in members
+    }
+
+
+def begin(here: Here, action: str) -> None:
+    """Do what may happen to all members at once."""
+    params, cluster = here.params, None
+    if action == FOUND:
+        cluster = {one.name: (one.peer_url,) for one in here.inventory}
+    with _etcd_process.bootstrap(params["bootstrap_file"], cluster, "new", params["token"]):
+        here.process.start()
+        try:
+            here.wait_until_healthy("after its start")
+        except _etcd_process.ProcessError as error:
+            # One that had a leader may have voted, and others may count on what it has.
+            if action != FOUND or here.process.has_led():
+                raise
+            take_back(here)
+            raise MemberError(
+                f"{error}\nWhat it began was removed, so that the next run can found the cluster"
+            ) from error
+
+
+def take_back(here: Here) -> None:
+    """Stop a member that this very call started for the first time, and remove the data that it began."""
+    here.process.stop()
+    if here.has_data:
+        shutil.rmtree(here.data)
+
+
+def join(here: Here, made: Plan) -> list[str]:
+    """Join the cluster as a learner, catch up, and vote; return what was done."""
+    view, own, params, done = made.view, made.own, here.params, []
+    if view is None:
+        raise MemberError(f"no member answers to let it join: {here.silence}")
+    client, fresh = here.client(view.serving), not here.has_data
+    if own and own.name and fresh:
+        former = own.id
+        # etcd refuses until its members have been connected for five seconds.
+        _etcd_process.retry(params["timeout"], lambda: client.remove_member(former))
+        done.append(f"remove member {own.name}, whose data is gone")
+        own = None
+    members: Sequence[_etcd.Member] = view.members
+    if own is None:
+        members = _etcd_process.retry(params["timeout"], lambda: add(client, here.own.peer_url))
+        own = next(one for one in members if here.own.peer_url in one.peer_urls)
+    cluster = initial_cluster(here, members) if fresh else None
+    try:
+        with _etcd_process.bootstrap(params["bootstrap_file"], cluster, "existing", params["token"]):
+            (here.process.restart if "restart" in made.due else here.process.start)()
+            if own.learner:
+                here.process.wait("not caught up", lambda: promote(client, own.id))
+            here.wait_until_healthy("after it joined")
+    except (_etcd_process.ProcessError, _systemd.ServiceError) as error:
+        raise MemberError(f"{error}{leave(here, client, own, fresh)}") from error
+    return [*done, "join"]
+
+
+def add(client: _etcd.Client, peer_url: str) -> list[_etcd.Member]:
+    """Add a learner, unless an answer was lost and it is there; return all members."""
+    members = client.members()
+    return members if any(peer_url in one.peer_urls for one in members) else client.add_learner(peer_url)
+
+
+def promote(client: _etcd.Client, member_id: str) -> None:
+    """Let a learner vote. Raises EtcdError while it has not caught up."""
+    try:
+        client.promote_member(member_id)
+    except _etcd.EtcdError:
+        # An answer that was lost: it votes already.
+        if any(one.id == member_id and not one.learner for one in client.members()):
+            return
+        raise
+
+
+def leave(here: Here, client: _etcd.Client, own: _etcd.Member, fresh: bool) -> str:
+    """Take a learner that did not catch up out of the cluster again; return a sentence about it."""
+    try:
+        if not any(one.id == own.id and one.learner for one in client.members()):
+            return ""
+        client.remove_member(own.id)
+    except _etcd.EtcdError as error:
+        return f"\nIt is still a learner of the cluster, which did not take it out again: {error}"
+    if fresh:
+        take_back(here)
+    return "\nIt was taken out of the cluster again; the other members are as they were"
+
+
+def bring_up_to_date(here: Here, made: Plan) -> list[str]:
+    """Do what is due to one member at a time; return what was done."""
+    view, own, check_mode = made.view, made.own, here.module.check_mode
+    due = [one for one in made.due if one != "remove"]
+    if not due:
+        return []
+    if {"join", "rejoin"} & set(due):
+        if view:
+            _etcd_cluster.require_join(view, own)
+        return due if check_mode else join(here, made)
+    if view and own and {"restart", "readdress"} & set(due):
+        _etcd_cluster.require_restart(view, own)
+    if check_mode:
+        return due
+    if "readdress" in due and view and own:
+        _etcd_cluster.require_quorum(view, "not moved", view.voters)
+        here.client(view.serving).update_member(own.id, here.own.peer_url)
+    if not here.process.running:
+        here.process.start()
+    elif "restart" in due or ("readdress" in due and not listens(here)):
+        here.process.restart()
+    # Where nobody serves, this member cannot either before the others are restarted too.
+    if view and view.serving:
+        here.wait_until_healthy("after its restart")
+    if "disarm" in due and own:
+        here.client([here.own.client_url]).disarm(own.id, "NOSPACE")
+    return due
+
+
+def listens(here: Here) -> bool:
+    """Whether the running process was started to listen where the inventory says."""
+    return here.own.peer_url in here.process.urls("ETCD_LISTEN_PEER_URLS")
+
+
+def prune(here: Here) -> list[str]:
+    """Remove the members that a variable names; return what was done."""
+    view = here.look()
+    if view is None:
+        return []
+    found = _etcd_cluster.removable(view, here.params["remove_members"])
+    for one in found if not here.module.check_mode else ():
+        here.client(view.serving).remove_member(one.id)
+    return [f"remove member {_etcd_cluster.label(one)}" for one in found]
+
+
+def start(here: Here) -> tuple[list[str], list[str]]:
+    """Do what may happen to all members at once; return what was done, and what is due."""
+    made = plan(here)
+    if here.module.check_mode:
+        return made.now, made.due
+    if made.now:
+        begin(here, made.now[0])
+        here.params["restart_required"] = False
+    elif here.process.running and not {"join", "readdress", "restart"} & set(made.due):
+        here.wait_until_healthy("although it runs")
+    if made.now or made.view is None:
+        here.process.refresh()
+        return made.now, plan(here).due
+    return made.now, made.due
+
+
+def settle(here: Here) -> None:
+    """Wait until the member is healthy. Raises MemberError where something is still due."""
+    if here.module.check_mode:
+        return
+    here.wait_until_healthy("after all changes")
+    here.params["restart_required"] = False
+    due = plan(here).due
+    if due:
+        raise MemberError(f"still due after all changes: {', '.join(due)}")
+
+
+def run(here: Here, result: dict[str, Any]) -> list[str]:
+    """Go as far as the wanted state says; return what was done."""
+    state = here.params["state"]
+    if state == "checked":
+        check(here)
+        result["holds_data"] = here.has_data
+    elif state == "started":
+        actions, result["due"] = start(here)
+        return actions
+    elif state == "pruned":
+        return prune(here)
+    elif state == "current":
+        return bring_up_to_date(here, plan(here))
+    else:
+        settle(here)
+    return []
