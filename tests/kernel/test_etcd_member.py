@@ -1,0 +1,224 @@
+"""Members of etcd that join, move, are repaired and are refused: real etcd, and a stand-in for systemd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.binary_cluster.networking.tests.kernel.etcd_cluster import Client, Cluster, Member, cluster
+from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import CommandFailed, Host
+
+UNREACHABLE = "http://198.51.100.1:2380"
+
+
+@pytest.fixture
+def etcd(host: Host, tmp_path: Path) -> Iterator[Cluster]:
+    with cluster(host, tmp_path) as made:
+        yield made
+
+
+def names(members: list[Member]) -> list[str]:
+    return [one.name for one in members]
+
+
+def test_a_cluster_is_founded_whatever_else_is_in_the_directory(etcd: Cluster) -> None:
+    (one,) = members = etcd.add(1)
+    (one.base / "data" / "lost+found").mkdir()
+    assert not etcd.module(one, members, "checked")["holds_data"]
+    announced = etcd.module(one, members, "started", check=True, found=True)
+    done = etcd.module(one, members, "started", found=True)
+    assert announced["actions"] == done["actions"] == ["found the cluster"]
+    assert etcd.module(one, members, "checked")["holds_data"]
+    again = etcd.module(one, members, "started")
+    assert not again["changed"] and again["due"] == []
+
+
+def test_what_a_founding_began_that_never_had_a_leader_is_taken_back(etcd: Cluster) -> None:
+    one, _other = members = etcd.add(2)
+    said = etcd.module(one, members, "started", found=True, timeout=2, failing=True)["msg"]
+    assert said.startswith("etcd member member1: not healthy after its start after 2 s: ")
+    assert "so that the next run can found the cluster" in said
+    assert not one.data.exists()
+    etcd.found(members)
+    assert etcd.module(one, members, "started")["due"] == []
+
+
+def test_members_join_as_learners_and_vote_once_they_have_caught_up(etcd: Cluster) -> None:
+    (one,) = etcd.founded(1)
+    two, three = etcd.add(2)
+    client = Client(etcd.host, [one.wanted["client_url"]])
+    for number, newcomer in ((2, two), (3, three)):
+        inventory = etcd.all[:number]
+        assert etcd.module(newcomer, inventory, "started")["due"] == ["join"]
+        assert etcd.module(newcomer, inventory, "current", check=True)["actions"] == ["join"]
+        assert len(one.listed()) == number - 1
+        assert etcd.module(newcomer, inventory, "current")["actions"] == ["join"]
+        assert sorted(one.listed()) == names(inventory)
+        etcd.module(newcomer, inventory, "settled")
+    tries, failed = client.end()
+    assert tries > 10 and failed == 0
+
+
+def test_a_newcomer_that_cannot_start_takes_no_quorum_and_is_taken_out_again(etcd: Cluster) -> None:
+    (one,) = etcd.founded(1)
+    (two,) = etcd.add(1)
+    two.configure(ETCD_LISTEN_PEER_URLS=UNREACHABLE)
+    client = Client(etcd.host, [one.wanted["client_url"]])
+    said = etcd.module(two, etcd.all, "current", timeout=3, failing=True)["msg"]
+    _tries, failed = client.end()
+    assert failed == 0
+    assert "cannot assign requested address; the address is on none of the host's interfaces" in said
+    assert said.index("cannot assign") < said.index("its last log lines")
+    assert said.endswith("It was taken out of the cluster again; the other members are as they were")
+    assert list(one.listed()) == ["member1"] and "learner" not in one.ctl("member", "list")
+    assert not two.data.exists()
+    two.configure(ETCD_LISTEN_PEER_URLS=two.wanted["peer_url"])
+    assert etcd.module(two, etcd.all, "current")["actions"] == ["join"]
+
+
+def test_a_join_that_was_interrupted_is_completed(etcd: Cluster) -> None:
+    (one,) = etcd.founded(1)
+    (two,) = etcd.add(1)
+    one.ctl("member", "add", "member2", "--learner", f"--peer-urls={two.wanted['peer_url']}")
+    assert etcd.module(two, etcd.all, "current")["actions"] == ["join"]
+
+
+def test_a_learner_that_nobody_promoted_is_promoted(etcd: Cluster) -> None:
+    (one,) = etcd.founded(1)
+    (two,) = etcd.add(1)
+    one.ctl("member", "add", "member2", "--learner", f"--peer-urls={two.wanted['peer_url']}")
+    urls = ",".join(f"{one.name}={one.wanted['peer_url']}" for one in etcd.all)
+    (two.base / "bootstrap.env").write_text(f"ETCD_INITIAL_CLUSTER={urls}\nETCD_INITIAL_CLUSTER_STATE=existing\n")
+    two.systemctl("start")
+    assert etcd.module(two, etcd.all, "started")["due"] == ["join"]
+    assert etcd.module(two, etcd.all, "current")["actions"] == ["join"]
+    assert sorted(one.listed()) == names(etcd.all)
+
+
+def test_a_replaced_machine_takes_its_own_place_and_strangers_keep_theirs(etcd: Cluster) -> None:
+    one, two, three = etcd.founded(3)
+    three.systemctl("stop")
+    three.host.exec("rm", "-r", str(three.data))
+    assert etcd.module(three, etcd.all, "started")["due"] == ["rejoin"]
+    assert etcd.module(three, etcd.all, "current")["actions"] == ["remove member member3, whose data is gone", "join"]
+    # Now its name is another one, and it is down: nobody removes it unasked.
+    three.systemctl("stop")
+    (four,) = etcd.add(1)
+    inventory = [one, two, four]
+    (warned,) = etcd.module(one, inventory, "checked")["warnings"]
+    assert "members that the inventory does not have: member3 (http://127.0.0.13:2380)" in warned
+    for state in ("current",):
+        said = etcd.module(four, inventory, state, failing=True)["msg"]
+        assert "member3 is not healthy" in said and "set etcd_remove_members: [member3]" in said
+    said = etcd.module(one, inventory, "current", restart_required=True, failing=True)["msg"]
+    assert "set etcd_remove_members: [member3]" in said
+    assert sorted(one.listed()) == ["member1", "member2", "member3"]
+    asked = {"remove_members": ["member3"]}
+    assert "remove" in etcd.module(one, inventory, "started", **asked)["due"]
+    announced = etcd.module(one, inventory, "pruned", check=True, **asked)
+    assert (
+        announced["actions"] == etcd.module(one, inventory, "pruned", **asked)["actions"] == ["remove member member3"]
+    )
+    assert not etcd.module(one, inventory, "pruned", **asked)["changed"]
+    etcd.module(four, inventory, "current", **asked)
+    assert sorted(one.listed()) == ["member1", "member2", "member4"]
+    said = etcd.module(one, inventory, "checked", remove_members=["member2"], failing=True)["msg"]
+    assert "etcd_remove_members: member2: it is in the inventory" in said
+
+
+def test_ports_change_one_member_at_a_time_and_the_others_are_judged_where_they_are(etcd: Cluster) -> None:
+    members = etcd.founded(3)
+    before = [one.wanted["client_url"] for one in members]
+    for one in members:
+        one.client_port, one.peer_port = 12379, 12380
+        one.configure()
+    client = Client(etcd.host, [*before, *(one.wanted["client_url"] for one in members)])
+    for one in members:
+        done = etcd.module(one, members, "started", restart_required=True)
+        assert done["due"] == ["readdress", "restart"] and not done["changed"]
+    for one in members:
+        etcd.module(one, members, "current", restart_required=True)
+    for one in members:
+        etcd.module(one, members, "settled")
+    tries, failed = client.end()
+    assert tries > 10 and failed == 0
+    assert members[0].listed() == {one.name: [one.wanted["peer_url"]] for one in members}
+
+
+def test_an_address_is_moved_in_the_cluster_too_and_only_one_at_a_time(etcd: Cluster) -> None:
+    members = one, _two, three = etcd.founded(3)
+    etcd.module(three, members, "checked")
+    one.address, three.address = "127.0.0.21", "127.0.0.23"
+    said = etcd.module(three, members, "checked", failing=True)["msg"]
+    assert (
+        "member1 (now at 127.0.0.11), member3 (now at 127.0.0.13): the members' addresses change one at a time" in said
+    )
+    one.address = "127.0.0.11"
+    # Somebody restarted it by hand after its configuration was written.
+    three.configure()
+    three.systemctl("restart")
+    announced = etcd.module(three, members, "current", check=True)
+    assert announced["actions"] == ["readdress"]
+    assert etcd.module(three, members, "current")["actions"] == ["readdress"]
+    assert one.listed()["member3"] == ["http://127.0.0.23:2380"]
+    assert etcd.module(three, members, "started")["due"] == []
+
+
+def test_a_full_database_is_refused_until_its_quota_fits_and_repaired_then(etcd: Cluster) -> None:
+    (one,) = members = etcd.add(1)
+    one.configure(ETCD_QUOTA_BACKEND_BYTES=str(64 * 1024))
+    etcd.found(members)
+    with pytest.raises(CommandFailed, match="space exceeded"):
+        for number in range(40):
+            one.put(f"key{number}", "x" * 10000)
+    said = etcd.module(one, members, "checked", quota=65536, failing=True)["msg"]
+    assert "etcd_quota_backend_bytes: 65536: etcd takes no writes (alarm NOSPACE)" in said
+    raised = {"quota": 16 * 1024**2, "restart_required": True}
+    one.configure(ETCD_QUOTA_BACKEND_BYTES=str(16 * 1024**2))
+    etcd.module(one, members, "checked", **raised)
+    assert etcd.module(one, members, "started", **raised)["due"] == ["restart", "disarm"]
+    assert etcd.module(one, members, "current", **raised)["actions"] == ["restart", "disarm"]
+    etcd.module(one, members, "settled", **raised)
+    one.put("key", "value")
+
+
+def test_a_restart_that_fails_has_a_deadline_and_says_the_cause_first(etcd: Cluster) -> None:
+    members = one, two, three = etcd.founded(3)
+    one.configure(ETCD_LISTEN_PEER_URLS=UNREACHABLE)
+    said = etcd.module(one, members, "current", restart_required=True, timeout=3, failing=True)["msg"]
+    assert said.startswith("etcd member member1: not healthy after its restart after 3 s: ")
+    assert "cannot assign requested address" in said.partition("its last log lines")[0]
+    said = etcd.module(two, members, "current", restart_required=True, failing=True)["msg"]
+    assert "member1 is not healthy" in said
+    # The repair is not refused because of what it repairs, nor by its own timeout while nobody serves.
+    one.configure(ETCD_LISTEN_PEER_URLS=one.wanted["peer_url"])
+    assert etcd.module(one, members, "started")["actions"] == ["start"]
+    for member in members:
+        member.configure(ETCD_LISTEN_PEER_URLS="http://127.0.0.1:4" + member.address[-1] + "80")
+        member.systemctl("restart")
+    for member in members:
+        member.configure(ETCD_LISTEN_PEER_URLS=member.wanted["peer_url"])
+    for member in members:
+        assert "restart" in etcd.module(member, members, "started", restart_required=True, timeout=2)["due"]
+    for member in members:
+        etcd.module(member, members, "current", restart_required=True)
+    for member in members:
+        etcd.module(member, members, "settled")
+    assert sorted(three.listed()) == names(members)
+
+
+def test_data_of_a_member_that_was_removed_is_named_and_kept(etcd: Cluster) -> None:
+    one, _two, three = members = etcd.founded(3)
+    three.systemctl("stop")
+    identity = next(line for line in one.ctl("member", "list").splitlines() if "member3" in line).partition(",")[0]
+    one.ctl("member", "remove", identity)
+    said = etcd.module(three, members, "started", failing=True)["msg"]
+    assert f"does not list this member, and {three.data} holds data of one; move that directory away" in said
+    assert three.data.exists()
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:x", "127.0.0.1:2379", "http://:2379", "http://127.0.0.1:70000"])
+def test_an_endpoint_that_is_no_url_is_told(host: Host, endpoint: str) -> None:
+    said = host.run_module("etcd_info", {"endpoints": [endpoint]}, failing=True)["msg"]
+    assert said == f"endpoints: {endpoint}: not a URL such as https://192.0.2.11:2379"
