@@ -85,7 +85,8 @@ class Here:
         if not self.can_ask:
             return None
         urls = self.process.urls("ETCD_LISTEN_CLIENT_URLS") if self.process.running else []
-        endpoints = [*urls, *(one.client_url for one in self.inventory if one != self.own or self.process.running)]
+        inventory = [one.client_url for one in self.inventory if one != self.own or self.process.running]
+        endpoints = [*urls, *inventory, *self.params["endpoints"]]
         try:
             return _etcd_cluster.look(self.client, list(dict.fromkeys(endpoints)), self.inventory)
         except _etcd.EtcdError as error:
@@ -109,12 +110,6 @@ def plan(here: Here) -> Plan:
     if not running and not here.has_data:
         if params["found"]:
             made.now, made.due = [FOUND], []
-        elif made.view is None and not (here.module.check_mode and not here.can_ask):
-            raise MemberError(
-                f"this member is empty, and no other member answers to let it join: {here.silence}. "
-                "If there is a cluster, start its members first; if there is none, remove the directory member in "
-                "the data directories of the others"
-            )
         else:
             made.due.append("rejoin" if made.own and made.own.name else "join")
         return made
@@ -210,7 +205,11 @@ def join(here: Here, made: Plan) -> list[str]:
     """Join the cluster as a learner, catch up, and vote; return what was done."""
     view, own, params, done = made.view, made.own, here.params, []
     if view is None:
-        raise MemberError(f"no member answers to let it join: {here.silence}")
+        raise MemberError(
+            f"this member is empty, and no other member answers to let it join: {here.silence}. "
+            "If there is a cluster, start its members first; if there is none, remove the directory member in "
+            "the data directories of the others"
+        )
     client, fresh = here.client(view.serving), not here.has_data
     if own and own.name and fresh:
         former = own.id
@@ -344,6 +343,7 @@ def run(here: Here, result: dict[str, Any]) -> list[str]:
         result["holds_data"] = here.has_data
     elif state == "started":
         actions, result["due"] = start(here)
+        result["endpoints"] = here.process.urls("ETCD_ADVERTISE_CLIENT_URLS")
         return actions
     elif state == "pruned":
         return prune(here)

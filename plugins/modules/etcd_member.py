@@ -72,6 +72,13 @@ options:
     type: list
     elements: str
     default: []
+  endpoints:
+    description:
+      - Further client URLs at which members may be asked, such as RV(endpoints) of all of them. They are needed to join
+        while the others still serve at a former port.
+    type: list
+    elements: str
+    default: []
   quota:
     description: Largest size of the database in bytes, as configured. V(0) is etcd's default, and less is none.
     type: int
@@ -138,6 +145,12 @@ due:
   type: list
   elements: str
   sample: [restart]
+endpoints:
+  description: Client URLs that the running process advertises, which may be others than the inventory's.
+  returned: O(state=started)
+  type: list
+  elements: str
+  sample: [https://192.0.2.11:2379]
 holds_data:
   description: Whether there is a member's data on this host.
   returned: O(state=checked)
@@ -185,6 +198,7 @@ def main() -> None:
             "found": {"type": "bool", "default": False},
             "restart_required": {"type": "bool", "default": False},
             "remove_members": {"type": "list", "elements": "str", "default": []},
+            "endpoints": {"type": "list", "elements": "str", "default": []},
             "quota": {"type": "int", "default": 0},
             "data_directory": {"type": "path", "default": "/var/lib/etcd"},
             "token": {"type": "str", "default": "etcd", "no_log": False},

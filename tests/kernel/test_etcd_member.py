@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.tests.kernel.etcd_cluster import Client, Cluster, Member, cluster
@@ -113,7 +114,7 @@ def test_a_replaced_machine_takes_its_own_place_and_strangers_keep_theirs(etcd: 
     said = etcd.module(one, inventory, "current", restart_required=True, failing=True)["msg"]
     assert "set etcd_remove_members: [member3]" in said
     assert sorted(one.listed()) == ["member1", "member2", "member3"]
-    asked = {"remove_members": ["member3"]}
+    asked: dict[str, Any] = {"remove_members": ["member3"]}
     assert "remove" in etcd.module(one, inventory, "started", **asked)["due"]
     announced = etcd.module(one, inventory, "pruned", check=True, **asked)
     assert (
@@ -173,7 +174,7 @@ def test_a_full_database_is_refused_until_its_quota_fits_and_repaired_then(etcd:
             one.put(f"key{number}", "x" * 10000)
     said = etcd.module(one, members, "checked", quota=65536, failing=True)["msg"]
     assert "etcd_quota_backend_bytes: 65536: etcd takes no writes (alarm NOSPACE)" in said
-    raised = {"quota": 16 * 1024**2, "restart_required": True}
+    raised: dict[str, Any] = {"quota": 16 * 1024**2, "restart_required": True}
     one.configure(ETCD_QUOTA_BACKEND_BYTES=str(16 * 1024**2))
     etcd.module(one, members, "checked", **raised)
     assert etcd.module(one, members, "started", **raised)["due"] == ["restart", "disarm"]

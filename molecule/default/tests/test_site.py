@@ -54,10 +54,10 @@ def test_no_key_appears_in_a_report_of_a_run() -> None:
 
 
 def test_etcd_refuses_clients_without_a_certificate(host: Host) -> None:
-    address = lab.address(lab.names("etcd")[0])
+    endpoint = lab.etcd_endpoints()[0]
     program = (
         "import ssl, urllib.request as r; c = ssl.create_default_context(cafile='/etc/etcd/pki/ca.crt'); "
-        f"r.urlopen('https://{address}:2379/health', context=c, timeout=5)"
+        f"r.urlopen('{endpoint}/health', context=c, timeout=5)"
     )
     done = host.run(f'python3 -c "{program}"')
     assert done.rc != 0
@@ -69,7 +69,7 @@ def test_the_kernel_follows_the_leases(host: Host) -> None:
     info = lab.module(
         name,
         "flannel_info",
-        endpoints=[f"https://{lab.address(member)}:2379" for member in lab.names("etcd")],
+        endpoints=lab.etcd_endpoints(),
         ca_cert="/etc/flannel/pki/ca.crt",
         client_cert="/etc/flannel/pki/client.crt",
         client_key="/etc/flannel/pki/client.key",
@@ -84,7 +84,7 @@ def test_etcd_is_healthy_as_an_operator_asks_it() -> None:
     info = lab.module(
         members[0],
         "etcd_info",
-        endpoints=[f"https://{lab.address(member)}:2379" for member in members],
+        endpoints=lab.etcd_endpoints(),
         ca_cert="/etc/etcd/pki/ca.crt",
         client_cert="/etc/etcd/pki/client.crt",
         client_key="/etc/etcd/pki/client.key",

@@ -9,6 +9,9 @@ import pytest
 from testing import lab
 
 
+LOCK = "/run/binary-cluster-etcd.lock"
+
+
 @pytest.fixture
 def sick() -> Iterator[str]:
     """A member that is down."""
@@ -37,6 +40,22 @@ def test_nobody_is_restarted_while_a_member_cannot_come_back(sick: str) -> None:
         assert done.returncode != 0
         assert f"{sick} is not healthy" in done.stdout + done.stderr
         assert {member: started(member) for member in others} == before
+        assert lab.inside(lab.names("etcd")[0], f"ls {LOCK} 2>/dev/null || true") == "", "its lock is left"
     finally:
         lab.shell(sick, "mv /etc/etcd/pki/ca.crt.away /etc/etcd/pki/ca.crt")
         lab.shell(sick, "mv /var/lib/etcd/member.away /var/lib/etcd/member")
+
+
+def test_a_second_run_fails_early_and_says_who_changes_the_members() -> None:
+    first = lab.names("etcd")[0]
+    held = '{"holder": "ops@controller, process 4711", "since": 1795800000, "until": 4102444800}'
+    lab.inside(first, f"echo '{held}' >{LOCK}")
+    try:
+        converge = lab.CHECKOUT / "molecule" / "etcd" / "converge.yml"
+        done = lab.run(converge, "--extra-vars", "etcd_heartbeat_interval=150")
+        said = " ".join(done.stdout.split())
+        assert done.returncode != 0 and "changed=0" in said
+        assert "another run is changing the members of etcd: ops@controller, process 4711, since 2026-11-27" in said
+        assert f"to go on before, remove {LOCK} on this host" in said
+    finally:
+        lab.inside(first, f"rm {LOCK}")

@@ -14,7 +14,7 @@ def info() -> dict[str, object]:
     return lab.module(
         members[0],
         "etcd_info",
-        endpoints=[f"https://{lab.address(member)}:2379" for member in members],
+        endpoints=lab.etcd_endpoints(),
         ca_cert="/etc/etcd/pki/ca.crt",
         client_cert="/etc/etcd/pki/client.crt",
         client_key="/etc/etcd/pki/client.key",

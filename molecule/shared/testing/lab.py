@@ -46,6 +46,13 @@ def address(host: str) -> str:
     return variable(host, "ansible_host")
 
 
+def etcd_endpoints() -> list[str]:
+    """Client URLs of etcd, at the port that its members were given."""
+    members = names("etcd")
+    port = inside(members[0], "sed -n 's/^ETCDCTL_ENDPOINTS=.*://p' /etc/etcd/etcdctl.env").strip()
+    return [f"https://{address(member)}:{port}" for member in members]
+
+
 def directory() -> Path:
     """The lab's directory on the controller."""
     return Path(variable(names()[0], "lab_directory"))
