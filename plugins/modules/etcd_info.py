@@ -98,6 +98,9 @@ endpoints:
     db_size_in_use:
       description: Bytes of it that are used.
       type: int
+    db_size_quota:
+      description: Largest size of it in bytes; 0 where etcd is older than 3.6 and does not say it.
+      type: int
 alarms:
   description: Raised alarms.
   returned: success

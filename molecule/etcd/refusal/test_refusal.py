@@ -8,7 +8,6 @@ import pytest
 
 from testing import lab
 
-
 LOCK = "/run/binary-cluster-etcd.lock"
 
 
