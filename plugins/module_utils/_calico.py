@@ -36,11 +36,11 @@ TUNNELS = {
     "none": "",
 }
 # Links that Felix and the CNI plugin make. tunl0 is the kernel's own.
-LINK = re.compile(r"^(cali[0-9a-f]{11}|vxlan\.calico)$")
+LINK = re.compile(r"(cali[0-9a-f]{11}|vxlan\.calico)")
 # Key of a block: node, and network with a hyphen for the slash.
-_BLOCK = re.compile(rf"^{BLOCKS}(?P<node>[^/]+)/ipv4/block/(?P<address>[0-9.]+)-(?P<length>\d+)$")
+_BLOCK = re.compile(rf"{BLOCKS}(?P<node>[^/]+)/ipv4/block/(?P<address>[0-9.]+)-(?P<length>\d+)")
 # Name, protocol, table, state, since, and what BIRD says of it.
-_SESSION = re.compile(r"^(?P<name>\S+)\s+BGP\s+\S+\s+(?P<state>\S+)\s+[0-9:.-]+(?: [0-9:.]+)?\s*(?P<info>.*)$")
+_SESSION = re.compile(r"(?P<name>\S+)\s+BGP\s+\S+\s+(?P<state>\S+)\s+[0-9:.-]+(?: [0-9:.]+)?\s*(?P<info>.*)")
 
 
 def _asked(port: int, what: str) -> str:
@@ -87,7 +87,7 @@ class Block:
 
 def blocks(keys: Iterable[str]) -> list[Block]:
     """Blocks that nodes have claimed, from the keys under BLOCKS."""
-    found = (_BLOCK.match(key) for key in keys)
+    found = (_BLOCK.fullmatch(key) for key in keys)
     return [Block(one["node"], f"{one['address']}/{one['length']}") for one in found if one]
 
 
@@ -134,7 +134,7 @@ def missing_routes(
 
 def sessions(said: str) -> dict[str, str]:
     """BGP sessions that are not established, by name, with BIRD's reason; from ``show protocols``."""
-    found = (_SESSION.match(line) for line in said.splitlines())
+    found = (_SESSION.fullmatch(line) for line in said.splitlines())
     return {
         one["name"]: one["info"].strip() or one["state"]
         for one in found

@@ -22,18 +22,28 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _cni_remains,
+    _iproute,
+    _links,
+    _netns,
+    _spec,
+)
 
 CONFIGURATIONS = "/etc/cni/net.d"
 PLUGINS = "/opt/cni/bin"
 CACHE = "/var/lib/cni/results"
 # Where plugins and runtimes keep their state, in directories of their own.
 ROOTS = ("/var/lib/cni", "/run/cni")
-NAMESPACES = "/run/netns"
+NAMESPACES = _netns.NAMESPACES
+# What plugins switch on, and a failed ADD or a measurement is not to leave on.
+FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
+# The kernel takes 15 bytes for the name of an interface; ids and names of networks become file names.
+LONGEST_INTERFACE, LONGEST_ID, LONGEST_NETWORK = 15, 128, 100
 # CHECK came with this version of the specification.
 CHECKED_SINCE = (0, 4, 0)
 # Calico's plugin takes labels in the form of the runtime that brought them up (CNI conventions, args).
@@ -42,6 +52,10 @@ MESOS = "org.apache.mesos"
 
 class CniError(Exception):
     """A plugin or a configuration failed; the message has the plugin's own code and words."""
+
+
+class PluginMissing(CniError):
+    """The binary of a plugin is not there."""
 
 
 class Run(Protocol):
@@ -80,19 +94,49 @@ class Attachment:
     labels: dict[str, str] = field(default_factory=dict)
 
 
+def attachment(
+    netns: str, interface: str, container: str, arguments: dict[str, Any], capabilities: Any, labels: dict[str, Any]
+) -> Attachment:
+    """An attachment from the options of a module. Raises _spec.SpecError where one cannot be a name or an argument."""
+    namespace = _netns.path("netns", netns)
+    return Attachment(
+        container_id=_spec.component("container_id", container, LONGEST_ID) if container else container_id(netns),
+        namespace=namespace,
+        interface=_spec.component("interface", interface, LONGEST_INTERFACE),
+        arguments={
+            _argument(f"arguments.{key}", key): _argument(f"arguments.{key}", arguments[key]) for key in arguments
+        },
+        capabilities=capabilities,
+        labels={key: str(value) for key, value in labels.items()},
+    )
+
+
+def _argument(where: str, value: Any) -> str:
+    """A key or value of CNI_ARGS, which are ``key=value;key=value`` and have no quotes."""
+    text = str(value)
+    if not text or any(character in ";=" or not character.isprintable() for character in text):
+        raise _spec.SpecError(where, f"{text!r}: take one or more characters, without ; and = and control characters")
+    return text
+
+
 def parse(source: bytes, path: str) -> Network:
     """A configuration list, or a single configuration as a list of one. Raises CniError."""
     try:
         document = json.loads(source)
         plugins = document.get("plugins", [document])
+        for plugin in plugins:
+            _spec.component("type", plugin["type"], LONGEST_ID)
         return Network(
-            name=document["name"],
+            # It is part of file names.
+            name=_spec.component("name", document["name"], LONGEST_NETWORK),
             version=document.get("cniVersion", "0.2.0"),
             plugins=tuple(plugins),
             source=source,
             path=path,
             checks=not document.get("disableCheck", False),
         )
+    except _spec.SpecError as error:
+        raise CniError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CniError(f"{path}: not a network configuration: {error!r}") from error
 
@@ -161,39 +205,62 @@ class Runtime:
         """What the cache holds of an attachment; None where it holds nothing."""
         try:
             with open(self._cache_file(network, attachment), encoding="utf-8") as stream:
-                return dict(json.load(stream))
+                kept = json.load(stream)
         except (FileNotFoundError, ValueError):
             return None
+        return kept if isinstance(kept, dict) and kept.get("containerId") and kept.get("ifName") else None
+
+    def own(self, network: str, attachment: Attachment) -> dict[str, Any] | None:
+        """The same of an attachment of ours. Raises CniError where another runtime's has its id."""
+        kept = self.cached(network, attachment)
+        if kept is not None:
+            _judge(kept, attachment)
+        return kept
 
     def attachments(self, network: str) -> list[Attachment]:
         """Attachments of a network that the cache knows."""
-        found = []
-        with contextlib.suppress(FileNotFoundError):
-            for name in sorted(os.listdir(self.cache)):
-                if name.startswith(f"{network}-"):
-                    with open(os.path.join(self.cache, name), encoding="utf-8") as stream:
-                        kept = json.load(stream)
-                    found.append(_attachment(kept))
-        return found
+        return [_attachment(kept) for kept in self._every() if kept.get("networkName") == network]
 
     def networks(self, attachment: Attachment) -> list[str]:
-        """Names of the networks that an attachment is in."""
-        suffix = f"-{attachment.container_id}-{attachment.interface}"
-        with contextlib.suppress(FileNotFoundError):
-            return [name[: -len(suffix)] for name in sorted(os.listdir(self.cache)) if name.endswith(suffix)]
-        return []
+        """Names of the networks that an attachment is in. Raises CniError where another runtime attached it."""
+        wanted = (attachment.container_id, attachment.interface)
+        found = [kept for kept in self._every() if (kept.get("containerId"), kept.get("ifName")) == wanted]
+        for kept in found:
+            _judge(kept, attachment)
+        return [kept["networkName"] for kept in found]
+
+    def others(self, attachment: Attachment) -> list[str]:
+        """Interfaces of the attachment's namespace that the cache knows besides its own."""
+        inside = [kept for kept in self._every() if kept.get("netns") == attachment.namespace]
+        return [kept["ifName"] for kept in inside if kept.get("ifName") != attachment.interface]
 
     def add(self, network: Network, attachment: Attachment) -> dict[str, Any]:
-        """Attach; on a failure detach what was begun, and raise with the plugin's own words."""
+        """Attach; on a failure take back what this call made, and nothing else, and raise with the plugin's own words.
+
+        DEL of the plugin ``bridge`` removes the interface of the given name, whoever made it: an interface that is
+        there before ADD is refused here.
+        """
+        if self._has_interface(attachment):
+            name, place = attachment.interface, os.path.basename(attachment.namespace)
+            raise CniError(
+                f"ADD: {place} has an interface {name} already, which is not attached to {network.name}. Take another "
+                f"name for the new one, or remove it with `ip -n {place} link delete {name}`"
+            )
+        forwarding = _settings(FORWARDING)
+        begun: list[dict[str, Any]] = []
         result: dict[str, Any] = {}
         try:
             for plugin in network.plugins:
+                self._program("ADD", plugin)
+                begun.append(plugin)
                 result = self._call("ADD", network, plugin, attachment, result or None)
-        except CniError:
-            with contextlib.suppress(CniError):
-                self._undo(network, attachment, None)
-            raise
-        self._keep(network, attachment, result)
+            self._keep(network, attachment, result)
+        except (CniError, OSError) as error:
+            self._undo(network, begun, attachment, None)
+            _restore(forwarding)
+            if isinstance(error, CniError):
+                raise
+            raise CniError(f"the result of ADD cannot be kept: {error}") from error
         return result
 
     def check(self, network: Network, attachment: Attachment) -> None:
@@ -206,33 +273,85 @@ class Runtime:
         for plugin in network.plugins:
             self._call("CHECK", network, plugin, attachment, kept["result"])
 
-    def delete(self, name: str, attachment: Attachment) -> None:
-        """Detach, through the configuration the attachment was made with."""
+    def delete(self, name: str, attachment: Attachment, finish: bool = False) -> list[str]:
+        """Detach, through the configuration the attachment was made with; return what was not given back.
+
+        A plugin that is gone cannot be asked: what the kept result shows as made by it is removed without it, as far
+        as that goes. ``finish`` does the same after any other failure, which otherwise raises CniError.
+        """
         kept = self.cached(name, attachment)
         if kept is None:
-            return
-        network = parse(base64.b64decode(kept["config"]), self._cache_file(name, attachment))
-        self._undo(network, _attachment(kept), kept["result"])
+            return []
+        left: list[str] = []
+        try:
+            network = parse(base64.b64decode(kept.get("config") or ""), self._cache_file(name, attachment))
+            failures = self._undo(network, network.plugins, _attachment(kept), kept.get("result"))
+            plugins = network.plugins
+        except (CniError, ValueError) as error:
+            failures, plugins = [error if isinstance(error, CniError) else CniError(str(error))], ()
+        if failures:
+            if not finish and not all(isinstance(failure, PluginMissing) for failure in failures):
+                raise CniError("; ".join(str(failure) for failure in failures))
+            left = [str(failure) for failure in failures] + _cni_remains.remove(self.run, name, plugins, kept)
         os.unlink(self._cache_file(name, attachment))
+        return left
 
-    def leave(self, network: str, check_mode: bool) -> list[str]:
-        """Detach all that the cache knows of a network; return what was done, or would be in check mode."""
-        found = self.attachments(network)
-        if not check_mode:
-            for attachment in found:
-                self.delete(network, attachment)
-        return [f"detach {attachment.namespace}" for attachment in found]
+    def leave(self, network: str, check_mode: bool, warn: Callable[[str], None]) -> list[str]:
+        """Detach all that the cache knows of a network, whatever fails; return what was done, or would be.
 
-    def _undo(self, network: Network, attachment: Attachment, result: dict[str, Any] | None) -> None:
-        """Run DEL of every plugin, also after one that fails: each has something of its own to give back."""
+        A namespace that this collection made goes with its last attachment, unless processes run in it.
+        """
+        actions, record = [], _netns.record()
+        for attachment in self.attachments(network):
+            actions.append(f"detach {attachment.namespace}")
+            name = os.path.basename(attachment.namespace)
+            ours = attachment.namespace == os.path.join(NAMESPACES, name) and _netns.owned(record, name)
+            ours = ours and _netns.there(name) and not self.others(attachment) and not _netns.busy(self.run, name)
+            actions += [f"remove network namespace {name}"] if ours else []
+            if check_mode:
+                continue
+            for one in self.delete(network, attachment, finish=True):
+                warn(f"{attachment.namespace}: {one}")
+            if ours:
+                _netns.remove(self.run, record, name)
+        return actions
+
+    def _every(self) -> Iterator[dict[str, Any]]:
+        """All that the cache holds; what cannot be read is nobody's."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self.cache)):
+                with contextlib.suppress(OSError, ValueError), open(os.path.join(self.cache, name), "rb") as stream:
+                    kept = json.load(stream)
+                    if isinstance(kept, dict) and kept.get("containerId") and kept.get("ifName"):
+                        yield kept
+
+    def _has_interface(self, attachment: Attachment) -> bool:
+        code, out, err = self.run(["ip", "-n", os.path.basename(attachment.namespace), "-json", "link", "show"])
+        if code != 0:
+            raise CniError(f"{attachment.namespace}: {err.strip()}")
+        return attachment.interface in [link.get("ifname") for link in json.loads(out or "[]")]
+
+    def _undo(
+        self,
+        network: Network,
+        plugins: Sequence[dict[str, Any]],
+        attachment: Attachment,
+        result: dict[str, Any] | None,
+    ) -> list[CniError]:
+        """Run DEL of plugins, also after one that fails: each has something of its own to give back."""
         failures = []
-        for plugin in reversed(network.plugins):
+        for plugin in reversed(plugins):
             try:
                 self._call("DEL", network, plugin, attachment, result)
             except CniError as error:
-                failures.append(str(error))
-        if failures:
-            raise CniError("; ".join(failures))
+                failures.append(error)
+        return failures
+
+    def _program(self, command: str, plugin: dict[str, Any]) -> str:
+        program = os.path.join(self.plugins, plugin["type"])
+        if not os.access(program, os.X_OK):
+            raise PluginMissing(f"{command} {plugin['type']}: there is no plugin {program}")
+        return program
 
     def _call(
         self,
@@ -242,9 +361,7 @@ class Runtime:
         attachment: Attachment,
         previous: dict[str, Any] | None,
     ) -> dict[str, Any]:
-        program = os.path.join(self.plugins, plugin["type"])
-        if not os.access(program, os.X_OK):
-            raise CniError(f"{command} {plugin['type']}: there is no plugin {program}")
+        program = self._program(command, plugin)
         settings = {**plugin, "name": network.name, "cniVersion": network.version}
         wanted = {name for name, wants in plugin.get("capabilities", {}).items() if wants}
         if attachment.labels:
@@ -269,7 +386,10 @@ class Runtime:
         )
         if code != 0:
             raise CniError(f"{command} {plugin['type']}: {_complaint(out, err)}")
-        return dict(json.loads(out)) if command == "ADD" else {}
+        try:
+            return dict(json.loads(out)) if command == "ADD" else {}
+        except ValueError as error:
+            raise CniError(f"{command} {plugin['type']}: its result is no JSON: {error}") from error
 
     def _cache_file(self, network: str, attachment: Attachment) -> str:
         return os.path.join(self.cache, f"{network}-{attachment.container_id}-{attachment.interface}")
@@ -323,6 +443,18 @@ def check_addresses(run: Run, attachment: Attachment, result: dict[str, Any]) ->
         raise CniError(f"{attachment.interface} has lost {', '.join(missing)}")
 
 
+def second_addresses(run: Run, result: dict[str, Any]) -> list[str]:
+    """What is wrong with the bridges of a result: IPv4 addresses besides the gateway's, with routes of their own."""
+    wanted = [f"{gateway}/{address.partition('/')[2]}" for gateway, address in zip(gateways(result), addresses(result))]
+    bridges = {one.get("name") for one in result.get("interfaces", ()) if not one.get("sandbox")}
+    found = []
+    for link in _iproute.IpRoute(run).links():
+        if wanted and link["ifname"] in bridges:
+            further = _links.competing(link, wanted, ["0.0.0.0/0"])
+            found += [_links.second_address(str(link["ifname"]), address, wanted[0]) for address in further]
+    return found
+
+
 def settle(run: Run, gateways: Sequence[str], seconds: float = 3.0) -> None:
     """Wait until the host's links that are IPv6 gateways are ready, which a bridge is not in its first two seconds.
 
@@ -338,20 +470,43 @@ def settle(run: Run, gateways: Sequence[str], seconds: float = 3.0) -> None:
         time.sleep(0.1)
 
 
-def make_namespace(run: Run, name: str) -> None:
-    """Make a named network namespace with its loopback up, as a runtime does."""
-    for command in (["ip", "netns", "add", name], ["ip", "-n", name, "link", "set", "lo", "up"]):
-        code, _out, err = run(command)
-        if code != 0:
-            raise CniError(f"{' '.join(command)}: {err.strip()}")
+@contextlib.contextmanager
+def forwarding_kept() -> Iterator[None]:
+    """Keep forwarding as it is: the bridge plugin switches it on, and would hide that it was off."""
+    before = _settings(FORWARDING)
+    try:
+        yield
+    finally:
+        _restore(before)
 
 
-def remove_namespace(run: Run, name: str) -> None:
-    """Remove a named network namespace."""
-    if os.path.exists(os.path.join(NAMESPACES, name)):
-        code, _out, err = run(["ip", "netns", "delete", name])
-        if code != 0:
-            raise CniError(f"ip netns delete {name}: {err.strip()}")
+def _settings(paths: Sequence[str]) -> dict[str, str]:
+    """Settings of the kernel by path; a kernel without IPv6 has none of IPv6."""
+    found = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii") as stream:
+            found[path] = stream.read()
+    return found
+
+
+def _restore(before: dict[str, str]) -> None:
+    now = _settings(list(before))
+    for path, value in before.items():
+        if now.get(path) != value:
+            with open(path, "w", encoding="ascii") as stream:
+                stream.write(value)
+
+
+def _judge(kept: dict[str, Any], attachment: Attachment) -> None:
+    """Raise CniError where what the cache holds under an attachment's id is another runtime's, or another namespace's.
+
+    What this collection attached has labels, be they none, which no other runtime writes.
+    """
+    if "labels" not in kept or kept.get("netns") != attachment.namespace:
+        raise CniError(
+            f"container_id: {attachment.container_id}: {kept.get('netns')} is attached under it"
+            f"{'' if 'labels' in kept else ' by another runtime'}; take another container_id"
+        )
 
 
 def _attachment(kept: dict[str, Any]) -> Attachment:

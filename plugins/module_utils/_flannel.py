@@ -22,7 +22,7 @@ from typing import Any, Union
 from ansible_collections.binary_cluster.networking.plugins.module_utils._iproute import IpRoute
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-LINK = re.compile(r"^flannel(0|\.\d+|-v6\.\d+|\.ipip)$")
+LINK = re.compile(r"flannel(0|\.\d+|-v6\.\d+|\.ipip)")
 FIXED_DEVICES = {"udp": "flannel0", "ipip": "flannel.ipip"}
 
 
@@ -86,19 +86,10 @@ def subnet_file(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
-def stale_links(links: Iterable[Mapping[str, Any]], network: Mapping[str, Any], bridge: str, subnet: str) -> list[str]:
-    """Links that an earlier configuration left: another VNI or backend, a bridge in another subnet."""
-    wanted = device(network)
-    stale = []
-    for link in links:
-        name = link["ifname"]
-        if LINK.match(name) and name != wanted:
-            stale.append(name)
-        elif name == bridge and subnet:
-            held = {f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"] if a["family"] == "inet"}
-            if held and subnet not in held:
-                stale.append(name)
-    return stale
+def leased(settings: Mapping[str, str], network: Mapping[str, Any]) -> bool:
+    """Whether flanneld has written a complete lease in this network."""
+    complete = all(settings.get(f"FLANNEL_{name}") for name in ("NETWORK", "SUBNET", "MTU"))
+    return complete and settings["FLANNEL_NETWORK"] == network["Network"]
 
 
 def stale_routes(
@@ -116,7 +107,7 @@ def stale_routes(
     gateways = set(nodes) | {lease.address for lease in held}
     stale = []
     for route in routes:
-        ours = bool(LINK.match(route.get("dev", ""))) or route.get("gateway") in gateways
+        ours = bool(LINK.fullmatch(route.get("dev", ""))) or route.get("gateway") in gateways
         target = route["dst"]
         if ours and target != str(pods) and within(target, pods):
             lease = by_subnet.get(target)
@@ -129,7 +120,7 @@ def asks_for(lease: Lease, route: Mapping[str, Any], backend: Mapping[str, Any])
     """Whether a backend routes a lease in this form. The udp backend routes nothing one by one."""
     through_node = bool(route.get("gateway") == lease.address)
     if backend.get("Type") == "vxlan":
-        return bool(LINK.match(route.get("dev", ""))) or (through_node and bool(backend.get("DirectRouting")))
+        return bool(LINK.fullmatch(route.get("dev", ""))) or (through_node and bool(backend.get("DirectRouting")))
     if backend.get("Type") == "ipip":
         return through_node and route.get("dev") == FIXED_DEVICES["ipip"]
     return through_node and backend.get("Type") == "host-gw"

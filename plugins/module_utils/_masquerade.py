@@ -22,7 +22,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import _
 
 FAMILIES = {4: ("ip", "ipv4_addr"), 6: ("ip6", "ipv6_addr")}
 CHAIN = "postrouting"
-TABLE = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$")
+TABLE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 # As `srcnat`, by number: nft prints names only where it knows them.
 PRIORITY = 100
 

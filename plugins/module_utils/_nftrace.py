@@ -9,6 +9,9 @@
 For a moment a table of our own marks the packets between given addresses for tracing; the kernel then
 reports each rule they meet (linux/netfilter/nf_tables.h, NFT_MSG_TRACE). Rules made through iptables-nft
 are rules of nftables and are seen too.
+
+Where this process is killed the table stays, but marks nothing any more: its addresses time out in the
+kernel. The next run removes it.
 """
 
 from __future__ import annotations
@@ -138,10 +141,13 @@ class Tracer:
 
 
 @contextlib.contextmanager
-def tracing(run: Run, pods: Iterable[str], nodes: Iterable[str], ports: Iterable[int]) -> Iterator[Tracer | None]:
+def tracing(
+    run: Run, pods: Iterable[str], nodes: Iterable[str], ports: Iterable[int], seconds: float
+) -> Iterator[Tracer | None]:
     """Trace packets from and to pods, and wrapped ones between nodes; None where there is no nft to ask.
 
-    ``ports`` are the UDP ports of tunnels: nothing else between the nodes is traced.
+    ``ports`` are the UDP ports of tunnels: nothing else between the nodes is traced. After ``seconds`` nothing is
+    traced, even if this process is not there any more to end it.
     """
     wrapped = "ip saddr @nodes ip daddr @nodes"
     tunnels = ", ".join(str(port) for port in sorted(set(ports)))
@@ -160,9 +166,11 @@ def tracing(run: Run, pods: Iterable[str], nodes: Iterable[str], ports: Iterable
     )
     rules += f"{wrapped} udp dport {{ {tunnels} }} meta nftrace set 1\n"
     rules += f"{wrapped} ip protocol {{ 4, 47 }} meta nftrace set 1\n"
-    script = f"table inet {TABLE} {{\n"
+    # Of a run that was killed one may be there.
+    script = f"add table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n"
     for name, (_word, kind, members) in sets.items():
-        script += f"set {name} {{ type {kind}; elements = {{ {', '.join(members)} }}; }}\n"
+        script += f"set {name} {{ type {kind}; flags timeout; timeout {max(1, round(seconds))}s; "
+        script += f"elements = {{ {', '.join(members)} }}; }}\n"
     for chain, hook in (("coming", "prerouting"), ("going", "output")):
         script += f"chain {chain} {{\ntype filter hook {hook} priority -400;\n{rules}}}\n"
     script += "}\n"
@@ -180,6 +188,14 @@ def tracing(run: Run, pods: Iterable[str], nodes: Iterable[str], ports: Iterable
         tracer.collect()
         tracer.socket.close()
         run(["nft", "delete", "table", "inet", TABLE])
+
+
+def sweep(run: Run) -> None:
+    """Remove the table of a run that was killed."""
+    with contextlib.suppress(OSError):
+        code, out, _err = run(["nft", "list", "tables", "inet"])
+        if code == 0 and f"table inet {TABLE}" in out.splitlines():
+            run(["nft", "delete", "table", "inet", TABLE])
 
 
 def words(run: Run, dropped: Dropped) -> str:

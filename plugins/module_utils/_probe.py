@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import inspect
 import ipaddress
 import json
 import os
@@ -51,6 +52,9 @@ IP_MTU_DISCOVER, IPV6_MTU_DISCOVER = 10, 23
 # Always with DF set, and without believing what the kernel thinks the path carries (ip(7)).
 PMTUDISC_PROBE = 3
 CLONE_NEWNET = 0x40000000
+# What answers in the pods, while they are probed.
+PROGRAMS = "/run/binary_cluster"
+RESPONDER = f"{PROGRAMS}/responder.py"
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,22 @@ def enter(namespace: str) -> None:
             raise ProbeError(f"{namespace}: {os.strerror(code)}")
     finally:
         os.close(descriptor)
+
+
+def install_responder() -> None:
+    """Write the program that answers in pods, readable by the account it runs under whatever the umask."""
+    os.makedirs(PROGRAMS, exist_ok=True)
+    os.chmod(PROGRAMS, 0o755)
+    with open(RESPONDER, "w", encoding="utf-8") as stream:
+        stream.write(inspect.getsource(_responder))
+    os.chmod(RESPONDER, 0o644)
+
+
+def remove_responder() -> None:
+    """Remove that program, and its directory if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        os.unlink(RESPONDER)
+        os.rmdir(PROGRAMS)
 
 
 def interface_mtu(interface: str) -> int:

@@ -204,12 +204,12 @@ def record(own: Node, every: Iterable[Node]) -> str:
     return json.dumps({"node": own.name, "pod_cidrs": {node.name: node.pod_cidr for node in every}}, indent=2) + "\n"
 
 
-def script(name: str, changes: Sequence[Change]) -> str:
+def script(name: str, changes: Sequence[Change], tunnel: bool) -> str:
     """Changes as a shell script that a machine runs at boot; it may be cut short, and run again."""
     lines = [
         "# Ansible managed",
         f"# Puts the pod network {name} back after a boot.",
-        f"ip link delete dev {DEVICE} 2>/dev/null || true",
+        *([f"ip link delete dev {DEVICE} 2>/dev/null || true"] if tunnel else []),
         f"ip route flush table all protocol {DIRECT} 2>/dev/null || true",
     ]
     takers = {"ip": "ip -batch -", "bridge": "bridge -batch -", "nft": "nft --file -"}

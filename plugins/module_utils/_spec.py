@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from typing import Any
 
 # What iproute2 and the kernel take, without what a batch line would read as something else.
-NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,14}$")
-MAC = re.compile(r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")
+# With fullmatch: `$` lets a newline at the end through.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,14}")
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 # What an IPv6 address begins with that stands for an IPv4 address (RFC 4291, section 2.5.5.2).
 MAPPED = bytes(10) + b"\xff\xff"
 # Faults that are told; a user mends them in several runs anyway.
@@ -106,7 +107,7 @@ def _interface(where: str, text: Any) -> tuple[bytes, int]:
 def mac(where: str, text: Any) -> str:
     """A MAC that one station can have."""
     found = str(text).strip().lower().replace("-", ":")
-    if not MAC.match(found):
+    if not MAC.fullmatch(found):
         raise SpecError(where, f"{text!r} is no MAC such as 02:00:0a:f4:01:00")
     if found == "00:00:00:00:00:00":
         raise SpecError(where, "the zero MAC belongs to no station; flooded packets go to those in `flood`")
@@ -128,9 +129,19 @@ def number(where: str, value: Any, lowest: int, highest: int) -> int:
 
 def name(where: str, text: Any) -> str:
     """Name of a network interface."""
-    if not NAME.match(str(text)) or text in ("all", "default"):
+    if not NAME.fullmatch(str(text)) or text in ("all", "default"):
         raise SpecError(where, f"{text!r} is no name of an interface: at most 15 letters, digits and ._+-")
     return str(text)
+
+
+def component(where: str, text: Any, longest: int, further: str = "") -> str:
+    """A name that is one component of a path, and never an option; ``further`` characters besides are allowed."""
+    given = str(text)
+    if not re.fullmatch(rf"[A-Za-z0-9_][A-Za-z0-9._{re.escape(further)}-]*", given):
+        raise SpecError(where, f"{given!r}: take letters, digits and ._{further}-, and none of .- first")
+    if len(given) > longest:
+        raise SpecError(where, f"{given!r}: it has {len(given)} characters; {longest} at most are allowed")
+    return given
 
 
 def _text(packed: bytes) -> str:

@@ -106,6 +106,8 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _firewall,
     _iproute,
     _ledger,
+    _links,
+    _netns,
     _systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calicoctl import Calicoctl, CalicoctlError
@@ -274,10 +276,10 @@ def leave(node: Node) -> None:
 def sweep(node: Node) -> None:
     """Remove what the daemons leave in the kernel when they end."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    links = [link["ifname"] for link in node.kernel.links() if _calico.LINK.match(link["ifname"])]
-    node.actions += [f"remove link {name}" for name in links]
+    lines = _links.removal_by_name(node.ledger, node.kernel.links(), _calico.LINK)
+    node.actions += lines
     if not check_mode:
-        node.kernel.change([f"link delete dev {name}" for name in links])
+        node.kernel.change(lines)
     node.retire()
     routes = [route for route in node.kernel.routes() if str(route.get("protocol")) == _calico.PROTOCOL]
     if routes and not check_mode:
@@ -296,7 +298,7 @@ def sweep(node: Node) -> None:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    node.actions += _cni.Runtime(run).leave(NETWORK, check_mode)
+    node.actions += _cni.Runtime(run).leave(NETWORK, check_mode, node.module.warn)
     for unit in (BIRD, FELIX):
         if _systemd.show(run, unit).running:
             node.actions.append(f"stop {unit}")
@@ -335,7 +337,7 @@ def main() -> None:
         told = present(node) if module.params["state"] == "present" else absent(node)
     except (
         NodeError, _etcd.EtcdError, _iproute.KernelError, _systemd.ServiceError, _files.FileError,
-        _cni.CniError, _firewall.FirewallError,
+        _cni.CniError, _firewall.FirewallError, _netns.NamespaceError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"calico on {module.params['name']}: {error}")
     module.exit_json(changed=bool(node.actions), actions=node.actions, **told)

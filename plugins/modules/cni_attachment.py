@@ -16,16 +16,23 @@ description:
     not exist, runs CNI ADD through a configuration list installed on the host, and returns the addresses.
   - An attachment that is there is proven by CNI CHECK and by its addresses, since some plugins check nothing.
     One that fails, or was made through another configuration, is made anew.
-  - A failed ADD is undone by DEL, and reported with the plugin's own code and message.
+  - A failed ADD is undone by DEL, and reported with the plugin's own code and message. A namespace that was made for
+    it is removed again, and forwarding is as it was. An interface of the same name that is there before ADD is refused.
+  - Where a plugin is gone, DEL cannot run. Then the interface and the reservations of C(host-local) that the kept
+    result shows are removed without it, and a warning names what may be left.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes
 options:
   netns:
-    description: Name of the network namespace, as C(ip netns) shows it.
+    description:
+      - Name of the network namespace, as C(ip netns) shows it. It consists of letters, digits and C(._-), and begins
+        with a letter, a digit or C(_).
     type: str
     required: true
   state:
-    description: Whether the namespace is attached. V(absent) also removes the namespace.
+    description:
+      - Whether the namespace is attached. V(absent) also removes the namespace where this collection made it and no
+        other interface in it is attached. Another one stays, with a warning.
     type: str
     choices: [present, absent]
     default: present
@@ -34,15 +41,17 @@ options:
     type: path
     default: ""
   interface:
-    description: Name of the interface in the namespace.
+    description: Name of the interface in the namespace, of at most 15 characters of those of O(netns).
     type: str
     default: eth0
   container_id:
-    description: Id to attach under. Unset derives one that is unique in the cluster.
+    description:
+      - Id to attach under, of characters of those of O(netns). Unset derives one that is unique in the cluster. One
+        under which another runtime attached something is refused.
     type: str
     default: ""
   arguments:
-    description: CNI_ARGS, by name.
+    description: CNI_ARGS, by name. Neither names nor values may have C(;), C(=) or control characters.
     type: dict
     default: {}
   capabilities:
@@ -109,13 +118,13 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _cni
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _cni, _netns, _spec
 
 
 def attach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
     """Bring the namespace into the network."""
     network = _cni.load(module.params["configuration"])
-    kept = runtime.cached(network.name, attachment)
+    kept = runtime.own(network.name, attachment)
     reason = ""
     if not os.path.exists(attachment.namespace):
         reason = "there is no such namespace"
@@ -132,10 +141,9 @@ def attach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attach
         except _cni.CniError as error:
             reason = str(error)
     if reason and not module.check_mode:
-        runtime.delete(network.name, attachment)
-        if not os.path.exists(attachment.namespace):
-            _cni.make_namespace(module.run_command, module.params["netns"])
-        runtime.add(network, attachment)
+        for left in runtime.delete(network.name, attachment):
+            module.warn(f"{module.params['netns']}: {left}")
+        add(module, runtime, network, attachment)
     found = (runtime.cached(network.name, attachment) or {}).get("result")
     told: dict[str, Any] = {"changed": bool(reason), "network": network.name}
     if reason:
@@ -145,15 +153,37 @@ def attach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attach
     return told
 
 
+def add(module: AnsibleModule, runtime: _cni.Runtime, network: _cni.Network, attachment: _cni.Attachment) -> None:
+    """Attach the namespace. One that was made for it is removed again where that fails."""
+    record, name = _netns.record(), module.params["netns"]
+    new = not os.path.exists(attachment.namespace)
+    if new:
+        _netns.make(module.run_command, record, name)
+    try:
+        runtime.add(network, attachment)
+    except _cni.CniError:
+        if new:
+            _netns.remove(module.run_command, record, name)
+        raise
+
+
 def detach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
-    """Take the namespace out of every network it is in, and remove it."""
-    networks = runtime.networks(attachment)
-    there = os.path.exists(attachment.namespace)
+    """Take the namespace out of every network it is in, and remove it where this collection made it."""
+    record, name = _netns.record(), module.params["netns"]
+    networks, others = runtime.networks(attachment), runtime.others(attachment)
+    there, owned = _netns.there(name), _netns.owned(record, name)
     if not module.check_mode:
-        for name in networks:
-            runtime.delete(name, attachment)
-        _cni.remove_namespace(module.run_command, module.params["netns"])
-    return {"changed": bool(networks) or there, **({"network": networks[0]} if networks else {})}
+        for network in networks:
+            for left in runtime.delete(network, attachment):
+                module.warn(f"{name}: {left}")
+        if owned and not others:
+            _netns.remove(module.run_command, record, name)
+    if there and not owned:
+        module.warn(f"{name}: the network namespace stays, because this collection did not make it")
+    elif there and others:
+        module.warn(f"{name}: the network namespace stays, because {', '.join(others)} in it is attached too")
+    removed = there and owned and not others
+    return {"changed": bool(networks) or removed, **({"network": networks[0]} if networks else {})}
 
 
 def main() -> None:
@@ -172,18 +202,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    attachment = _cni.Attachment(
-        container_id=params["container_id"] or _cni.container_id(params["netns"]),
-        namespace=os.path.join(_cni.NAMESPACES, params["netns"]),
-        interface=params["interface"],
-        arguments={key: str(value) for key, value in params["arguments"].items()},
-        capabilities=params["capabilities"],
-        labels={key: str(value) for key, value in params["labels"].items()},
-    )
+    options = ("netns", "interface", "container_id", "arguments", "capabilities", "labels")
+    try:
+        attachment = _cni.attachment(*(params[option] for option in options))
+    except _spec.SpecError as error:
+        module.fail_json(msg=str(error))
     runtime = _cni.Runtime(module.run_command, params["plugins"])
     try:
         told = (attach if params["state"] == "present" else detach)(module, runtime, attachment)
-    except _cni.CniError as error:
+    except (_cni.CniError, _netns.NamespaceError) as error:
         module.fail_json(msg=f"{params['netns']}: {error}")
     state = {"before": "attached\n", "after": "\n"} if params["state"] == "absent" else {
         "before": "\n", "after": "attached\n"

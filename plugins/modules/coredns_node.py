@@ -97,13 +97,13 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _files,
     _iproute,
     _ledger,
+    _links,
     _resolver,
     _systemd,
 )
 
 UNIT = "coredns"
 OWNER = "coredns-node"
-LINKS = "links"
 TRIES = 3
 
 
@@ -207,7 +207,7 @@ def present(node: Node) -> None:
     name = node.params["link"]
     missing, superfluous = plan(node.kernel.links(), name, node.params["address"])
     if not node.module.check_mode:
-        node.ledger.record(LINKS, name, {})
+        _links.record(node.ledger, node.kernel.links(), name)
     node.change(missing)
     operation = node.operation()
     if operation:
@@ -227,11 +227,9 @@ def absent(node: Node) -> None:
         node.actions.append(f"stop {UNIT}")
         if not node.module.check_mode:
             _systemd.command(node.module.run_command, "stop", UNIT)
-    there = {link["ifname"] for link in node.kernel.links()}
-    for name in node.ledger.names(LINKS):
-        node.change([f"link delete dev {name}"] if name in there else [])
-        if not node.module.check_mode:
-            node.ledger.forget(LINKS, name)
+    node.change(_links.removal(node.ledger, node.kernel.links()))
+    if not node.module.check_mode:
+        _links.forget(node.ledger)
 
 
 def main() -> None:

@@ -12,9 +12,11 @@ short_description: Makes a node part of a flannel network, or takes it out
 version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
-  - Starts or restarts flanneld where that is due, and waits for its lease and for the routes to all other nodes.
+  - Starts or restarts flanneld where that is due, and waits for its lease and for the routes to all other nodes. One
+    that does not get a lease is restarted once.
   - Takes away what an earlier configuration left in the kernel, which flanneld itself does not. That is links of
-    another backend or VNI, a bridge in another subnet, routes to subnets that nobody holds.
+    another backend or VNI, a bridge in another subnet, routes to subnets that nobody holds. Links that this collection
+    did not make are refused or left, as the install record shows.
   - Writes the CNI configuration last, so that no pod is attached before the node can carry its packets.
   - O(state=absent) detaches the pods it knows, stops flanneld, gives the lease back and removes links,
     routes, rules and files.
@@ -55,7 +57,7 @@ options:
     type: bool
     default: false
   wait:
-    description: Seconds to wait for the lease and the routes.
+    description: Seconds to wait for the lease and the routes. They count again after a restart of flanneld.
     type: int
     default: 60
 """
@@ -97,7 +99,7 @@ actions:
   returned: always
   type: list
   elements: str
-  sample: ["remove link flannel.1"]
+  sample: ["link delete dev flannel.1"]
 """
 
 import contextlib
@@ -116,6 +118,9 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _iproute,
     _kernel_modules,
     _ledger,
+    _links,
+    _netns,
+    _spec,
     _systemd,
 )
 
@@ -127,6 +132,9 @@ FIREWALL = "firewall"
 NETWORKS = "networks"
 # Seconds in which a started flanneld has made its entries.
 SETTLING = 10.0
+# Seconds in which a flanneld that runs has its lease, and in which one that was started has. It is restarted after it.
+UNREADY = 5.0
+STARTING = 30.0
 
 
 class NodeError(Exception):
@@ -158,11 +166,11 @@ class Node:
         prefix = self.params["prefix"]
         return _flannel.leases(_etcd.Client.of(self.params).under(f"{prefix}/subnets/"), prefix)
 
-    def remove_links(self, names: list[str]) -> None:
-        """Remove links, with the routes and FDB entries through them."""
-        self.actions += [f"remove link {name}" for name in names]
+    def change_links(self, lines: list[str]) -> None:
+        """Remove links, with the routes and FDB entries through them, or their addresses."""
+        self.actions += lines
         if not self.module.check_mode:
-            self.kernel.change([f"link delete dev {name}" for name in names])
+            self.kernel.change(lines)
 
     def set_mtu(self, wanted: int) -> None:
         """Give flannel's link the MTU of the lease: flanneld sets it when it makes the link, only."""
@@ -198,42 +206,82 @@ class Node:
             self.kernel.change([f"route delete {route['dst']} dev {route['dev']}" for route in routes])
 
 
+def judge(node: Node) -> None:
+    """Raise _links.LinkError where flannel would take links that are somebody else's."""
+    links, device = node.kernel.links(), _flannel.device(node.params["network"])
+    subnet = node.lease().get("FLANNEL_SUBNET", "")
+    _links.judge_bridge(node.ledger, links, node.params["bridge"], [subnet] if subnet else [])
+    if subnet:
+        _links.bridge_lines(node.ledger, links, node.params["bridge"], [subnet], [node.params["network"]["Network"]])
+    if device:
+        remedy = f"If another flannel runs on this host, stop it and remove the link with `ip link delete {device}`"
+        _links.refuse_foreign(node.ledger, links, device, remedy)
+
+
 def start(node: Node) -> None:
     """Start or restart flanneld where that is due, and wait for its lease."""
     run = node.module.run_command
     unit = _systemd.show(run, UNIT)
     due = ("restart" if node.params["restart_required"] else "") if unit.active else "start"
-    network = node.params["network"]
+    network, links = node.params["network"], node.kernel.links()
+    keep = [_flannel.device(network), node.params["bridge"]]
     if due:
         node.started = time.monotonic()
         node.actions.append(f"{due} {UNIT}")
         # Before the daemon starts: its links must not stand beside those of another backend.
-        node.remove_links(_flannel.stale_links(node.kernel.links(), network, node.params["bridge"], ""))
+        node.change_links(_links.removal(node.ledger, links, keep))
     if node.module.check_mode:
+        if not due and not _flannel.leased(node.lease(), network):
+            node.actions.append(f"restart {UNIT}: {unready(node, active=True)}")
         return
     node.ledger.record(FIREWALL, "before", _firewall.present(run))
     node.ledger.record(NETWORKS, network["Network"], {})
+    for name in filter(None, keep):
+        _links.record(node.ledger, links, name)
     node.note_module()
     if due:
         _systemd.command(run, due, "--no-block", UNIT)
-    until = time.monotonic() + node.params["wait"]
+    await_lease(node, patience=STARTING if due else UNREADY)
+
+
+def await_lease(node: Node, patience: float) -> None:
+    """Wait until flanneld has its lease. Where it has none after ``patience`` seconds it is restarted, once."""
+    run, network, began = node.module.run_command, node.params["network"], time.monotonic()
+    until, restarted = began + node.params["wait"], False
+    patience = min(patience, node.params["wait"] / 2)
     while True:
         active = _systemd.show(run, UNIT).active
-        lease = node.lease()
-        if active and lease.get("FLANNEL_NETWORK") == network["Network"]:
+        if active and _flannel.leased(node.lease(), network):
             return
-        if time.monotonic() > until:
+        now, why = time.monotonic(), unready(node, active)
+        if not restarted and now > began + patience:
+            restarted, node.started, until = True, now, now + node.params["wait"]
+            node.actions.append(f"restart {UNIT}: {why}")
+            _systemd.command(run, "restart", "--no-block", UNIT)
+        elif now > until:
             _code, log, _err = run(["journalctl", "-u", UNIT, "-n", "8", "--no-pager", "-o", "cat"])
-            what = "has no lease" if active else "does not come up"
-            raise NodeError(f"{UNIT} {what} after {node.params['wait']} s; its last lines:\n{log.strip()}")
+            raise NodeError(
+                f"{UNIT}: {why}, {now - began:.0f} s after it was waited for, in spite of a restart. Its last log "
+                f"lines:\n{log.strip()}"
+            )
         time.sleep(0.1)
+
+
+def unready(node: Node, active: bool) -> str:
+    """What keeps flanneld from being ready."""
+    if not active:
+        return "it does not become active"
+    found, wanted = node.lease().get("FLANNEL_NETWORK"), node.params["network"]["Network"]
+    if found and found != wanted:
+        return f"{SUBNET_FILE} is of {found}, not of {wanted}"
+    return f"{SUBNET_FILE} has no lease"
 
 
 def settle(node: Node) -> None:
     """Take away what is stale, and wait for the routes to all other nodes."""
     params = node.params
     subnet = node.lease().get("FLANNEL_SUBNET", "")
-    node.remove_links(_flannel.stale_links(node.kernel.links(), params["network"], params["bridge"], subnet))
+    settle_bridge(node, subnet)
     node.set_mtu(int(node.lease().get("FLANNEL_MTU") or 0))
     held = node.leases()
     own = ipaddress.ip_interface(subnet).network if subnet else None
@@ -256,6 +304,21 @@ def settle(node: Node) -> None:
     if params["network"]["Backend"]["Type"] != "ipip":
         node.release_module()
     follow(node)
+
+
+def settle_bridge(node: Node, subnet: str) -> None:
+    """Take away what an earlier lease left on the pods' bridge, or the bridge, and other links of ours."""
+    params, links = node.params, node.kernel.links()
+    keep = [_flannel.device(params["network"]), params["bridge"]]
+    node.change_links(_links.removal(node.ledger, links, keep))
+    if not subnet:
+        return
+    wanted = [subnet]
+    _links.judge_bridge(node.ledger, links, params["bridge"], wanted)
+    node.change_links(_links.bridge_lines(node.ledger, links, params["bridge"], wanted, [params["network"]["Network"]]))
+    if not node.module.check_mode:
+        _links.record_bridge(node.ledger, links, params["bridge"], wanted)
+        _links.forget(node.ledger, keep, wanted)
 
 
 def follow(node: Node) -> None:
@@ -291,6 +354,7 @@ def follow(node: Node) -> None:
 
 def present(node: Node) -> dict[str, Any]:
     """Make the node part of the network."""
+    judge(node)
     start(node)
     if not node.module.check_mode or node.lease():
         with contextlib.suppress(_etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
@@ -300,7 +364,7 @@ def present(node: Node) -> dict[str, Any]:
     node.actions += [f"file {change.path}" for change in changes]
     lease = node.lease()
     told: dict[str, Any] = {"diff": [change.diff() for change in changes]}
-    if lease.get("FLANNEL_SUBNET"):
+    if lease.get("FLANNEL_SUBNET") and lease.get("FLANNEL_MTU"):
         told.update(subnet=lease["FLANNEL_SUBNET"], mtu=int(lease["FLANNEL_MTU"]))
     return told
 
@@ -308,7 +372,7 @@ def present(node: Node) -> dict[str, Any]:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    node.actions += _cni.Runtime(run).leave("flannel", check_mode)
+    node.actions += _cni.Runtime(run).leave("flannel", check_mode, node.module.warn)
     if _systemd.show(run, UNIT).running:
         node.actions.append(f"stop {UNIT}")
         if not check_mode:
@@ -330,20 +394,14 @@ def absent(node: Node) -> dict[str, Any]:
     known = node.ledger.names(NETWORKS)
     for network in known:
         node.remove_routes(_flannel.stale_routes(node.kernel.routes(), {"Network": network}, [], node.params["nodes"]))
-    bridge = node.params["bridge"]
-    node.remove_links(
-        [
-            link["ifname"]
-            for link in node.kernel.links()
-            if _flannel.LINK.match(link["ifname"]) or (known and link["ifname"] == bridge)
-        ]
-    )
+    node.change_links(_links.removal(node.ledger, node.kernel.links()))
     node.release_module()
     node.actions += _firewall.remove_tables(run, "flannel-", check_mode)
     node.remove_chains()
     changes = _files.reach([], node.ledger, run, check_mode)
     node.actions += [f"remove {change.path}" for change in changes]
     if not check_mode:
+        _links.forget(node.ledger)
         node.ledger.forget(FIREWALL, "before")
         for network in known:
             node.ledger.forget(NETWORKS, network)
@@ -369,12 +427,16 @@ def main() -> None:
         required_if=[("state", "present", ["network", "conflist"])],
         supports_check_mode=True,
     )
+    try:
+        _spec.component("bridge", module.params["bridge"], _cni.LONGEST_INTERFACE)
+    except _spec.SpecError as error:
+        module.fail_json(msg=str(error))
     node = Node(module)
     try:
         told = present(node) if module.params["state"] == "present" else absent(node)
     except (
         NodeError, _etcd.EtcdError, _iproute.KernelError, _systemd.ServiceError, _files.FileError,
-        _cni.CniError, _firewall.FirewallError,
+        _cni.CniError, _firewall.FirewallError, _links.LinkError, _netns.NamespaceError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"flannel on {module.params['address']}: {error}")
     module.exit_json(changed=bool(node.actions), actions=node.actions, **told)

@@ -186,7 +186,7 @@ class Routes:
         faults = _spec.Faults()
         with faults.noted():
             _spec.number("protocol", self.params["protocol"], 5, 255)
-        if not _masquerade.TABLE.match(self.params["masquerade_table"]):
+        if not _masquerade.TABLE.fullmatch(self.params["masquerade_table"]):
             faults.add("masquerade_table", f"{self.params['masquerade_table']!r} is no name of a table")
         if self.absent:
             self.wanted = []

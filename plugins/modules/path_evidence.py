@@ -95,24 +95,25 @@ evidence:
 """
 
 import dataclasses
-import os
 import threading
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _cni,
     _evidence,
     _icmp,
     _iproute,
+    _netns,
     _nftrace,
     _probe,
     _sniff,
+    _spec,
 )
 
 INTERFACE = "eth0"
 SENT = ("icmp", "tcp", "udp", "bulk", "node", "own")
+MARGIN = 60.0  # seconds that probes may go on after the window
 PACE = (0.6, 3)  # seconds until an answer, and tries
 USUAL_PORTS = (4789, 8472, _sniff.FLANNEL_UDP_PORT)
 
@@ -122,7 +123,7 @@ class Sender(threading.Thread):
 
     def __init__(self, pod: str, targets: list[_probe.Target]) -> None:
         super().__init__()
-        self.namespace = os.path.join(_cni.NAMESPACES, pod)
+        self.namespace = _netns.path("name", pod, ":")
         self.probes = _probe.plan(pod, (), targets, SENT)
         self.checksum_errors = 0
 
@@ -154,9 +155,11 @@ def observe(module: AnsibleModule, evidence: dict[str, Any]) -> None:
     sender = Sender(params["name"], targets)
     others = [target for target in targets if target.name != params["name"]]
     host = threading.Thread(target=_probe.probe_from_host, args=(others, *PACE))
-    began = time.monotonic() + max(0.0, seconds_until(params["start"], params["controller_time"], time.time()))
+    wait = max(0.0, seconds_until(params["start"], params["controller_time"], time.time()))
+    began = time.monotonic() + wait
     errors = _evidence.checksum_errors()
-    with _nftrace.tracing(module.run_command, params["pods"], params["nodes"].values(), ports) as tracer:
+    lifetime = wait + params["window"] + MARGIN
+    with _nftrace.tracing(module.run_command, params["pods"], params["nodes"].values(), ports, lifetime) as tracer:
         while time.monotonic() < began:
             time.sleep(0.02)
         sender.start()
@@ -205,11 +208,15 @@ def main() -> None:
         module.exit_json(changed=False)
     nodes = module.params["nodes"]
     try:
+        _netns.path("name", module.params["name"], ":")
+        for where, addresses in (("pods", module.params["pods"]), ("nodes", nodes.values())):
+            for address in addresses:
+                _spec.address(where, address)
         evidence = _evidence.gather(module.run_command, module.params["pods"])
         evidence["pod"] = _evidence.interface_of(module.run_command, module.params["name"], INTERFACE)
         observe(module, evidence)
         silent = set(_icmp.silent(list(nodes.values())))
-    except (_iproute.KernelError, PermissionError) as error:
+    except (_iproute.KernelError, PermissionError, _spec.SpecError) as error:
         module.fail_json(msg=str(error))
     evidence["underlay"] = {name: address not in silent for name, address in nodes.items()}
     module.exit_json(changed=False, evidence=evidence)

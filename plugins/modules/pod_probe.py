@@ -37,7 +37,9 @@ options:
     choices: [ready, probed, removed]
     required: true
   name:
-    description: Name of the pod. It must be unique in the cluster.
+    description:
+      - Name of the pod. It must be unique in the cluster. It is that of its network namespace too, so it consists of
+        letters, digits and C(._-).
     type: str
     required: true
   count:
@@ -256,45 +258,24 @@ duration:
 import concurrent.futures
 import contextlib
 import dataclasses
-import glob
-import inspect
 import ipaddress
 import multiprocessing
-import os
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _cni,
     _departures,
+    _netns,
+    _nftrace,
     _probe,
-    _responder,
+    _spec,
 )
 
-PROGRAMS = "/run/binary_cluster"
-RESPONDER = f"{PROGRAMS}/responder.py"
 INTERFACE = "eth0"
-FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
 QUESTIONS = ("A", "AAAA", "CNAME", "PTR", "SRV", "TXT")
-
-
-@contextlib.contextmanager
-def _kept(path: str) -> Iterator[None]:
-    """Keep a sysctl as it is: the bridge plugin switches forwarding on, and would hide that it was off."""
-    if not os.path.exists(path):  # a kernel without IPv6
-        yield
-        return
-    with open(path, encoding="ascii") as stream:
-        before = stream.read()
-    yield
-    with open(path, encoding="ascii") as stream:
-        after = stream.read()
-    if after != before:
-        with open(path, "w", encoding="ascii") as stream:
-            stream.write(before)
 
 
 class Pod:
@@ -307,18 +288,24 @@ class Pod:
         self.runtime = _cni.Runtime(module.run_command)
         self.attachment = _cni.Attachment(
             container_id=_cni.container_id(name),
-            namespace=os.path.join(_cni.NAMESPACES, name),
+            # Further pods of a node have a colon in their name.
+            namespace=_netns.path("name", name, ":"),
             interface=INTERFACE,
         )
 
     def make(self) -> dict[str, Any]:
         """Attach the pod and start its responder."""
         network = _cni.load()
-        _cni.make_namespace(self.module.run_command, self.name)
-        with contextlib.ExitStack() as stack:
-            for path in FORWARDING:
-                stack.enter_context(_kept(path))
-            result = self.runtime.add(network, self.attachment)
+        record = _netns.record()
+        _netns.make(self.module.run_command, record, self.name)
+        try:
+            with _cni.forwarding_kept():
+                result = self.runtime.add(network, self.attachment)
+        except _cni.CniError:
+            _netns.remove(self.module.run_command, record, self.name)
+            raise
+        for one in _cni.second_addresses(self.module.run_command, result):
+            self.module.warn(one)
         _cni.settle(self.module.run_command, _cni.gateways(result))
         self._respond()
         held = [ipaddress.ip_interface(address) for address in _cni.first_addresses(result)]
@@ -342,19 +329,24 @@ class Pod:
                 f"--property=NetworkNamespacePath={self.attachment.namespace}",
                 f"--property=RuntimeMaxSec={params['lifetime']}",
                 "--property=DynamicUser=yes",
-                sys.executable, RESPONDER, self.name, str(params["port"]),
+                sys.executable, _probe.RESPONDER, self.name, str(params["port"]),
             ]
         )  # fmt: skip
         if code != 0:
             raise _cni.CniError(f"the responder does not start: {err.strip()}")
 
     def remove(self) -> None:
-        """Stop the responder, detach the pod and remove its namespace."""
+        """Stop the responder, detach the pod and remove its namespace, which is to be one that this collection made."""
         run = self.module.run_command
         run(["systemctl", "stop", f"{self.unit}.service"])
         for network in self.runtime.networks(self.attachment):
-            self.runtime.delete(network, self.attachment)
-        _cni.remove_namespace(run, self.name)
+            for left in self.runtime.delete(network, self.attachment, finish=True):
+                self.module.warn(f"{self.name}: {left}")
+        if not _netns.remove(run, _netns.record(), self.name):
+            raise _netns.NamespaceError(
+                f"a network namespace of this name is there that this collection did not make; remove it with "
+                f"`ip netns delete {self.name}` if nobody needs it"
+            )
 
 
 class Measurement:
@@ -369,20 +361,17 @@ class Measurement:
     def make(self) -> list[dict[str, Any]]:
         """Attach all pods."""
         self.remove()  # what an interrupted run left
-        os.makedirs(PROGRAMS, exist_ok=True)
-        with open(RESPONDER, "w", encoding="utf-8") as stream:
-            stream.write(inspect.getsource(_responder))
+        _probe.install_responder()
         return [pod.make() for pod in self.pods]
 
     def remove(self) -> None:
         """Detach all pods, and those of an interrupted run that had more."""
-        left = glob.glob(os.path.join(_cni.NAMESPACES, f"{self.module.params['name']}:*"))
-        more = {os.path.basename(path) for path in left} - {pod.name for pod in self.pods}
-        for pod in [*self.pods, *(Pod(self.module, name) for name in sorted(more))]:
+        recorded = _netns.record().names(_netns.KIND)
+        more = {name for name in recorded if name.startswith(f"{self.module.params['name']}:")}
+        for pod in [*self.pods, *(Pod(self.module, name) for name in sorted(more - {pod.name for pod in self.pods}))]:
             pod.remove()
-        with contextlib.suppress(OSError):
-            os.unlink(RESPONDER)
-            os.rmdir(PROGRAMS)
+        _nftrace.sweep(self.module.run_command)
+        _probe.remove_responder()
 
     def probe(self) -> list[_probe.Outcome]:
         """Probe all targets from every pod; from the first ask for all names and connect to all addresses."""
@@ -508,9 +497,9 @@ def main() -> None:
     )
     if module.check_mode:
         module.exit_json(changed=False)
-    measurement = Measurement(module)
     told: dict[str, Any] = {}
     try:
+        measurement = Measurement(module)
         if module.params["state"] == "ready":
             told["pods"] = measurement.make()
         elif module.params["state"] == "removed":
@@ -519,7 +508,9 @@ def main() -> None:
             began = time.monotonic()
             told["outcomes"] = [dataclasses.asdict(outcome) for outcome in measurement.probe()]
             told["duration"] = round(time.monotonic() - began, 3)
-    except (_cni.CniError, _probe.ProbeError) as error:
+    except _spec.SpecError as error:
+        module.fail_json(msg=str(error))
+    except (_cni.CniError, _netns.NamespaceError, _probe.ProbeError) as error:
         module.fail_json(msg=f"{module.params['name']}: {error}")
     module.exit_json(changed=False, **told)
 

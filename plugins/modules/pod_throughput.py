@@ -116,10 +116,8 @@ throughput:
       type: float
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _cni, _throughput
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _netns, _spec, _throughput
 
 
 def main() -> None:
@@ -148,7 +146,10 @@ def main() -> None:
         module.exit_json(changed=False)
     params = module.params
     run, port = module.run_command, params["port"]
-    namespace = os.path.join(_cni.NAMESPACES, params["name"])
+    try:
+        namespace = _netns.path("name", params["name"], ":")
+    except _spec.SpecError as error:
+        module.fail_json(msg=str(error))
     units = [f"binary-cluster-throughput-{where}-{params['name']}" for where in ("pod", "host")]
     told = {}
     try:

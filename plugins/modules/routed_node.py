@@ -18,7 +18,8 @@ description:
     Ansible is.
   - Writes the CNI configuration last, so that no pod is attached before the node can carry its packets.
   - Should the kernel refuse a change, what was begun is undone, and the message has the kernel's own words.
-  - O(state=absent) detaches the pods it knows, and removes device, routes, rules, bridge and files.
+  - O(state=absent) detaches the pods it knows, and removes device, routes, rules, bridge and files. A bridge or device
+    that this collection did not make is refused or left, as the install record shows.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes
 requirements:
@@ -136,7 +137,6 @@ mtu:
   sample: 1450
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +147,9 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _host_routes,
     _iproute,
     _ledger,
+    _links,
     _masquerade,
+    _netns,
     _plan,
     _routed_pods,
     _spec,
@@ -221,11 +223,16 @@ class RoutedNode:
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
 
+    @property
+    def devices(self) -> list[str]:
+        """The VXLAN device where it is wanted or the record has it; another's of this name is not looked at."""
+        return [DEVICE] if self.params["vxlan"] or _links.made(self.ledger, DEVICE) else []
+
     def observe(self) -> State:
         """Read the kernel's state."""
         there = self.kernel.nft.table(self.name) if self.kernel.nft.there else None
         masquerade = _masquerade.found(self.name, *there) if there else None
-        return State(_vxlan_state.observe(self.kernel.routes, [DEVICE]), masquerade)
+        return State(_vxlan_state.observe(self.kernel.routes, self.devices), masquerade)
 
     def reach(self, wanted: Wanted, before: State) -> State:
         """Bring the kernel to what is wanted; return the state after, or as it would be in check mode."""
@@ -236,37 +243,58 @@ class RoutedNode:
             try:
                 after = _plan.reach(self.kernel, changes, self.observe, lambda state: plan(wanted, state))
             except _plan.PlanError as error:
-                left = _vxlan_state.residue([DEVICE], changes, before.devices, self.observe().devices)
+                left = _vxlan_state.residue(self.devices, changes, before.devices, self.observe().devices)
                 undone = "What was begun could not be undone in full" if left else "What was begun is undone"
                 raise _routed_pods.NetworkError("\n".join([f"{error}. {undone}.", *left])) from error
-        self.diff += _vxlan_state.diff([DEVICE], changes, before.devices, after.devices)
+        self.diff += _vxlan_state.diff(self.devices, changes, before.devices, after.devices)
         routed = [change for change in changes if not isinstance(change.item, _vxlan_link.Link)]
         if _host_routes.text(before.routing(), DIRECT) != _host_routes.text(after.routing(), DIRECT):
             self.diff += _host_routes.diff(routed, before.routing(), after.routing(), DIRECT)
         return after
 
+    def judge(self, own: _routed_pods.Node) -> None:
+        """Raise _links.LinkError where the bridge or the device would be somebody else's."""
+        links, name = self.kernel.routes.links(), self.params["bridge"]
+        if self.params["vxlan"]:
+            remedy = f"Remove it with `ip link delete {DEVICE}` if nobody needs it"
+            _links.refuse_foreign(self.ledger, links, DEVICE, remedy)
+        _links.judge_bridge(self.ledger, links, name, self.gateways(own))
+        _links.bridge_lines(self.ledger, links, name, self.gateways(own), self.networks)
+
+    @staticmethod
+    def gateways(own: _routed_pods.Node) -> list[str]:
+        """Addresses that the pods' bridge is to have."""
+        return [_routed_pods.gateway_of(pod_cidr) for pod_cidr in own.cidrs()]
+
+    @property
+    def networks(self) -> list[str]:
+        """The networks of all pods."""
+        return [network for network in (self.params["network"], self.params["network_v6"]) if network]
+
+    def record(self, own: _routed_pods.Node) -> None:
+        """Note what is ours, before it is made."""
+        links = self.kernel.routes.links()
+        self.ledger.record(KIND, self.name, {})
+        if self.params["vxlan"]:
+            _links.record(self.ledger, links, DEVICE)
+        _links.record_bridge(self.ledger, links, self.params["bridge"], self.gateways(own))
+
     def bridge(self, own: _routed_pods.Node, mtu: int, links: list[dict[str, Any]]) -> None:
-        """Remove a bridge in another network, with the pods' ends; raise one to the pods' MTU.
+        """Remove a bridge of ours in another network, with the pods' ends; raise one to the pods' MTU.
 
         The kernel keeps it at the lowest MTU of its ports, and at 1500 while there is none. An IPv6 address that is
         not wanted any more goes by itself; one that is wanted comes with the next pod.
         """
-        wanted = [_routed_pods.gateway_of(pod_cidr) for pod_cidr in own.cidrs()]
-        lines = []
-        for link in links:
-            if link["ifname"] != self.params["bridge"]:
-                continue
-            held = [f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"] if one["scope"] != "link"]
-            if any(":" not in address for address in held) and wanted[0] not in held:
-                lines.append(f"link delete dev {link['ifname']}")
-                continue
-            foreign = [address for address in held if ":" in address and address not in wanted]
-            lines += [f"address delete {address} dev {link['ifname']}" for address in foreign]
-            if link["mtu"] < mtu:
-                lines.append(f"link set dev {link['ifname']} mtu {mtu}")
+        name = self.params["bridge"]
+        keep = [name, *([DEVICE] if self.params["vxlan"] else [])]
+        lines = _links.removal(self.ledger, links, keep)
+        lines += _links.bridge_lines(self.ledger, links, name, self.gateways(own), self.networks)
+        if any(link["ifname"] == name and link["mtu"] < mtu for link in links):
+            lines += [] if f"link delete dev {name}" in lines else [f"link set dev {name} mtu {mtu}"]
         self.actions += lines
         if not self.module.check_mode:
             self.kernel.change(lines)
+            _links.forget(self.ledger, keep, self.gateways(own))
 
     def write(self, files: list[_files.Entry], conflist: _files.Entry) -> None:
         """Write the files, have the unit started at the next boot, and write the CNI configuration last."""
@@ -329,10 +357,11 @@ def present(node: RoutedNode) -> dict[str, Any]:
         raise _routed_pods.NetworkError("network_v6: IPv6 is led through `vxlan` alone")
     if {bool(one.pod_cidr_v6) for one in every} != {bool(node.params["network_v6"])}:
         raise _routed_pods.NetworkError("nodes: all have a pod_cidr_v6 where there is a `network_v6`, and else none")
+    node.judge(own)
     before = node.observe()
     wanted, mtu = wanted_state(node, every, before)
     if not node.module.check_mode:
-        node.ledger.record(KIND, node.name, {})
+        node.record(own)
     after = node.reach(wanted, before)
     node.bridge(own, mtu, node.kernel.routes.links())
     # What a machine needs that has none of it.
@@ -341,7 +370,7 @@ def present(node: RoutedNode) -> dict[str, Any]:
     conflist = _routed_pods.conflist(node.name, node.params["bridge"], own.cidrs(), mtu)
     files = {
         f"{node.directory}/nodes.json": _routed_pods.record(own, every),
-        script: _routed_pods.script(node.name, plan(wanted, bare)),
+        script: _routed_pods.script(node.name, plan(wanted, bare), bool(wanted.devices)),
         f"{UNITS}/{node.name}.service": _routed_pods.UNIT.format(name=node.name, script=script),
     }
     node.write(
@@ -356,12 +385,12 @@ def absent(node: RoutedNode) -> dict[str, Any]:
     if not node.ledger.entries:
         return {}
     run, check_mode = node.module.run_command, node.module.check_mode
-    node.actions += _cni.Runtime(run).leave(node.name, check_mode)
-    bridge = own_bridge(node)
-    if bridge:
-        node.actions.append(bridge)
-        if not check_mode:
-            node.kernel.change([bridge])
+    node.actions += _cni.Runtime(run).leave(node.name, check_mode, node.module.warn)
+    # The device goes with its routes, below.
+    lines = _links.removal(node.ledger, node.kernel.routes.links(), [DEVICE])
+    node.actions += lines
+    if not check_mode:
+        node.kernel.change(lines)
     node.reach(NOTHING, node.observe())
     if _systemd.show(run, node.name).loaded:
         node.actions.append(f"disable {node.name}")
@@ -371,25 +400,11 @@ def absent(node: RoutedNode) -> dict[str, Any]:
     node.actions += [f"remove {change.path}" for change in changes]
     node.diff += [change.diff() for change in changes]
     if not check_mode:
+        _links.forget(node.ledger)
         node.ledger.forget(KIND, node.name)
         _systemd.command(run, "daemon-reload")
     node.actions += _cni.forget((f"{_routed_pods.RESERVATIONS}/{node.name}",), check_mode)
     return {}
-
-
-def own_bridge(node: RoutedNode) -> str:
-    """The line that removes the pods' bridge; empty where there is none. It is known by its address."""
-    try:
-        with open(f"{node.directory}/nodes.json", encoding="utf-8") as stream:
-            kept = json.load(stream)
-    except FileNotFoundError:
-        return ""
-    address = _routed_pods.gateway_of(kept["pod_cidrs"][kept["node"]])
-    for link in node.kernel.routes.links():
-        held = [f"{one.get('local')}/{one['prefixlen']}" for one in link.get("addr_info", ())]
-        if address in held and link.get("linkinfo", {}).get("info_kind") == "bridge":
-            return f"link delete dev {link['ifname']}"
-    return ""
 
 
 def main() -> None:
@@ -426,13 +441,19 @@ def main() -> None:
         required_if=[("state", "present", ["node", "nodes", "network"])],
         supports_check_mode=True,
     )
+    try:
+        # It is part of paths, and the name of a unit and a table.
+        _spec.component("name", module.params["name"], _cni.LONGEST_NETWORK)
+        _spec.component("bridge", module.params["bridge"], _cni.LONGEST_INTERFACE)
+    except _spec.SpecError as error:
+        module.fail_json(msg=str(error))
     node = RoutedNode(module)
     try:
         node.kernel.routes.require()
         told = present(node) if module.params["state"] == "present" else absent(node)
     except (
         _routed_pods.NetworkError, _iproute.KernelError, _systemd.ServiceError, _files.FileError, _cni.CniError,
-        ValueError,
+        _links.LinkError, _netns.NamespaceError, ValueError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"{node.name}: {error}")
     module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff, **told)

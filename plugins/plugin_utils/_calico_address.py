@@ -57,7 +57,7 @@ def _of_interface(expression: str, facts: Mapping[str, Any]) -> str:
         raise ValueError(f"not a regular expression: {error}") from error
     names = [name for name in facts["interfaces"] if pattern.fullmatch(name)]
     if len(names) != 1:
-        there = ", ".join(name for name in facts["interfaces"] if not OWN_LINKS.match(name))
+        there = ", ".join(name for name in facts["interfaces"] if not OWN_LINKS.fullmatch(name))
         raise ValueError(f"matches {' and '.join(names) or 'no interface'}; it must match one of {there}")
     held = [ipaddress.ip_interface(address) for address in facts["interfaces"][names[0]]["addresses"]]
     addresses = [str(one.ip) for one in held if one.version == 4]

@@ -31,7 +31,7 @@ OLDEST_ANSIBLE = (2, 19)
 OLDEST_NFT = (1, 0, 1)
 CLOCK_SKEW = 5.0
 # Links that the collection or a CNI plugin made: their addresses are the pod network's own.
-OWN_LINKS = re.compile(r"^(cni\d*|flannel.*|vxlan-mesh|cali.*|vxlan\.calico|tunl0|veth.*|coredns0|lo)$")
+OWN_LINKS = re.compile(r"(cni\d*|flannel.*|vxlan-mesh|cali.*|vxlan\.calico|tunl0|veth.*|coredns0|lo)")
 # What an encapsulation adds to a packet, in bytes, over IPv4.
 OVERHEAD = {"vxlan": 50, "udp": 28, "ipip": 20, "host-gw": 0}
 # Network backends without a daemon, with what they add to a packet.
@@ -369,7 +369,7 @@ def _bridges(inventory: Inventory) -> set[str]:
 def _foreign_networks(host: Host, bridges: set[str], version: int = 4) -> Iterator[tuple[str, Any]]:
     """Networks of an IP version of the interfaces that are not the pod network's own."""
     for link, details in host.facts.get("interfaces", {}).items():
-        if OWN_LINKS.match(link) or link in bridges:
+        if OWN_LINKS.fullmatch(link) or link in bridges:
             continue
         for address in details["addresses"]:
             network = ipaddress.ip_interface(address).network
@@ -422,7 +422,7 @@ def _addresses(host: Host) -> set[str]:
     return {
         address.partition("/")[0]
         for link, details in host.facts.get("interfaces", {}).items()
-        if not OWN_LINKS.match(link)
+        if not OWN_LINKS.fullmatch(link)
         for address in details["addresses"]
         if ":" not in address
     }
@@ -639,7 +639,7 @@ def flannel_interface_is_one(inventory: Inventory) -> Iterator[Fault]:
             continue
         if wanted in _addresses(host) or wanted in host.facts["interfaces"]:
             continue
-        links = sorted(link for link in host.facts["interfaces"] if not OWN_LINKS.match(link))
+        links = sorted(link for link in host.facts["interfaces"] if not OWN_LINKS.fullmatch(link))
         try:
             matches = [link for link in links if re.fullmatch(str(wanted), link)]
         except re.error as error:

@@ -82,7 +82,7 @@ def test_the_script_gives_each_program_its_lines_in_order_and_ends_with_the_firs
     stand_ins = (
         'ip() { echo "ip $*"; cat; }; bridge() { echo "bridge $*"; cat; }; nft() { echo "nft $*"; cat; false; }\n'
     )
-    script = stand_ins + _routed_pods.script("vxlan_mesh", changes) + "echo not reached\n"
+    script = stand_ins + _routed_pods.script("vxlan_mesh", changes, tunnel=True) + "echo not reached\n"
     done = subprocess.run(["sh", "-e"], input=script, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     told = [line for line in done.stdout.splitlines() if not line.startswith(("\t", "}"))]
