@@ -29,6 +29,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_coredns,
     _preflight_firewall,
     _preflight_ipv6,
+    _preflight_links,
     _preflight_names,
     _preflight_verify,
     _prometheus,
@@ -66,6 +67,7 @@ class ActionModule(ActionBase):
             _preflight_coredns,
             _preflight_firewall,
             _preflight_ipv6,
+            _preflight_links,
             _preflight_names,
             _preflight_verify,
         )

@@ -451,7 +451,8 @@ def second_addresses(run: Run, result: dict[str, Any]) -> list[str]:
     for link in _iproute.IpRoute(run).links():
         if wanted and link["ifname"] in bridges:
             further = _links.competing(link, wanted, ["0.0.0.0/0"])
-            found += [_links.second_address(str(link["ifname"]), address, wanted[0]) for address in further]
+            name = str(link["ifname"])
+            found += [f"{name}: {_links.second_address(name, address, wanted[0])}" for address in further]
     return found
 
 

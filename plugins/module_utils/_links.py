@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 # Kinds of the record's entries: a link by its name, and ``<link> <address>`` for an address that pods' bridges got.
@@ -56,10 +57,30 @@ def record(ledger: Ledger, links: Links, name: str) -> None:
     ledger.record(KIND, name, {} if there is None else {"kind": kind(there) or "hardware", "addresses": held(there)})
 
 
-def refuse_foreign(ledger: Ledger, links: Links, name: str, remedy: str) -> None:
+def refuse_foreign(ledger: Ledger, links: Links, name: str) -> None:
     """Raise LinkError where a link of this name is there, and the record does not have it."""
-    if _find(links, name) is not None and not ledger.owns(KIND, name):
-        raise LinkError(f"{name}: this link is there already, and not recorded as this collection's. {remedy}")
+    if _find(links, name) is not None and not ledger.owns(KIND, name) and not elsewhere(ledger, name):
+        raise LinkError(foreign_link(name))
+
+
+def elsewhere(ledger: Ledger, name: str) -> bool:
+    """Whether another network of this collection recorded a link: it goes with that one, before this one comes."""
+    return str(recorded(ledger.directory).get(name, {}).get("owner", ledger.owner)) != ledger.owner
+
+
+def recorded(directory: str) -> dict[str, dict[str, Any]]:
+    """Links by name, with the ``owner`` that recorded each and the ``own_addresses`` it was given.
+
+    What damaged records hold is not known.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for owner, ledger in _ledger.all_of(directory):
+        if not isinstance(ledger, Ledger):
+            continue
+        for name in ledger.names(KIND):
+            own = [entry.partition(" ")[2] for entry in ledger.names(ADDRESSES) if entry.partition(" ")[0] == name]
+            found[name] = {"owner": owner, "own_addresses": own}
+    return found
 
 
 def removal(ledger: Ledger, links: Links, keep: Sequence[str] = ()) -> list[str]:
@@ -105,23 +126,32 @@ def judge_bridge(ledger: Ledger, links: Links, name: str, wanted: Sequence[str])
     the wanted one, is taken as it is.
     """
     there = _find(links, name)
-    if there is None or ledger.owns(KIND, name):
+    if there is None or ledger.owns(KIND, name) or elsewhere(ledger, name):
         return
     if kind(there) != "bridge":
-        raise LinkError(f"bridge: {name}: a link of another kind has this name; choose another name for the bridge")
+        raise LinkError(f"bridge: {name}: {OTHER_KIND}")
     foreign = [address for address in held(there) if ":" not in address and address not in wanted]
     if foreign:
-        raise LinkError(
-            f"bridge: {name}: a bridge that this collection did not make is there with {', '.join(foreign)}. "
-            + how_to_take_over(name)
-        )
+        raise LinkError(f"bridge: {name}: {foreign_bridge(name, foreign)}")
 
 
-def how_to_take_over(name: str) -> str:
-    """What to do about a bridge that is somebody else's."""
+OTHER_KIND = "a link of another kind has this name; choose another name for the pods' bridge"
+
+
+def foreign_bridge(name: str, addresses: Iterable[str]) -> str:
+    """What is wrong with a bridge that is somebody else's, and what to do."""
     return (
-        "Choose another name for the pods' bridge; or, once what uses it is stopped, have it used for the pods with "
+        f"a bridge that this collection did not make is there with {', '.join(addresses)}. Choose another name for the "
+        "pods' bridge; or, once what uses it is stopped, have it used for the pods with "
         f"`ip address flush dev {name}`, or remove it with `ip link delete {name}`"
+    )
+
+
+def foreign_link(name: str) -> str:
+    """What is wrong with a tunnel that is somebody else's, and what to do."""
+    return (
+        f"the link {name} is there, and this collection did not make it. Stop what made it, and remove it with "
+        f"`ip link delete {name}`"
     )
 
 
@@ -132,12 +162,12 @@ def bridge_lines(ledger: Ledger, links: Links, name: str, wanted: Sequence[str],
     where it has an address in these that is neither wanted nor recorded: its route competes with that to a node.
     """
     there = _find(links, name)
-    if there is None:
+    if there is None or elsewhere(ledger, name):
         return []
     addresses = held(there)
     for address in competing(there, wanted, networks):
         if not ledger.owns(ADDRESSES, f"{name} {address}"):
-            raise LinkError(second_address(name, address, wanted[0]))
+            raise LinkError(f"bridge: {name}: {second_address(name, address, wanted[0])}")
     outdated = any(":" not in address for address in addresses) and wanted[0] not in addresses
     if outdated and made(ledger, name):
         return [f"link delete dev {name}"]
@@ -147,8 +177,8 @@ def bridge_lines(ledger: Ledger, links: Links, name: str, wanted: Sequence[str],
 def second_address(name: str, address: str, wanted: str) -> str:
     """What is wrong with a bridge that has an address besides its own, and what to do."""
     return (
-        f"bridge: {name}: it has the address {address} besides {wanted}, and this collection did not give it. Packets "
-        f"for {ipaddress.ip_interface(address).network} may end at this node: remove it with "
+        f"it has the address {address} besides {wanted}, and this collection did not give it. Packets for "
+        f"{ipaddress.ip_interface(address).network} may end at this node; remove it with "
         f"`ip address delete {address} dev {name}`"
     )
 

@@ -214,8 +214,7 @@ def judge(node: Node) -> None:
     if subnet:
         _links.bridge_lines(node.ledger, links, node.params["bridge"], [subnet], [node.params["network"]["Network"]])
     if device:
-        remedy = f"If another flannel runs on this host, stop it and remove the link with `ip link delete {device}`"
-        _links.refuse_foreign(node.ledger, links, device, remedy)
+        _links.refuse_foreign(node.ledger, links, device)
 
 
 def start(node: Node) -> None:

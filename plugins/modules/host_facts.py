@@ -72,7 +72,9 @@ ansible_facts:
           description: Seconds this clock is ahead of the controller's; the way to the host is in it.
           type: float
         interfaces:
-          description: By name, MTU, state, MAC and addresses with their prefix length.
+          description:
+            - By name, MTU, state, MAC, C(kind) and addresses with their prefix length. Those that this collection
+              recorded as its own have the C(owner) of the record and the C(own_addresses) that it gave them.
           type: dict
         nft:
           description: Version of nft; empty without it.
@@ -148,6 +150,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _icmp,
     _iproute,
     _ledger,
+    _links,
     _who_has,
 )
 
@@ -155,18 +158,24 @@ IPV6 = "/proc/sys/net/ipv6/conf"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def interfaces(addresses: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Interfaces by name, from the output of ``ip -json address``."""
+def interfaces(
+    addresses: list[dict[str, Any]], recorded: dict[str, dict[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Interfaces by name, from the output of ``ip -json -details address``, with what the records say of each."""
     return {
         link["ifname"]: {
             "mtu": link["mtu"],
             "state": link.get("operstate", "UNKNOWN"),
             "mac": link.get("address", ""),
+            "kind": _links.kind(link),
             "addresses": [
                 f"{address['local']}/{address['prefixlen']}"
                 for address in link.get("addr_info", ())
                 if "local" in address
             ],
+            "owner": "",
+            "own_addresses": [],
+            **(recorded or {}).get(link["ifname"], {}),
         }
         for link in addresses
         if link
@@ -306,7 +315,8 @@ def main() -> None:
 
     kernel = _iproute.IpRoute(module.run_command)
     routes = json.loads(run("ip", "-json", "route", "show", "default") or "[]")
-    links = interfaces(json.loads(run("ip", "-json", "address", "show")))
+    recorded = _links.recorded(_ledger.STATE_DIRECTORY)
+    links = interfaces(json.loads(run("ip", "-json", "-details", "address", "show")), recorded)
     routes_v6 = json.loads(run("ip", "-6", "-json", "route", "show") or "[]") if os.path.isdir(IPV6) else []
     try:
         unreachable = _icmp.silent(module.params["reach"])

@@ -256,8 +256,7 @@ class RoutedNode:
         """Raise _links.LinkError where the bridge or the device would be somebody else's."""
         links, name = self.kernel.routes.links(), self.params["bridge"]
         if self.params["vxlan"]:
-            remedy = f"Remove it with `ip link delete {DEVICE}` if nobody needs it"
-            _links.refuse_foreign(self.ledger, links, DEVICE, remedy)
+            _links.refuse_foreign(self.ledger, links, DEVICE)
         _links.judge_bridge(self.ledger, links, name, self.gateways(own))
         _links.bridge_lines(self.ledger, links, name, self.gateways(own), self.networks)
 

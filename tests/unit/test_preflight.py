@@ -17,6 +17,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_calico,
     _preflight_coredns,
     _preflight_ipv6,
+    _preflight_links,
     _preflight_names,
     _preflight_verify,
 )
@@ -33,6 +34,7 @@ PARTS = (
     _preflight_calico,
     _preflight_coredns,
     _preflight_ipv6,
+    _preflight_links,
     _preflight_names,
     _preflight_verify,
 )

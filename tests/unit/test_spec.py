@@ -92,3 +92,9 @@ def test_all_faults_are_kept_and_very_many_are_counted() -> None:
     assert lines[0] == "list[0]: 'x' is no IP address"
     assert lines[-1] == "... and 2 more"
     assert len(lines) == _spec.SHOWN + 1
+
+
+@pytest.mark.parametrize("text", ["vxh\n", "a b", "-a", ".a", "a/b", "all", "default", "a" * 16, ""])
+def test_what_is_no_name_of_an_interface_is_refused(text: str) -> None:
+    with pytest.raises(_spec.SpecError, match="is no name of an interface"):
+        _spec.name("devices[0].name", text)
