@@ -62,12 +62,10 @@ def test_a_device_of_somebody_else_is_refused(node: Sandbox) -> None:
     assert "vxlan id 7" in node.ip("-details link show vxlan-mesh")
 
 
-@pytest.mark.parametrize("option", ["name", "bridge"])
-@pytest.mark.parametrize("value", ["../x", "a b", "a\n", "-x", "a/b"])
-def test_names_of_networks_and_bridges_are_one_word(node: Sandbox, option: str, value: str) -> None:
-    assert node.run_module("routed_node", {**MESH, option: value}, failing=True)["msg"].startswith(
-        f"{option}: {value!r}"
-    )
+def test_names_of_networks_and_bridges_are_one_component_of_a_path(node: Sandbox) -> None:
+    for option, value in (("name", "../x"), ("bridge", "cni0\n")):
+        told = node.run_module("routed_node", {**MESH, option: value}, failing=True)["msg"]
+        assert told.startswith(f"{option}: {value!r}")
 
 
 def test_a_node_that_leaves_takes_away_what_it_made_and_nothing_else(node: Sandbox) -> None:
