@@ -24,7 +24,7 @@ LONGEST = 255
 
 
 class NamespaceError(Exception):
-    """A namespace cannot be made or removed; the message has the command and its words."""
+    """A namespace cannot be made or removed; the message says why, with the words of the command."""
 
 
 def record() -> Ledger:
@@ -52,8 +52,8 @@ def make(run: Run, ledger: Ledger, name: str) -> None:
     """Make a namespace with its loopback up, as a runtime does; one that cannot be completed is removed again."""
     if there(name):
         raise NamespaceError(f"ip netns add {name}: there is such a network namespace already")
-    ledger.forget(KIND, name)  # one of an earlier boot
-    ledger.record(KIND, name, {"boot": _boot()})
+    # Of an earlier boot there may be an entry.
+    ledger.replace(KIND, name, {"boot": _boot()})
     for command in (["ip", "netns", "add", name], ["ip", "-n", name, "link", "set", "lo", "up"]):
         code, _out, err = run(command)
         if code != 0:
@@ -71,6 +71,15 @@ def remove(run: Run, ledger: Ledger, name: str) -> bool:
             raise NamespaceError(f"ip netns delete {name}: {err.strip()}")
     ledger.forget(KIND, name)
     return True
+
+
+def clear(run: Run, ledger: Ledger, name: str) -> None:
+    """Remove a namespace that is ours. Raises NamespaceError where it is somebody else's."""
+    if not remove(run, ledger, name):
+        raise NamespaceError(
+            "a network namespace of this name is there that this collection did not make; remove it with "
+            f"`ip netns delete {name}` if nobody needs it"
+        )
 
 
 def busy(run: Run, name: str) -> bool:

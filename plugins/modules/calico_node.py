@@ -101,6 +101,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _calico,
     _calicoctl,
     _cni,
+    _cni_runtime,
     _etcd,
     _files,
     _firewall,
@@ -298,7 +299,7 @@ def sweep(node: Node) -> None:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    node.actions += _cni.Runtime(run).leave(NETWORK, check_mode, node.module.warn)
+    node.actions += _cni_runtime.Runtime(run).leave(NETWORK, check_mode, node.module.warn)
     for unit in (BIRD, FELIX):
         if _systemd.show(run, unit).running:
             node.actions.append(f"stop {unit}")

@@ -118,10 +118,16 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _cni, _netns, _spec
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _cni,
+    _cni_runtime,
+    _ledger,
+    _netns,
+    _spec,
+)
 
 
-def attach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
+def attach(module: AnsibleModule, runtime: _cni_runtime.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
     """Bring the namespace into the network."""
     network = _cni.load(module.params["configuration"])
     kept = runtime.own(network.name, attachment)
@@ -153,7 +159,9 @@ def attach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attach
     return told
 
 
-def add(module: AnsibleModule, runtime: _cni.Runtime, network: _cni.Network, attachment: _cni.Attachment) -> None:
+def add(
+    module: AnsibleModule, runtime: _cni_runtime.Runtime, network: _cni.Network, attachment: _cni.Attachment
+) -> None:
     """Attach the namespace. One that was made for it is removed again where that fails."""
     record, name = _netns.record(), module.params["netns"]
     new = not os.path.exists(attachment.namespace)
@@ -167,7 +175,7 @@ def add(module: AnsibleModule, runtime: _cni.Runtime, network: _cni.Network, att
         raise
 
 
-def detach(module: AnsibleModule, runtime: _cni.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
+def detach(module: AnsibleModule, runtime: _cni_runtime.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
     """Take the namespace out of every network it is in, and remove it where this collection made it."""
     record, name = _netns.record(), module.params["netns"]
     networks, others = runtime.networks(attachment), runtime.others(attachment)
@@ -207,10 +215,10 @@ def main() -> None:
         attachment = _cni.attachment(*(params[option] for option in options))
     except _spec.SpecError as error:
         module.fail_json(msg=str(error))
-    runtime = _cni.Runtime(module.run_command, params["plugins"])
+    runtime = _cni_runtime.Runtime(module.run_command, params["plugins"])
     try:
         told = (attach if params["state"] == "present" else detach)(module, runtime, attachment)
-    except (_cni.CniError, _netns.NamespaceError) as error:
+    except (_cni.CniError, _ledger.LedgerError, _netns.NamespaceError) as error:
         module.fail_json(msg=f"{params['netns']}: {error}")
     state = {"before": "attached\n", "after": "\n"} if params["state"] == "absent" else {
         "before": "\n", "after": "attached\n"

@@ -111,6 +111,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _cni,
+    _cni_runtime,
     _etcd,
     _files,
     _firewall,
@@ -371,7 +372,7 @@ def present(node: Node) -> dict[str, Any]:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    node.actions += _cni.Runtime(run).leave("flannel", check_mode, node.module.warn)
+    node.actions += _cni_runtime.Runtime(run).leave("flannel", check_mode, node.module.warn)
     if _systemd.show(run, UNIT).running:
         node.actions.append(f"stop {UNIT}")
         if not check_mode:

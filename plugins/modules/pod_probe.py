@@ -267,7 +267,9 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _cni,
+    _cni_runtime,
     _departures,
+    _ledger,
     _netns,
     _nftrace,
     _probe,
@@ -285,7 +287,7 @@ class Pod:
         self.module = module
         self.name = name
         self.unit = f"binary-cluster-{name}"
-        self.runtime = _cni.Runtime(module.run_command)
+        self.runtime = _cni_runtime.Runtime(module.run_command)
         self.attachment = _cni.Attachment(
             container_id=_cni.container_id(name),
             # Further pods of a node have a colon in their name.
@@ -299,7 +301,7 @@ class Pod:
         record = _netns.record()
         _netns.make(self.module.run_command, record, self.name)
         try:
-            with _cni.forwarding_kept():
+            with _cni_runtime.forwarding_kept():
                 result = self.runtime.add(network, self.attachment)
         except _cni.CniError:
             _netns.remove(self.module.run_command, record, self.name)
@@ -342,11 +344,7 @@ class Pod:
         for network in self.runtime.networks(self.attachment):
             for left in self.runtime.delete(network, self.attachment, finish=True):
                 self.module.warn(f"{self.name}: {left}")
-        if not _netns.remove(run, _netns.record(), self.name):
-            raise _netns.NamespaceError(
-                f"a network namespace of this name is there that this collection did not make; remove it with "
-                f"`ip netns delete {self.name}` if nobody needs it"
-            )
+        _netns.clear(run, _netns.record(), self.name)
 
 
 class Measurement:
@@ -510,7 +508,7 @@ def main() -> None:
             told["duration"] = round(time.monotonic() - began, 3)
     except _spec.SpecError as error:
         module.fail_json(msg=str(error))
-    except (_cni.CniError, _netns.NamespaceError, _probe.ProbeError) as error:
+    except (_cni.CniError, _ledger.LedgerError, _netns.NamespaceError, _probe.ProbeError) as error:
         module.fail_json(msg=f"{module.params['name']}: {error}")
     module.exit_json(changed=False, **told)
 

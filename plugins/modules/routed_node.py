@@ -143,6 +143,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _cni,
+    _cni_runtime,
     _files,
     _host_routes,
     _iproute,
@@ -286,10 +287,11 @@ class RoutedNode:
         """
         name = self.params["bridge"]
         keep = [name, *([DEVICE] if self.params["vxlan"] else [])]
-        lines = _links.removal(self.ledger, links, keep)
-        lines += _links.bridge_lines(self.ledger, links, name, self.gateways(own), self.networks)
-        if any(link["ifname"] == name and link["mtu"] < mtu for link in links):
-            lines += [] if f"link delete dev {name}" in lines else [f"link set dev {name} mtu {mtu}"]
+        lines = _links.bridge_lines(self.ledger, links, name, self.gateways(own), self.networks)
+        stays = not any(line.startswith("link ") for line in lines)
+        if stays and any(link["ifname"] == name and link["mtu"] < mtu for link in links):
+            lines.append(f"link set dev {name} mtu {mtu}")
+        lines += _links.removal(self.ledger, links, keep)
         self.actions += lines
         if not self.module.check_mode:
             self.kernel.change(lines)
@@ -384,7 +386,7 @@ def absent(node: RoutedNode) -> dict[str, Any]:
     if not node.ledger.entries:
         return {}
     run, check_mode = node.module.run_command, node.module.check_mode
-    node.actions += _cni.Runtime(run).leave(node.name, check_mode, node.module.warn)
+    node.actions += _cni_runtime.Runtime(run).leave(node.name, check_mode, node.module.warn)
     # The device goes with its routes, below.
     lines = _links.removal(node.ledger, node.kernel.routes.links(), [DEVICE])
     node.actions += lines
