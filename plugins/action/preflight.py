@@ -146,8 +146,10 @@ def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str
         if name not in variables:
             continue
         outcome = ArgumentSpecValidator({name: option}).validate({name: variables[name]})
-        shown = "not shown" if "password" in (option.get("options") or ()) else variables[name]
+        shown = _preflight.NOT_SHOWN if _preflight.is_secret(name, options) else variables[name]
         for message in outcome.error_messages:
+            if shown == _preflight.NOT_SHOWN:
+                message = message.replace(str(variables[name]), shown)
             faults.append(_preflight.Fault(name, shown, message, (host,)))
     return faults
 

@@ -49,7 +49,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def held(variables: Mapping[str, Any], address: str) -> tuple[str, ipaddress.IPv4Network | ipaddress.IPv6Network] | None:
+def held(
+    variables: Mapping[str, Any], address: str
+) -> tuple[str, ipaddress.IPv4Network | ipaddress.IPv6Network] | None:
     """MAC of the interface that has an address, and the address's network; None where that is not known."""
     facts = (variables.get("ansible_facts") or {}).get("cluster_host") or {}
     for link in (facts.get("interfaces") or {}).values():

@@ -4,13 +4,15 @@
 
 # This module util is PRIVATE to the collection.
 
-"""What a running keepalived says of its virtual routers."""
+"""What a running keepalived says of its virtual routers, and who on the link says that it holds them."""
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
+import socket
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +37,49 @@ class Router:
     interface: str
     addresses: tuple[str, ...]
     since: float
+    # Seconds between two advertisements.
+    interval: float = 1.0
+
+
+@dataclass(frozen=True)
+class Advertiser:
+    """A machine on the link that says that it holds a virtual router."""
+
+    virtual_router_id: int
+    address: str
+    mac: str
+    priority: int
+
+
+ETH_P_IP, VRRP, OUTGOING, ETHERNET = 0x0800, 112, 4, 1
+
+
+def advertiser(frame: bytes) -> Advertiser | None:
+    """The sender of an advertisement (RFC 5798, RFC 3768) in an Ethernet frame with IPv4.
+
+    None for other frames, and for priority 0, with which a machine says that it holds the router no more.
+    """
+    start = 14 + (frame[14] & 0x0F) * 4 if len(frame) > 14 else 0
+    if len(frame) < start + 3 or frame[12:14] != b"\x08\0" or frame[23] != VRRP or frame[start] & 0x0F != 1:
+        return None
+    if frame[start + 2] == 0:
+        return None
+    return Advertiser(frame[start + 1], socket.inet_ntoa(frame[26:30]), frame[6:12].hex(":"), frame[start + 2])
+
+
+def listen(seconds: float) -> list[Advertiser]:
+    """Who sends advertisements to this host, those included that a firewall drops. Needs CAP_NET_RAW."""
+    found: dict[tuple[int, str, str], Advertiser] = {}
+    until = time.monotonic() + seconds
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP)) as link:
+        while (left := until - time.monotonic()) > 0:
+            if not select.select([link], [], [], left)[0]:
+                break
+            frame, (name, _protocol, kind, hardware, _mac) = link.recvfrom(256)
+            one = advertiser(frame) if kind != OUTGOING and hardware == ETHERNET and name != "lo" else None
+            if one:
+                found[one.virtual_router_id, one.address, one.mac] = one
+    return list(found.values())
 
 
 def routers(dump: str) -> list[Router]:
@@ -55,6 +100,7 @@ def _router(data: dict[str, Any]) -> Router:
         interface=data["ifp_ifname"],
         addresses=tuple(text.split()[0].partition("/")[0] for text in held),
         since=data["last_transition"],
+        interval=float(data.get("adver_int", 1.0)),
     )
 
 

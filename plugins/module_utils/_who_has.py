@@ -12,6 +12,8 @@ question about an IPv4 address carries no sender (RFC 5227), so that nobody lear
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import ipaddress
 import select
 import socket
@@ -28,17 +30,21 @@ TARGET_LINK_ADDRESS, SOURCE_LINK_ADDRESS = 2, 1
 def who_has(address: str, interface: str, source: str = "", wait: float = 0.4) -> list[str]:
     """MAC addresses of the other machines on a link that say they have an address.
 
-    ``source`` is an IPv6 address of the interface, which a question about one needs. Needs CAP_NET_RAW.
+    ``source`` is an IPv6 address of the interface, which a question about one needs. An interface that is down
+    gets no answer. Needs CAP_NET_RAW.
     """
     target = ipaddress.ip_address(address)
     protocol = ARP if target.version == 4 else IPV6
     found: dict[str, None] = {}
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol)) as link:
+    with (
+        contextlib.suppress(LinkDown),
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol)) as link,
+    ):
         link.bind((interface, protocol))
         own = link.getsockname()[4]
         frame = request(own, target.packed) if target.version == 4 else solicitation(own, source, address)
         for _try in range(2):
-            link.send(frame)
+            _send(link, frame)
             until = time.monotonic() + wait / 2
             while (left := until - time.monotonic()) > 0:
                 if not select.select([link], [], [], left)[0]:
@@ -47,6 +53,19 @@ def who_has(address: str, interface: str, source: str = "", wait: float = 0.4) -
                 if answer and answer != own:
                     found[answer.hex(":")] = None
     return list(found)
+
+
+class LinkDown(Exception):
+    """The interface is down, so nobody can be asked."""
+
+
+def _send(link: socket.socket, frame: bytes) -> None:
+    try:
+        link.send(frame)
+    except OSError as error:
+        if error.errno == errno.ENETDOWN:
+            raise LinkDown from None
+        raise
 
 
 def request(own: bytes, target: bytes) -> bytes:

@@ -16,6 +16,9 @@ description:
     their addresses on the interfaces, and asks the link who else answers for them.
   - An address that this host holds and another machine answers for is a split brain. So is one that two
     other machines answer for. Every balancer sees that by itself; no other host needs to be asked.
+  - Listens for VRRP advertisements too, before any firewall. One that comes from no balancer, or from another
+    MAC than that balancer has, is forged, or from a balancer whose network card is new and that is not heard
+    until the role has run again. More than one sender for a virtual router is a second master.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes.INFO
 options:
@@ -49,6 +52,16 @@ split_brain:
   description: Whether more than one machine has any of the addresses.
   returned: success
   type: bool
+second_master:
+  description: Whether more than one machine, this one included, advertises any of the virtual routers.
+  returned: success
+  type: bool
+forged:
+  description:
+    - Whether any of the virtual routers is advertised by a machine that is none of the balancers, by its address and,
+      where the role knows it, its MAC.
+  returned: success
+  type: bool
 routers:
   description: Virtual routers of this host's keepalived.
   returned: success
@@ -73,6 +86,23 @@ routers:
     interface:
       description: Interface of the addresses.
       type: str
+    advertised_by:
+      description: Other machines that advertised the virtual router while this module listened.
+      type: list
+      elements: dict
+      contains:
+        address:
+          description: Address of the sender.
+          type: str
+        mac:
+          description: MAC of the sender.
+          type: str
+        priority:
+          description: Priority that it advertised.
+          type: int
+        balancer:
+          description: Whether it is one of the other balancers.
+          type: bool
     addresses:
       description: Virtual addresses.
       type: list
@@ -90,6 +120,7 @@ routers:
           elements: str
 """
 
+import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -99,6 +130,33 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _systemd,
     _who_has,
 )
+
+CONFIGURATION = "/etc/api-load-balancer/health.json"
+# Advertisements to wait for, so that one that is lost does not hide its sender, and seconds to wait at least.
+ADVERTISEMENTS, LEAST = 3.5, 0.4
+
+
+def known_links() -> dict[str, str]:
+    """MAC of each other balancer by its address, as the role has written it; empty where it is not known."""
+    try:
+        with open(CONFIGURATION, encoding="utf-8") as stream:
+            return dict(json.load(stream)["links"])
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def senders(router: int, heard: list[_keepalived.Advertiser], links: dict[str, str]) -> list[dict[str, Any]]:
+    """Other machines that advertise a virtual router."""
+    return [
+        {
+            "address": one.address,
+            "mac": one.mac,
+            "priority": one.priority,
+            "balancer": one.address in links and links[one.address] in ("", one.mac),
+        }
+        for one in heard
+        if one.virtual_router_id == router
+    ]
 
 
 def addresses_of(link: dict[str, Any]) -> list[str]:
@@ -145,6 +203,9 @@ def main() -> None:
     try:
         number = int(module.run_command(["keepalived", "--signum=JSON"], check_rc=True)[1])
         links = {link["ifname"]: link for link in _iproute.IpRoute(module.run_command).links()}
+        asked = _keepalived.ask(unit.main_pid, number)
+        heard = _keepalived.listen(max([LEAST, *(ADVERTISEMENTS * router.interval for router in asked)]))
+        known = known_links()
         told: list[dict[str, Any]] = [
             {
                 "name": router.name,
@@ -153,9 +214,10 @@ def main() -> None:
                 "priority": router.priority,
                 "since": router.since,
                 "interface": router.interface,
+                "advertised_by": senders(router.virtual_router_id, heard, known),
                 "addresses": look(router, links),
             }
-            for router in _keepalived.ask(unit.main_pid, number)
+            for router in asked
         ]
     except (_keepalived.KeepalivedError, _iproute.KernelError, OSError) as error:
         module.fail_json(msg=f"{name}: {error}")
@@ -164,6 +226,8 @@ def main() -> None:
         changed=False,
         held=[place["address"] for place in places if place["held"]],
         split_brain=any(is_split(place) for place in places),
+        second_master=any(len(router["advertised_by"]) + int(router["state"] == "MASTER") > 1 for router in told),
+        forged=any(not sender["balancer"] for router in told for sender in router["advertised_by"]),
         routers=told,
     )
 

@@ -205,7 +205,28 @@ def variables_are_known(inventory: Inventory) -> Iterator[Fault]:
                     if role in COMMON_WORDS and not close:
                         continue
                     hint = f"did you mean {role}_{close[0]}?" if close else f"known are {', '.join(sorted(options))}"
-                    yield Fault(name, host.variables[name], f"role {role} has no such variable; {hint}", (host.name,))
+                    value = NOT_SHOWN if is_secret(name, options) else host.variables[name]
+                    yield Fault(name, value, f"role {role} has no such variable; {hint}", (host.name,))
+
+
+NOT_SHOWN = "not shown"
+SECRET_WORDS = ("password", "passphrase", "pass", "pwd", "secret", "token", "key", "credentials")
+
+
+def is_secret(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether a variable's value must not be shown: its name is, or is almost, that of a secret.
+
+    ``options`` are a role's. A name that is close to one of a secret option is a secret with a typing error.
+    """
+    if name in options:
+        return bool(options[name].get("no_log")) or any(
+            one.get("no_log") or word in SECRET_WORDS for word, one in (options[name].get("options") or {}).items()
+        )
+    secret = [option for option in options if is_secret(option, options)]
+    words = name.lower().split("_")
+    return bool(difflib.get_close_matches(name, secret, n=1, cutoff=0.85)) or any(
+        difflib.get_close_matches(word.removesuffix("s"), SECRET_WORDS, n=1, cutoff=0.75) for word in words
+    )
 
 
 def _other_role(name: str, role: str, inventory: Inventory) -> bool:

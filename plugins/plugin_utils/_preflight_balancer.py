@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,24 @@ FIRST_ROUTER = 51
 API_PORT = 6443
 PASSWORD = 8  # characters that VRRP version 2 has room for
 SLOWEST = 40.95  # seconds between advertisements, in the twelve bits of VRRP version 3
+# What needs no quotes in keepalived.conf, where ! and # begin a comment, and braces and blanks have a meaning.
+IN_PASSWORD = re.compile(r"[A-Za-z0-9._+,:;/=*%^&?~|<>-]")
+# What a path may hold in a request (RFC 3986).
+IN_PATH = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@%?-]")
+NUMBERS = {"int": re.compile(r"-?[0-9]+"), "float": re.compile(r"-?[0-9]+(\.[0-9]+)?")}
+# The least that makes sense. What is not here is judged by another check.
+LEAST = {
+    "api_load_balancer_connect_timeout": 1,
+    "api_load_balancer_max_fails": 0,
+    "api_load_balancer_fail_timeout": 1,
+    "api_load_balancer_idle_timeout": 1,
+    "api_load_balancer_max_connections": 1,
+    "api_load_balancer_log_days": 1,
+    "api_load_balancer_probe_interval": 0.05,
+    "api_load_balancer_probe_timeout": 0.05,
+    "api_load_balancer_drain_timeout": 0,
+    "api_load_balancer_timeout": 1,
+}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -49,10 +68,16 @@ class Vip:
 
 
 def _address(text: Any) -> Address | None:
+    """An address; None for what is none, and for one with a scope, which means something on one host only."""
     try:
-        return ipaddress.ip_address(str(text))
+        return None if "%" in str(text) else ipaddress.ip_address(str(text))
     except ValueError:
         return None
+
+
+def _refused(text: str, allowed: re.Pattern[str]) -> str:
+    """The first character that a text must not have, as Python writes it; empty where there is none."""
+    return next((repr(character) for character in text if not allowed.fullmatch(character)), "")
 
 
 def _vips(inventory: Inventory) -> list[Vip]:
@@ -99,7 +124,8 @@ def _backends(inventory: Inventory, host: Host) -> list[str]:
 
 def _split(backend: str) -> tuple[Address, int] | None:
     address, _colon, port = backend.rpartition(":")
-    parsed, number = _address(address.strip("[]")), integer(port)
+    plain = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+    parsed, number = _address(plain), integer(port) if NUMBERS["int"].fullmatch(port) else None
     if parsed is None or not legal(number):
         return None
     if parsed.version == 6 and not address.startswith("["):
@@ -265,6 +291,46 @@ def backends_are_there(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(variable, number, "a port without backends")
 
 
+def witnesses_are_addresses(inventory: Inventory) -> Iterator[Fault]:
+    for host in _balancers(inventory):
+        given = host.variables.get("api_load_balancer_witnesses", [])
+        for witness in given if isinstance(given, list) else ():
+            if _split(str(witness)) is None:
+                remedy = "not an address with a port, such as 192.0.2.1:22 or [2001:db8::1]:22"
+                yield Fault("api_load_balancer_witnesses", witness, remedy)
+
+
+def numbers_are_plain(inventory: Inventory) -> Iterator[Fault]:
+    """Python reads 2_379, blanks and digits of other scripts as numbers; what reads the files does not."""
+    for host in _balancers(inventory):
+        for name, option in inventory.specs[ROLE].items():
+            value, kind = host.variables.get(name), option.get("type")
+            if value is None or kind not in NUMBERS:
+                continue
+            if isinstance(value, str) and not NUMBERS[kind].fullmatch(value):
+                if _number(value) is not None:  # else the argument_specs have told so
+                    yield Fault(name, repr(value), "write it with the digits 0 to 9 alone")
+            elif name in LEAST and (number := _number(value)) is not None and number < LEAST[name]:
+                yield Fault(name, value, f"must be {LEAST[name]} or more")
+
+
+def texts_are_safe(inventory: Inventory) -> Iterator[Fault]:
+    for host in _balancers(inventory):
+        path = str(host.variables.get("api_load_balancer_probe_path", "/"))
+        if not path.startswith("/"):
+            yield Fault("api_load_balancer_probe_path", repr(path), "must begin with /, such as /readyz")
+        elif refused := _refused(path, IN_PATH):
+            remedy = f"character {refused} cannot be in the path of a request; write it as %XX, or leave it out"
+            yield Fault("api_load_balancer_probe_path", repr(path), remedy)
+        notify = str(host.variables.get("api_load_balancer_notify", ""))
+        if notify and (not notify.startswith("/") or not notify.isprintable()):
+            yield Fault("api_load_balancer_notify", repr(notify), "must be the path of a program, beginning with /")
+        password = str(host.variables.get("api_load_balancer_vrrp_password", ""))
+        if refused := _refused(password, IN_PASSWORD):
+            remedy = f"character {refused} has a meaning of its own in keepalived.conf; take letters, digits, - . _"
+            yield Fault("api_load_balancer_vrrp_password", "a password", remedy)
+
+
 def balancer_ports_are_free(inventory: Inventory) -> Iterator[Fault]:
     for host in _balancers(inventory):
         wanted = [
@@ -295,18 +361,11 @@ def vrrp_settings_fit(inventory: Inventory) -> Iterator[Fault]:
     elif not 0.01 <= interval <= SLOWEST:
         yield Fault("api_load_balancer_advert_interval", interval, f"must be from 0.01 to {SLOWEST} seconds")
     if password and version != 2:
-        remedy = "VRRP version 3 has no password; take api_load_balancer_vrrp_version 2, or api_load_balancer_firewall"
+        remedy = "VRRP version 3 has no password; take version 2, or rely on api_load_balancer_firewall"
         yield Fault("api_load_balancer_vrrp_password", "a password", remedy)
     if len(password) > PASSWORD:
         remedy = f"VRRP version 2 has room for {PASSWORD}; what is more would be cut off"
         yield Fault("api_load_balancer_vrrp_password", f"{len(password)} characters", remedy)
-
-
-def firewall_has_its_program(inventory: Inventory) -> Iterator[Fault]:
-    for host in _balancers(inventory):
-        if host.facts and not host.facts.get("nft") and host.variables.get("api_load_balancer_firewall", False):
-            remedy = "there is no nft on the host; install nftables, or set it to false"
-            yield Fault("api_load_balancer_firewall", True, remedy, (host.name,))
 
 
 def _number(value: Any) -> float | None:
@@ -328,5 +387,7 @@ CHECKS: tuple[Check, ...] = (
     backends_are_there,
     balancer_ports_are_free,
     vrrp_settings_fit,
-    firewall_has_its_program,
+    witnesses_are_addresses,
+    numbers_are_plain,
+    texts_are_safe,
 )

@@ -103,25 +103,69 @@ def test_the_access_log_says_who_came_and_who_answered_and_goes_on_after_a_rotat
     assert host.file(f"{log}.1").exists
 
 
-def test_a_stranger_cannot_take_the_address_by_vrrp() -> None:
+# Sends advertisements of version 3 for router 51 with priority 254, an address and an interval of 10
+# centiseconds, each in an IPv4 header of its own, from SOURCE to TARGET.
+FORGE = """
+import socket, struct, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+source, target, vip = map(socket.inet_aton, sys.argv[1:4])
+body = struct.pack("!BBBBHH", 0x31, 51, 254, 1, 10, 0) + vip
+total = sum(struct.unpack("!12H", source + target + struct.pack("!HH", 112, len(body)) + body))
+body = body[:6] + struct.pack("!H", ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF) + body[8:]
+packet = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 255, 112, 0, source, target) + body
+for _number in range(int(sys.argv[4])):
+    s.sendto(packet, (sys.argv[2], 0))
+    time.sleep(0.02)
+"""
+
+
+def forge(source: str, target: str, count: int) -> list[str]:
+    """The client's command for forged advertisements."""
+    return ["docker", "exec", lab.container("client"), "python3", "-c", FORGE, source, target, VIP, str(count)]
+
+
+@pytest.mark.parametrize("source", ["client", "peer"])
+def test_a_stranger_cannot_take_the_address_by_vrrp_and_is_named(source: str) -> None:
     machines = failover.Machines.of_this_lab()
     holder = machines.holder()
-    # Version 3, advertisement, router 51, priority 254, one address, an interval of 10 centiseconds.
-    forge = (
-        "import socket, struct; s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112); "
-        f"b = struct.pack('!BBBBHH', 0x31, 51, 254, 1, 10, 0) + socket.inet_aton('{VIP}'); "
-        f"[s.sendto(b, (host, 0)) for host in {[lab.address(name) for name in machines.balancers]} for _ in range(50)]"
+    other = machines.other(holder)
+    before = dropped(holder)
+    begun = machines.run(holder, "date +%s").strip()
+    # The source of the other balancer, with another MAC; what the holder thinks of it decides over the address.
+    forged = lab.address(other if source == "peer" else "client")
+    seen = machines.probe(
+        lambda: subprocess.run(forge(forged, lab.address(holder), 50), check=True), after=0.5, patience=2
     )
-    before = {name: dropped(name) for name in machines.balancers}
-    machines.run("client", f'python3 -c "{forge}"')
+    assert (seen.failed, seen.moves, seen.holders) == (0, [], [holder])
+    assert dropped(holder) >= before + 50
+    log = machines.run(holder, f"journalctl --unit api-load-balancer-health --since @{begun} -o cat")
+    assert f"VRRP from {forged}" in log
+    assert "virtual router 51, priority 254" in log
+
+
+def test_forged_advertisements_are_seen_while_they_come() -> None:
+    machines = failover.Machines.of_this_lab()
+    holder = machines.holder()
+    other = lab.address(machines.other(holder))
+    assert not info()[holder]["forged"]
+    with subprocess.Popen(forge(other, lab.address(holder), 3000)) as sender:
+        try:
+            found = lab.module(holder, "vip_info")
+        finally:
+            machines.run("client", "pkill -f '[I]PPROTO_RAW'")
+            sender.wait(timeout=10)
+    assert (found["forged"], found["second_master"], found["held"]) == (True, True, [VIP])
+    (sender_seen,) = found["routers"][0]["advertised_by"]
+    assert (sender_seen["address"], sender_seen["priority"], sender_seen["balancer"]) == (other, 254, False)
     assert machines.holder() == holder
-    assert all(dropped(name) >= before[name] + 50 for name in machines.balancers)
 
 
 def dropped(name: str) -> int:
     """Packets that a balancer's firewall has dropped."""
-    listed = lab.shell(name, "nft list table inet api_load_balancer")
-    return int(re.search(r"saddr != .* counter packets (\d+)", listed).group(1))
+    listed = lab.inside(name, "nft list table inet api_load_balancer")
+    found = re.search(r"ip protocol vrrp counter packets (\d+)", listed)
+    assert found, listed
+    return int(found.group(1))
 
 
 def test_an_operator_can_ask_which_balancers_answer(host: Host) -> None:

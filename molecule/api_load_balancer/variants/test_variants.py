@@ -36,7 +36,8 @@ def site(*options: str, **variables: object) -> subprocess.CompletedProcess[str]
 
 def holders(address: str) -> list[str]:
     """Balancers that have an address."""
-    return [name for name in machines.balancers if machines.run(name, f"ip -o address show to {address}").strip()]
+    show = f"ip -o address show to {address} | grep -v ' lo '; true"
+    return [name for name in machines.balancers if machines.run(name, show).strip()]
 
 
 def eventually(address: str, wanted: list[str], seconds: float = 10) -> None:

@@ -60,7 +60,8 @@ class Machines:
 
     def holders(self) -> list[str]:
         """Machines that have the address now."""
-        show = f"ip -o address show to {self.address}"
+        # Who hands it over goes on answering at it, on the loopback.
+        show = f"ip -o address show to {self.address} | grep -v ' lo '; true"
         return [host for host in self.balancers if self.run(host, show).strip()]
 
     def holder(self) -> str:
@@ -94,7 +95,7 @@ class Machines:
                 out, _err = watcher.communicate(timeout=30)
                 for line in out.splitlines():
                     stamp, _end, event = line.partition("] ")
-                    if f" {self.address}/" in event and not event.startswith("Deleted"):
+                    if f" {self.address}/" in event and " lo " not in event and not event.startswith("Deleted"):
                         moves.append((_seconds(stamp.strip("[")), host))
             moves.sort()
 

@@ -38,6 +38,8 @@ NOBODY, DEAF = 1, 3
 STEP = 0.02
 # Seconds without a connection after which none is thought to come any more.
 QUIET = 0.3
+# What the other balancers are told, by its length (hand-over.nft).
+BEGIN, END = b"hand-over", b"over"
 # Of /proc/net/tcp: what is over, or has not begun (TIME_WAIT, CLOSE, LISTEN).
 NO_CONNECTION = ("06", "07", "0A")
 
@@ -125,18 +127,21 @@ class HandOver:
         life = str(int(2 * self.patience + self.drain + 5))
         for one in held:
             run("ip", "address", "replace", one.prefixed, "dev", "lo", "valid_lft", life, "preferred_lft", life)
+        self.notice(BEGIN)
         try:
             yield
         finally:
             for one in held:
                 run("ip", "address", "delete", one.prefixed, "dev", "lo")
+            self.speak("delete", [one.address for one in held])
+            self.notice(END)
 
-    def notice(self) -> None:
-        """Ask the other balancers to send back what belongs to connections here."""
+    def notice(self, words: bytes) -> None:
+        """Ask the other balancers to send back what belongs to connections here, or to do so no more."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
             sender.bind((self.own, 0))
             for peer in self.peers * 2:
-                sender.sendto(b"hand-over", (peer, self.port))
+                sender.sendto(words, (peer, self.port))
 
     def until(self, done: Callable[[], bool], seconds: float) -> bool:
         """Whether something comes true in time."""
@@ -157,11 +162,11 @@ class HandOver:
                     missing.discard(announced(packet) or 0)
         return not missing
 
-    def silence(self, held: list[Address]) -> None:
-        """Let this machine no more say on the link that it has the addresses; the kernel forgets that again."""
-        life = int(self.drain + 5)
-        names = ", ".join(f"{one.address} timeout {life}s" for one in held if ":" not in one.address)
-        run("nft", "add", "element", "arp", "api_load_balancer", "left", f"{{ {names} }}")
+    def speak(self, verb: str, addresses: list[str], life: str = "") -> None:
+        """``add``: let this machine no more say on the link that it has the addresses. ``delete``: let it."""
+        for address in addresses:
+            if ":" not in address:
+                run("nft", verb, "element", "arp", "api_load_balancer", "left", f"{{ {address}{life} }}")
 
     def open_here(self, held: list[Address]) -> int:
         """Connections that clients have to the addresses here."""
@@ -188,9 +193,8 @@ class HandOver:
             self.write(1)
             return 0 if stops or not held else NOBODY
         with self.kept(held), socket.socket(socket.AF_INET, socket.SOCK_RAW, VRRP) as listener:
-            self.notice()
             self.write(1)
-            if not self.until(lambda: not self.held(), 2.0):
+            if not self.until(lambda: not self.held(), self.patience):
                 self.write(0)
                 print("keepalived does not give the addresses up", flush=True)
                 return DEAF
@@ -201,7 +205,8 @@ class HandOver:
                     self.write(0)
                     self.until(lambda: len(self.held()) == len(held), self.patience)
                 return NOBODY
-            self.silence(held)
+            # The kernel forgets this again where this program cannot.
+            self.speak("add", [one.address for one in held], f" timeout {int(self.drain) + 5}s")
             self.ended(held)
         return 0
 
