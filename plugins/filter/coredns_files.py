@@ -21,8 +21,8 @@ options:
     required: true
   settings:
     description:
-      - What holds for all zones, with C(addresses), C(server), C(port), C(cache), C(query_log), C(status_address),
-        C(health_port), C(ready_port), C(metrics_port) and C(blocks).
+      - What holds for all zones, with C(addresses), C(clients), C(server), C(port), C(cache), C(query_log),
+        C(status_address), C(health_port), C(ready_port), C(metrics_port) and C(blocks).
     type: dict
     required: true
   copies:

@@ -29,6 +29,8 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _masquerade, _spec
 
 FAMILY, TABLE = "inet", "binary_cluster"
+# Chains that drop what comes from others than members, and what pods send under other addresses than their own.
+MEMBERS_ALONE, OWN_SOURCES = "closed", "sources"
 # Before connection tracking, which has nothing to remember of what is dropped.
 RAW = -300
 # Before `filter`, so that nobody counts or logs what is dropped.
@@ -106,20 +108,20 @@ class Table:
         if not self.interfaces:
             return []
         lines = _chain("from_pods", "prerouting", RAW)
-        lines += [f'\t\tiifname "{name}" jump sources' for name in self.interfaces]
+        lines += [f'\t\tiifname "{name}" jump {OWN_SOURCES}' for name in self.interfaces]
         # Neighbours are found by addresses of the link.
         own = ["\t\tip6 saddr { ::, fe80::/10 } return", "\t\tfib saddr . iif oif missing counter drop"]
-        return ["\tchain sources {", *own, "\t}", *lines, "\t}"]
+        return [f"\tchain {OWN_SOURCES} {{", *own, "\t}", *lines, "\t}"]
 
     def _input(self) -> list[str]:
         """Members alone reach this host's closed ports."""
         if not self.closed:
             return []
-        chain = ["\tchain closed {", *(f"\t\t{w} saddr @members{v} accept" for v, (w, _kind) in FAMILIES.items())]
+        chain = [f"\tchain {MEMBERS_ALONE} {{", *(f"\t\t{w} saddr @members{v} accept" for v, (w, _kind) in FAMILIES.items())]
         chain += ["\t\tct state established,related accept"]
         chain += [f"\t\t{one.match()} accept" for one in self.allowed]
         lines = [*_chain("to_host", "input", FILTER), '\t\tiif "lo" accept']
-        lines += [f"\t\t{one.match()} jump closed" for one in self.closed]
+        lines += [f"\t\t{one.match()} jump {MEMBERS_ALONE}" for one in self.closed]
         return [*chain, "\t\tcounter drop", "\t}", *lines, "\t}"]
 
     def _forward(self) -> list[str]:

@@ -38,9 +38,13 @@ class CorefileError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for all zones. ``server`` is the name of the server in the zones it serves."""
+    """What holds for all zones. ``server`` is the name of the server in the zones it serves.
+
+    ``clients`` are networks and addresses whose questions are answered, all others' are refused.
+    """
 
     addresses: Sequence[str]
+    clients: Sequence[str]
     server: str
     port: int
     cache: int
@@ -100,7 +104,9 @@ def _version(made: Files) -> str:
 
 def _block(names: Sequence[str], lines: Iterable[str], settings: Settings) -> str:
     keys = " ".join(f"{name}:{settings.port}" for name in names)
-    body = [f"bind {' '.join(settings.addresses)}", *lines]
+    # It comes before all plugins that answer, whatever their order here.
+    clients = _plugin("acl", [f"allow net {' '.join(settings.clients)}", "block"])
+    body = [f"bind {' '.join(settings.addresses)}", *clients, *lines]
     return "\n".join([f"{keys} {{", *(f"    {line}".rstrip() for line in body), "}", ""])
 
 

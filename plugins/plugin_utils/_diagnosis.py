@@ -19,6 +19,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._closed_ports import (
+    FAMILY,
+    MEMBERS_ALONE,
+    OWN_SOURCES,
+    TABLE,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis_calico
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
 
@@ -439,7 +445,7 @@ def firewall_drops(path: Path) -> Cause | None:
         what = _kind_of_packet(path, {one["source"], one["target"]})
         if not what:
             continue
-        told = _diagnosis_calico.dropped(end, one["chain"])
+        told = _diagnosis_calico.dropped(end, one["chain"]) or _cluster_firewall(path, end, one)
         if told:
             return told
         where = f"chain {one['chain']} of table {one['family']} {one['table']}"
@@ -450,6 +456,30 @@ def firewall_drops(path: Path) -> Cause | None:
             return Cause(code, end.node, text, f"nft delete rule {chain} handle {one['handle']}")
         text = f"the policy of {where} drops {what}"
         return Cause(code, end.node, text, f"nft 'add chain {chain} {{ policy accept; }}'")
+    return None
+
+
+def _cluster_firewall(path: Path, end: End, drop: Mapping[str, Any]) -> Cause | None:
+    """A packet that the cluster's own firewall drops; None where another one does.
+
+    It is right unless it is out of date, so it is brought up to date and not opened.
+    """
+    if (drop["family"], drop["table"]) != (FAMILY, TABLE):
+        return None
+    source = drop["source"]
+    if drop["chain"] == MEMBERS_ALONE:
+        sender = next((one.node for one in (path.source, path.target) if one.address == source), "")
+        who = f"{sender} ({source})" if sender else source
+        text = f"the firewall of {end.node} does not know {who} as a member of the cluster, and drops its packets"
+        return Cause("not-a-member", end.node, text, _site(end.node))
+    if drop["chain"] == OWN_SOURCES:
+        route = end.evidence.get("route_to", {}).get(source, {})
+        back = f"leads through {route['dev']}" if route.get("dev") else "is missing"
+        text = (
+            f"the firewall of {end.node} drops packets of pods under {source}: the route of {end.node} back to that "
+            f"address {back}, and not to the interface that they come in on"
+        )
+        return Cause("source-not-own", end.node, text, f"ip route get {source}; {_rebuild(end)}")
     return None
 
 

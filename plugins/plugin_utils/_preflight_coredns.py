@@ -24,6 +24,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     _bridges,
     _foreign_networks,
     _network,
+    _network_hint,
     _pods,
     integer,
 )
@@ -119,6 +120,17 @@ def further_addresses_are_the_hosts(inventory: Inventory) -> Iterator[Fault]:
             if host.facts and str(address) not in held:
                 remedy = f"on none of the host's interfaces; it has {', '.join(sorted(held))}"
                 yield Fault(f"coredns_listen[{number}]", address, remedy, (host.name,))
+
+
+@CHECKS
+def allowed_networks_are_networks(inventory: Inventory) -> Iterator[Fault]:
+    for host in inventory.members("coredns"):
+        for number, network in enumerate(host.variables.get("coredns_allowed_networks", ())):
+            try:
+                ipaddress.ip_network(str(network))
+            except ValueError as error:
+                where = f"coredns_allowed_networks[{number}]"
+                yield Fault(where, network, _network_hint(str(network), error, "192.0.2.0/24"), (host.name,))
 
 
 @CHECKS

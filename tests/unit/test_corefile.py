@@ -16,6 +16,7 @@ from hypothesis import strategies as some
 
 SETTINGS = _corefile.Settings(
     addresses=["10.0.0.2"],
+    clients=["127.0.0.0/8", "10.244.0.0/16"],
     server="ns.dns.x.test",
     port=53,
     cache=30,
@@ -47,6 +48,10 @@ def test_the_whole_of_a_forwarding_server() -> None:
         text
         == f""".:53 {{
     bind 10.0.0.2
+    acl {{
+        allow net 127.0.0.0/8 10.244.0.0/16
+        block
+    }}
     errors
     prometheus 127.0.0.1:9153
     ready 127.0.0.1:8181
@@ -61,6 +66,10 @@ def test_the_whole_of_a_forwarding_server() -> None:
 
 version.bind:53 {{
     bind 10.0.0.2
+    acl {{
+        allow net 127.0.0.0/8 10.244.0.0/16
+        block
+    }}
     chaos {version.group(1)}
 }}
 """

@@ -158,6 +158,28 @@ VERSION = (
 )
 
 
+# Asks for a name over UDP, and says with which code (RFC 1035, section 4.1.1) the answer came.
+ASK = (
+    "python3 -c \"import socket; s=socket.socket(type=socket.SOCK_DGRAM); s.settimeout(5); "
+    "q=bytes.fromhex('123401000001000000000000')+b''.join(bytes([len(p)])+p for p in b'{name}'.split(b'.'))"
+    "+bytes.fromhex('0000010001'); s.sendto(q,('{server}',53)); print(s.recv(512)[3] & 15)\""
+)
+
+
+@pytest.mark.parametrize("name", ["www.example.org", "kubernetes.default.svc.cluster.local", "version.bind"])
+def test_a_machine_that_is_no_node_is_refused(name: str) -> None:
+    """It has a route to the server, which answers at an address of the host's own too."""
+    node = lab.names("coredns")[0]
+    server = lab.address(node)
+    lab.inside("outside", f"ip route add 10.0.0.2/32 via {server}")
+    try:
+        for address in ("10.0.0.2", server):
+            assert lab.inside("outside", ASK.format(name=name, server=address)).strip() == "5"
+            assert lab.inside(node, ASK.format(name=name, server=address)).strip() != "5"
+    finally:
+        lab.inside("outside", f"ip route del 10.0.0.2/32 via {server}")
+
+
 def test_bad_input_is_told_at_once_and_nothing_changes() -> None:
     bad = {
         "cluster_dns_address": "10.244.0.2",

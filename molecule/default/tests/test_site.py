@@ -9,6 +9,14 @@ import pytest
 from testinfra.host import Host
 
 from testing import lab
+from testing.closed import (  # pylint: disable=unused-import
+    pods,  # noqa: F401
+    test_a_pod_reaches_no_member_of_etcd,  # noqa: F401
+    test_a_pod_sends_under_no_other_address,  # noqa: F401
+    test_nothing_comes_out_of_a_tunnel_that_a_pod_sent,  # noqa: F401
+    test_nothing_comes_out_of_a_tunnel_that_a_stranger_sent,  # noqa: F401
+    test_only_members_are_in_the_table,  # noqa: F401
+)
 from testing.runs import (  # pylint: disable=unused-import
     test_a_second_run_changes_nothing,  # noqa: F401
     test_a_second_run_of_site_needs_few_tasks,  # noqa: F401

@@ -8,6 +8,12 @@ import json
 from testinfra.host import Host
 
 from testing import lab
+from testing.closed import (  # pylint: disable=unused-import
+    pods,  # noqa: F401
+    test_a_pod_sends_under_no_other_address,  # noqa: F401
+    test_nothing_comes_out_of_a_tunnel_that_a_pod_sent,  # noqa: F401
+    test_nothing_comes_out_of_a_tunnel_that_a_stranger_sent,  # noqa: F401
+)
 
 testinfra_hosts = ["ansible://nodes"]
 
