@@ -250,3 +250,29 @@ def test_a_strict_path_filter_is_not_blamed_for_ipv6_which_has_none() -> None:
     first, second = six(1), six(2)
     came = [sighting(first, second, "in", wrapping="", interface="eth1")]
     assert code(path(first, six(2, sightings=came, rp_filter={"eth1": 1})))[0] != "rp-filter"
+
+
+def dropped(chain: str, source: str, target: str) -> dict[str, Any]:
+    """What the trace tells of a drop by the cluster's own firewall."""
+    return {
+        "source": source, "target": target, "family": "inet", "table": "binary_cluster", "chain": chain, "handle": 9,
+        "rule": "counter drop", "hook": "",
+    }  # fmt: skip
+
+
+def test_the_clusters_own_firewall_is_brought_up_to_date_and_not_opened() -> None:
+    first = end(1)
+    second = end(2, dropped=[dropped("closed", first.address, "192.0.2.2")])
+    cause = diagnose(path(first, second))
+    assert cause and (cause.code, cause.node) == ("not-a-member", "node2")
+    assert "does not know node1 (192.0.2.1) as a member" in cause.text
+    assert cause.fix == "ansible-playbook binary_cluster.networking.site --limit node2"
+
+
+def test_pods_whose_address_is_routed_elsewhere_are_told_from_the_firewalls_drop() -> None:
+    second = end(2)
+    drop = dropped("sources", "10.244.1.2", second.pod_address)
+    routes = {**end(1).evidence["route_to"], "10.244.1.2": {"dst": "10.244.1.0/25", "dev": "eth0"}}
+    cause = diagnose(path(end(1, dropped=[drop], route_to=routes), second))
+    assert cause and (cause.code, cause.node) == ("source-not-own", "node1")
+    assert "leads through eth0" in cause.text

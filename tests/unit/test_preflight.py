@@ -16,6 +16,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_balancer,
     _preflight_calico,
     _preflight_coredns,
+    _preflight_firewall,
     _preflight_ipv6,
     _preflight_links,
     _preflight_names,
@@ -33,6 +34,7 @@ PARTS = (
     _preflight_balancer,
     _preflight_calico,
     _preflight_coredns,
+    _preflight_firewall,
     _preflight_ipv6,
     _preflight_links,
     _preflight_names,
@@ -41,10 +43,10 @@ PARTS = (
 CHECKS = [check for one in PARTS for check in one.CHECKS]
 # Roles by network backend.
 ROLES = {
-    "flannel": ("binaries", "certificates", "node", "verify", "etcd", "flannel"),
-    "vxlan_mesh": ("binaries", "node", "verify", "vxlan_mesh"),
-    "host_routes": ("binaries", "node", "verify", "host_routes"),
-    "calico": ("binaries", "certificates", "node", "verify", "etcd", "calico"),
+    "flannel": ("binaries", "certificates", "node", "cluster_firewall", "verify", "etcd", "flannel"),
+    "vxlan_mesh": ("binaries", "node", "cluster_firewall", "verify", "vxlan_mesh"),
+    "host_routes": ("binaries", "node", "cluster_firewall", "verify", "host_routes"),
+    "calico": ("binaries", "certificates", "node", "cluster_firewall", "verify", "etcd", "calico"),
 }
 
 

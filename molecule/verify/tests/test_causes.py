@@ -170,6 +170,14 @@ WIDE = (
         text=("worker-2.lab.example has no VXLAN device with the address {vtep2}",),
     ),
     Breakage(
+        "a route leads a node's own pods elsewhere",
+        "node2",
+        "ip route add {vtep2}/25 dev eth0",
+        "ip route del {vtep2}/25 dev eth0",
+        "source-not-own",
+        text=("the firewall of node2 drops packets of pods", "leads through eth0"),
+    ),
+    Breakage(
         "two nodes have the same pod network",
         "worker-2.lab.example",
         "sed -i 's#^FLANNEL_SUBNET=.*#FLANNEL_SUBNET={gateway1}#' /run/flannel/subnet.env; ip link del cni0",
@@ -314,6 +322,14 @@ LOCAL = (
         "nft delete table netdev breakage",
         "checksum",
         text=("the tunnel's packets arrive at worker-2.lab.example with wrong checksums",),
+    ),
+    Breakage(
+        "the firewall of a node has a member missing",
+        "node2",
+        "nft delete element inet binary_cluster members4 { {address1} }",
+        "systemctl restart binary-cluster-firewall",
+        "not-a-member",
+        text=("does not know node1 ({address1}) as a member", "--limit node2"),
     ),
     Breakage(
         "the underlay to one node is cut",

@@ -1,0 +1,109 @@
+"""The table of the ports that are closed to others than members, and who is a member."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.binary_cluster.networking.plugins.filter.member_addresses import member_addresses
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _closed_ports, _spec
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+VXLAN, ETCD = {"protocol": "udp", "ports": [8472]}, {"protocol": "tcp", "ports": [2380, 2379]}
+
+
+def table(members: list[str], **more: Any) -> _closed_ports.Table:
+    options: dict[str, Any] = {
+        "closed": [VXLAN], "between": [VXLAN, ETCD], "allowed": [], "interfaces": ["cni0"],
+        "networks": ["10.244.0.0/16"], **more,
+    }  # fmt: skip
+    faults = _spec.Faults()
+    made = _closed_ports.table(members, faults=faults, **options)
+    if faults.found:
+        raise ValueError(faults.text())
+    return made
+
+
+def test_the_same_members_in_another_order_give_the_same_table() -> None:
+    one = table(["192.0.2.100", "192.0.2.9"], closed=[ETCD, VXLAN]).script()
+    other = table(["192.0.2.9", "192.0.2.100", "192.0.2.9"], closed=[VXLAN, {"protocol": "tcp", "ports": [2379]}, ETCD])
+    assert other.script() == one
+    assert "elements = { 192.0.2.9, 192.0.2.100 }" in one
+
+
+def test_a_table_has_no_more_than_it_is_asked_for() -> None:
+    script = table(["192.0.2.9"], closed=[ETCD], interfaces=[], networks=[]).script()
+    assert "hook input" in script and "hook prerouting" not in script and "hook forward" not in script
+    script = table(["192.0.2.9"], closed=[], between=[]).script()
+    assert "hook prerouting" in script and "hook input" not in script and "hook forward" not in script
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"members": ["node1"]}, "members[0]: 'node1' is no IP address"),
+        ({"closed": [{"protocol": "tcp", "ports": []}]}, "closed: protocol tcp: tcp and udp need ports"),
+        ({"closed": [{"protocol": "4", "ports": [4]}]}, "closed: protocol 4: tcp and udp need ports, and others have none"),
+        ({"closed": [{"protocol": "ipip"}]}, "closed: protocol ipip: tcp, udp, or the number of an IP protocol"),
+        ({"closed": [{"protocol": "udp", "ports": [0]}]}, "closed: ports [0]: each is 1 to 65535"),
+        ({"allowed": [{"source": "lan", **ETCD}]}, "allowed[0].source: 'lan' is no IP address"),
+        ({"networks": ["10.244.0.0/33"]}, "pod_networks[0]: '10.244.0.0/33' has no prefix length of 0 to 32"),
+        ({"interfaces": ['cni0" accept']}, 'pod_interfaces[0]: cni0" accept: not the name of an interface'),
+    ],
+)
+def test_options_that_mean_nothing_are_told(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError) as error:
+        table(**{"members": ["192.0.2.9"], **options})
+    assert told in str(error.value)
+
+
+def test_members_are_added_to_a_script_and_nothing_else_changes() -> None:
+    before = table(["192.0.2.9"]).script()
+    assert _closed_ports.members_of(before) == ("192.0.2.9",)
+    after = _closed_ports.with_members(before, ["192.0.2.11", "192.0.2.9", "2001:db8::7"])
+    assert after == table(["192.0.2.9", "192.0.2.11", "2001:db8::7"]).script()
+    assert _closed_ports.members_of(after) == ("192.0.2.9", "192.0.2.11", "2001:db8::7")
+    assert _closed_ports.with_members(after, []) == after
+    assert _closed_ports.members_of("") == ()
+
+
+def host(address: str, *addresses: str) -> dict[str, Any]:
+    facts = {"cluster_host": {"interfaces": {"eth0": {"addresses": [f"{address}/24", *addresses]}}}}
+    return {"ansible_host": address, "ansible_facts": facts}
+
+
+def test_members_send_from_all_addresses_that_are_theirs_alone() -> None:
+    hosts = {
+        "node1": host("192.0.2.11", "198.51.100.11/24", "172.17.0.1/16", "10.244.0.1/24", "10.0.0.2/24", "127.0.0.1/8"),
+        "node2": host("192.0.2.12", "172.17.0.1/16", "169.254.3.4/16", "192.0.2.100/32", "2001:db8::12/64"),
+        # Not in the run.
+        "node3": {"ansible_host": "192.0.2.13"},
+        "node4": {"ansible_host": "node4.example.com"},
+    }
+    found = member_addresses(list(hosts), hosts, ["10.244.0.0/16", "10.0.0.0/24", "fd00::/48"])
+    assert found == ["192.0.2.11", "192.0.2.12", "192.0.2.13", "198.51.100.11"]
+
+
+def test_ports_are_those_of_the_roles_by_default() -> None:
+    """What the role says of each backend has the defaults of the backend's own role in it."""
+    text = (ROLES / "cluster_firewall" / "vars" / "main.yml").read_text()
+    for role, name in (
+        ("flannel", "flannel_vxlan_port"), ("flannel", "flannel_udp_port"), ("flannel", "flannel_bridge"),
+        ("flannel", "flannel_backend"), ("calico", "calico_vxlan_port"), ("calico", "calico_encapsulation"),
+        ("vxlan_mesh", "vxlan_mesh_port"), ("vxlan_mesh", "vxlan_mesh_bridge"), ("host_routes", "host_routes_bridge"),
+        ("etcd", "etcd_client_port"), ("etcd", "etcd_peer_port"),
+    ):  # fmt: skip
+        default = yaml.safe_load((ROLES / role / "defaults" / "main.yml").read_text())[name]
+        shown = f"'{default}'" if isinstance(default, str) else default
+        assert f"{name} | default({shown})" in text, name
+
+
+def test_every_backend_says_what_it_uses() -> None:
+    backends = yaml.safe_load((ROLES / "cluster_firewall" / "vars" / "main.yml").read_text())["_cluster_firewall_backends"]
+    known = yaml.safe_load((ROLES / "preflight" / "vars" / "main.yml").read_text())["_preflight_networks"]
+    assert set(backends) == set(known)
+    assert {name: backend["etcd"] for name, backend in backends.items()} == {
+        name: backend["etcd"] for name, backend in known.items()
+    }
