@@ -117,7 +117,10 @@ class Table:
         """Members alone reach this host's closed ports."""
         if not self.closed:
             return []
-        chain = [f"\tchain {MEMBERS_ALONE} {{", *(f"\t\t{w} saddr @members{v} accept" for v, (w, _kind) in FAMILIES.items())]
+        chain = [
+            f"\tchain {MEMBERS_ALONE} {{",
+            *(f"\t\t{w} saddr @members{v} accept" for v, (w, _kind) in FAMILIES.items()),
+        ]
         chain += ["\t\tct state established,related accept"]
         chain += [f"\t\t{one.match()} accept" for one in self.allowed]
         lines = [*_chain("to_host", "input", FILTER), '\t\tiif "lo" accept']

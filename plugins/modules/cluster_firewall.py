@@ -281,7 +281,7 @@ class Firewall:
         """Have the unit started at boot, and count as started now: it follows nftables.service only then."""
         run = self.module.run_command
         unit = _systemd.show(run, NAME)
-        if not self.check_mode and (unit.needs_reload or any(SCRIPT != change.path for change in changes)):
+        if not self.check_mode and (unit.needs_reload or any(change.path != SCRIPT for change in changes)):
             _systemd.command(run, "daemon-reload")
         if not unit.enabled:
             self.actions.append(f"enable {NAME}")

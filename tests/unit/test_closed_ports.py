@@ -45,7 +45,10 @@ def test_a_table_has_no_more_than_it_is_asked_for() -> None:
     [
         ({"members": ["node1"]}, "members[0]: 'node1' is no IP address"),
         ({"closed": [{"protocol": "tcp", "ports": []}]}, "closed: protocol tcp: tcp and udp need ports"),
-        ({"closed": [{"protocol": "4", "ports": [4]}]}, "closed: protocol 4: tcp and udp need ports, and others have none"),
+        (
+            {"closed": [{"protocol": "4", "ports": [4]}]},
+            "closed: protocol 4: tcp and udp need ports, and others have none",
+        ),
         ({"closed": [{"protocol": "ipip"}]}, "closed: protocol ipip: tcp, udp, or the number of an IP protocol"),
         ({"closed": [{"protocol": "udp", "ports": [0]}]}, "closed: ports [0]: each is 1 to 65535"),
         ({"allowed": [{"source": "lan", **ETCD}]}, "allowed[0].source: 'lan' is no IP address"),
@@ -101,7 +104,9 @@ def test_ports_are_those_of_the_roles_by_default() -> None:
 
 
 def test_every_backend_says_what_it_uses() -> None:
-    backends = yaml.safe_load((ROLES / "cluster_firewall" / "vars" / "main.yml").read_text())["_cluster_firewall_backends"]
+    backends = yaml.safe_load((ROLES / "cluster_firewall" / "vars" / "main.yml").read_text())[
+        "_cluster_firewall_backends"
+    ]
     known = yaml.safe_load((ROLES / "preflight" / "vars" / "main.yml").read_text())["_preflight_networks"]
     assert set(backends) == set(known)
     assert {name: backend["etcd"] for name, backend in backends.items()} == {

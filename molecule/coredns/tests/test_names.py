@@ -160,7 +160,7 @@ VERSION = (
 
 # Asks for a name over UDP, and says with which code (RFC 1035, section 4.1.1) the answer came.
 ASK = (
-    "python3 -c \"import socket; s=socket.socket(type=socket.SOCK_DGRAM); s.settimeout(5); "
+    'python3 -c "import socket; s=socket.socket(type=socket.SOCK_DGRAM); s.settimeout(5); '
     "q=bytes.fromhex('123401000001000000000000')+b''.join(bytes([len(p)])+p for p in b'{name}'.split(b'.'))"
     "+bytes.fromhex('0000010001'); s.sendto(q,('{server}',53)); print(s.recv(512)[3] & 15)\""
 )
