@@ -115,6 +115,16 @@ def test_a_bridge_of_ours_in_a_former_network_is_removed_and_its_address_is_forg
     assert list(record["addresses"]) == ["cni0 10.244.7.1/24"]
 
 
+def test_a_second_address_that_was_ours_is_removed(node: Sandbox) -> None:
+    node.run_module("routed_node", MESH)
+    node.ip("link add cni0 up type bridge")
+    for address in ("10.244.7.1/24", BRIDGE):
+        node.ip(f"address add {address} dev cni0")
+    moved = {**MESH, "nodes": [{**NODES[0], "pod_cidr": "10.244.7.0/24"}, NODES[1]]}
+    assert f"address delete {BRIDGE} dev cni0" in node.run_module("routed_node", moved)["actions"]
+    assert addresses(node) == ["10.244.7.1/24"]
+
+
 def test_pods_whose_plugins_are_gone_do_not_keep_a_node_from_leaving(node: Sandbox) -> None:
     node.run_module("routed_node", MESH)
     configuration = "/etc/cni/net.d/10-vxlan_mesh.conflist"

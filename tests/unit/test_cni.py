@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _cni, _netns, _spec
+from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _cni,
+    _cni_remains,
+    _cni_runtime,
+    _netns,
+    _spec,
+)
 
 
 def attachment(**more: Any) -> _cni.Attachment:
@@ -58,3 +66,84 @@ def test_a_configuration_whose_names_lead_out_of_their_directories_is_refused(ch
     source = {"cniVersion": "1.0.0", "name": "pods", "type": "bridge", **change}
     with pytest.raises(_cni.CniError, match=r"^/etc/x\.conf: "):
         _cni.parse(json.dumps(source).encode(), "/etc/x.conf")
+
+
+# --- what is kept of attachments, and what is left of them where a plugin is gone -------------------------------------
+
+CONFIGURATION = {"cniVersion": "0.4.0", "name": "flannel", "plugins": [{"type": "flannel"}]}
+
+
+def keep(cache: Path, network: str, container: str, **more: Any) -> Path:
+    """An attachment in the cache, as libcni writes it."""
+    kept = {
+        "containerId": container,
+        "ifName": "eth0",
+        "networkName": network,
+        "netns": f"/run/netns/{container}",
+        "config": base64.b64encode(json.dumps({**CONFIGURATION, "name": network}).encode()).decode(),
+        "result": {"ips": [{"address": "10.244.1.2/24"}]},
+        **more,
+    }
+    path = cache / f"{network}-{container}-eth0"
+    path.write_text(json.dumps(kept))
+    return path
+
+
+def gone(*_command: Any, **_more: Any) -> tuple[int, str, str]:
+    """Stands in for `ip` on a host whose namespaces are gone."""
+    return 1, "", "no such namespace"
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> _cni_runtime.Runtime:
+    return _cni_runtime.Runtime(gone, plugins=str(tmp_path / "none"), cache=str(tmp_path))
+
+
+def test_a_network_has_its_own_attachments_and_not_those_of_one_whose_name_begins_like_it(
+    runtime: _cni_runtime.Runtime, tmp_path: Path
+) -> None:
+    keep(tmp_path, "flannel", "a")
+    keep(tmp_path, "flannel-other", "b")
+    assert [one.container_id for one in runtime.attachments("flannel")] == ["a"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"containerId": "a"}'])
+def test_a_file_that_is_damaged_does_not_keep_a_node_from_leaving(
+    runtime: _cni_runtime.Runtime, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "flannel-a-eth0").write_text(text)
+    assert runtime.leave("flannel", False, print) == []
+
+
+def test_a_node_leaves_with_a_warning_where_neither_plugin_nor_configuration_is_left(
+    runtime: _cni_runtime.Runtime, tmp_path: Path
+) -> None:
+    kept = [keep(tmp_path, "flannel", "a"), keep(tmp_path, "flannel", "b", config="no base64")]
+    warnings: list[str] = []
+    assert runtime.leave("flannel", True, warnings.append) == ["detach /run/netns/a", "detach /run/netns/b"]
+    assert warnings == [] and all(path.exists() for path in kept)
+    assert runtime.leave("flannel", False, warnings.append) == ["detach /run/netns/a", "detach /run/netns/b"]
+    assert warnings[0] == f"/run/netns/a: DEL flannel: there is no plugin {tmp_path}/none/flannel"
+    assert not any(path.exists() for path in kept)
+
+
+def test_reservations_of_the_container_go_and_those_of_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_cni_remains, "RESERVATIONS", str(tmp_path))
+    directory = tmp_path / "flannel"
+    directory.mkdir()
+    for address, holder in {"10.244.1.2": "a\r\neth0", "10.244.1.3": "b\r\neth0"}.items():
+        (directory / address).write_text(holder)
+    result = {"ips": [{"address": "10.244.1.2/24"}, {"address": "10.244.1.3/24"}, {"address": "../x"}]}
+    kept = {"containerId": "a", "ifName": "eth0", "netns": "/run/netns/a", "result": result}
+    assert _cni_remains.remove(gone, "flannel", CONFIGURATION["plugins"], kept) == []  # type: ignore[arg-type]
+    assert [path.name for path in directory.iterdir()] == ["10.244.1.3"]
+
+
+def test_addresses_of_another_ipam_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cni_remains, "RESERVATIONS", str(tmp_path))
+    result = {"ips": [{"address": "10.244.1.2/32"}]}
+    kept = {"containerId": "a", "ifName": "eth0", "netns": "/run/netns/a", "result": result}
+    told = _cni_remains.remove(gone, "calico", [{"type": "calico", "ipam": {"type": "calico-ipam"}}], kept)
+    assert told == ["10.244.1.2 may stay reserved: only reservations of host-local are known here"]
