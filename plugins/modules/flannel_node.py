@@ -169,7 +169,8 @@ class Node:
 
     def change_links(self, lines: list[str]) -> None:
         """Remove links, with the routes and FDB entries through them, or their addresses."""
-        self.actions += lines
+        # In check mode they are still there when they are looked for again.
+        self.actions += [line for line in lines if line not in self.actions]
         if not self.module.check_mode:
             self.kernel.change(lines)
 
@@ -356,7 +357,7 @@ def present(node: Node) -> dict[str, Any]:
     """Make the node part of the network."""
     judge(node)
     start(node)
-    if not node.module.check_mode or node.lease():
+    if not node.module.check_mode or node.lease().get("FLANNEL_SUBNET"):
         with contextlib.suppress(_etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
             settle(node)
     conflist = _files.json_file(CONFLIST, node.params["conflist"])
