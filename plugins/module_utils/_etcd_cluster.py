@@ -22,6 +22,8 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import _
 RESOLVABLE = ("NOSPACE",)
 # What etcd takes for a quota of 0 (server/storage/quota.go).
 DEFAULT_QUOTA = 2 * 1024**3
+# etcd's default for --max-request-bytes.
+LARGEST_REQUEST = 3 * 1024**2 // 2
 
 
 class ClusterError(Exception):
@@ -241,5 +243,8 @@ def _host(url: str) -> str:
 
 
 def fits(db_size: int, quota: int) -> bool:
-    """Whether a database has room under a quota; both in bytes, a quota of 0 being etcd's default, below 0 none."""
-    return quota < 0 or db_size < (quota or DEFAULT_QUOTA)
+    """Whether a database has room under a quota for any request, which is more than not to exceed it.
+
+    Both are in bytes; a quota of 0 is etcd's default, and below 0 there is none.
+    """
+    return quota < 0 or db_size + LARGEST_REQUEST <= (quota or DEFAULT_QUOTA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,10 @@ def test_a_full_database_is_refused_until_its_quota_fits_and_repaired_then(etcd:
     with pytest.raises(CommandFailed, match="space exceeded"):
         for number in range(40):
             one.put(f"key{number}", "x" * 10000)
+    # The alarm is raised a moment after the refusal.
+    until = time.monotonic() + 10
+    while "NOSPACE" not in one.ctl("alarm", "list") and time.monotonic() < until:
+        time.sleep(0.05)
     said = etcd.module(one, members, "checked", quota=65536, failing=True)["msg"]
     assert "etcd_quota_backend_bytes: 65536: etcd takes no writes (alarm NOSPACE)" in said
     raised: dict[str, Any] = {"quota": 16 * 1024**2, "restart_required": True}

@@ -128,7 +128,13 @@ def test_addresses_move_one_at_a_time_and_ports_all_together() -> None:
 
 @pytest.mark.parametrize(
     ("size", "quota", "fits"),
-    [(100, 100, False), (99, 100, True), (2 * 1024**3, 0, False), (99, 0, True), (2**40, -1, True)],
+    [
+        (2**20, 2**21, False),  # a large request would not
+        (2**20, 2**22, True),
+        (2 * 1024**3, 0, False),
+        (99, 0, True),
+        (2**40, -1, True),
+    ],
 )
 def test_a_database_fits_its_quota(size: int, quota: int, fits: bool) -> None:
     assert _etcd_cluster.fits(size, quota) is fits
