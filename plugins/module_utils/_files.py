@@ -33,9 +33,11 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import (
     SHARED,
-    FileError as FileError,
     Ledger,
     LedgerError,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import (
+    FileError as FileError,
 )
 
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
@@ -426,8 +428,8 @@ def withdraw(changes: Sequence[Change], ledger: Ledger, paths: Sequence[str] | N
     """
     failures = {}
     given_up = ledger.names(KIND) if paths is None else paths
-    due = {path: Change(path, None, None) for path in given_up}
-    for change in {**due, **{change.path: change for change in changes}}.values():
+    planned = {change.path for change in changes}
+    for change in [*changes, *(Change(path, None, None) for path in given_up if path not in planned)]:
         try:
             if change.before is None and change.after is None:
                 _discard_partial(change.path)  # what a run that was cut short left

@@ -92,7 +92,8 @@ def command(run: Run, words: Sequence[str]) -> None:
     code, out, err = run(list(words), environ_update={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
     if code != 0:
         said = [line for line in (err or out).splitlines() if line.startswith(("E:", "dpkg:"))]
-        raise PackageError(f"{' '.join(words)}: {' '.join(said) or (err or out).strip()}")
+        shown = " ".join(word for word in words if not word.startswith("-o"))
+        raise PackageError(f"{shown}: {' '.join(said) or (err or out).strip()}")
 
 
 def transaction_options(path: str) -> list[str]:
@@ -131,11 +132,17 @@ def new_packages(protocol: str) -> list[str]:
     """Packages that a transaction installs, from apt's own words, and that it does not only bring up to date.
 
     A line is ``name old-version direction new-version action``; the old version of a package that is not installed is
-    ``-``, and the action is the package's file, ``**CONFIGURE**`` or ``**REMOVE**`` (apt.conf(5)). The settings before
-    them have no such form.
+    ``-``, and the action is the package's file, ``**CONFIGURE**`` or ``**REMOVE**`` (apt.conf(5)). Before them are
+    the version of the protocol, apt's settings and an empty line, in every transaction.
     """
-    words = (line.split() for line in protocol.splitlines())
-    return sorted({one[0] for one in words if len(one) == 5 and one[1:3] == ["-", "<"] and one[4].startswith("/")})
+    found, settings = set(), True
+    for line in protocol.splitlines():
+        words = line.split()
+        if not words or line.startswith("VERSION "):
+            settings = bool(words)
+        elif not settings and len(words) == 5 and words[1:3] == ["-", "<"] and words[4].startswith("/"):
+            found.add(words[0])
+    return sorted(found)
 
 
 def purge(run: Run, ledger: Ledger, names: Sequence[str]) -> None:
