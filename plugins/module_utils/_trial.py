@@ -64,15 +64,15 @@ def check(trial: Trial, files: Iterable[Entry], kernel: _iproute.IpRoute) -> Non
     thread.start()
     thread.join()
     if failed:
-        raise FileError(f"trial of {trial.command[0]}: {_reason(failed[0])}") from failed[0]
+        raise FileError(f"trial of {trial.command[0]}: {_reason(failed[0], trial)}") from failed[0]
     if passed != [True]:
         words = "\n".join(said[-LAST_LINES:]) or f"silent for {trial.timeout:.0f} s"
         raise FileError(f"{trial.directory}: refused by {trial.command[0]}: {words}")
 
 
-def _reason(error: Exception) -> str:
-    """What went wrong, in words: subprocess and pwd have only the name where there is no such account."""
-    return f"there is no account {error.args[0]}" if isinstance(error, KeyError) and error.args else str(error)
+def _reason(error: Exception, trial: Trial) -> str:
+    """What went wrong, in words: grp and pwd say which of their functions did not find a name."""
+    return f"there is no account {trial.account}" if isinstance(error, KeyError) else str(error)
 
 
 def _enter_empty_network(kernel: _iproute.IpRoute, addresses: Sequence[str]) -> None:

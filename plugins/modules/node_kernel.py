@@ -138,11 +138,11 @@ def plan(wanted: dict[str, str], current: dict[str, str], noted: dict[str, list[
     """Sysctls to write, as ``{name: (before, after)}``.
 
     ``noted`` holds ``[first value found, value we set]`` of those set earlier: those no longer
-    wanted get their first value back, unless somebody else has changed them since.
+    wanted get their first value back, unless somebody else has changed them since, or the kernel has them no more.
     """
     changes = {name: (current[name], value) for name, value in wanted.items() if current[name] != value}
     for name, (first, ours) in noted.items():
-        if name not in wanted and current[name] == ours != first:
+        if name not in wanted and current.get(name) == ours != first:
             changes[name] = (ours, first)
     return changes
 

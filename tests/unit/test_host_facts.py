@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 from ansible_collections.binary_cluster.networking.plugins.modules import host_facts
 
 ROUTES: list[dict[str, Any]] = [
@@ -35,3 +36,19 @@ def test_where_ipv6_is_off_is_told_by_the_kernels_names(tmp_path: Path) -> None:
     root = interfaces(tmp_path, "disable_ipv6", all=0, default=1, eth0=0, eth1=1)
     assert host_facts.ipv6_off(root) == ["default", "eth1"]
     assert host_facts.ipv6_off(str(tmp_path / "none")) == ["all"]
+
+
+def test_install_records_tell_owners_data_and_damage(tmp_path: Path) -> None:
+    records, data = tmp_path / "records", tmp_path / "data"
+    (data / "member").mkdir(parents=True)
+    empty = tmp_path / "empty"
+    (empty / "lost+found").mkdir(parents=True)
+    ledger = Ledger("etcd", str(records))
+    ledger.record_all("paths", {str(data): {"purge": True}, str(empty): {"purge": True}, "/etc/etcd/etcd.env": {}})
+    Ledger("flanneld", str(records)).record("paths", "/etc/flannel/network.json", {})
+    (records / "calico.json").write_text('{"paths": {')
+    found = host_facts.installed(str(records))
+    assert found["owners"] == ["calico", "etcd", "flanneld"]
+    assert found["data_directories"] == {"etcd": {str(data): str(data)}}
+    assert list(found["damaged_records"]) == ["calico"]
+    assert "the install record is cut or not JSON" in found["damaged_records"]["calico"]

@@ -1,0 +1,61 @@
+"""A trial start that cannot be made says why."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _iproute, _trial
+from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Entry, FileError
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace is made")
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network of its own, which other tests have."""
+    monkeypatch.setattr(_trial, "_enter_empty_network", lambda _kernel, _addresses: None)
+
+
+def trial(account: str = "daemon", script: str = "echo ready; sleep 5") -> _trial.Trial:
+    return _trial.Trial(["sh", "-c", script], "/etc/x/y", "ready", [], account, timeout=3.0)
+
+
+def check(tried: _trial.Trial, *entries: Entry) -> None:
+    _trial.check(tried, entries, _iproute.IpRoute(lambda _words: (0, "", "")))
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o777])
+def test_the_daemons_account_reads_its_files_whatever_the_umask_is(mask: int) -> None:
+    former = os.umask(mask)
+    try:
+        check(trial(script="cat file && sleep 5"), Entry("/etc/x/y/file", data=b"ready\n"), Entry("/etc/z"))
+    finally:
+        os.umask(former)
+
+
+def test_an_account_that_does_not_exist_is_named() -> None:
+    with pytest.raises(FileError, match=r"trial of sh: .*there is no account nobody-of-this-name"):
+        check(trial("nobody-of-this-name"), Entry("/etc/x/y/file"))
+    with pytest.raises(FileError, match="/etc/x/y/file: there is no account nobody-of-this-name"):
+        check(trial(), Entry("/etc/x/y/file", owner="nobody-of-this-name"))
+
+
+def test_a_program_that_does_not_exist_is_named() -> None:
+    with pytest.raises(FileError, match=r"trial of /no/program: .*No such file"):
+        check(_trial.Trial(["/no/program"], "/etc/x/y", "ready", [], "daemon"), Entry("/etc/x/y/file"))
+
+
+def test_a_disk_that_is_full_is_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_trial, "put_as", full)
+    with pytest.raises(FileError, match=r"trial of sh: .*No space left on device"):
+        check(trial(), Entry("/etc/x/y/file"))
+
+
+def test_a_daemon_that_refuses_its_files_is_quoted() -> None:
+    with pytest.raises(FileError, match="/etc/x/y: refused by sh: line 3 is wrong"):
+        check(trial(script="echo line 3 is wrong; exit 1"), Entry("/etc/x/y/file"))
