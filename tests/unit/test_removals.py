@@ -19,16 +19,17 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 FUNCTIONS = {"os": {"unlink", "remove", "rmdir", "removedirs"}, "shutil": {"rmtree"}}
 # Methods of pathlib.
 METHODS = {"unlink", "rmdir"}
-# Words of commands and requests, which stand in one text or one after the other in a list.
+# Words with which commands and requests begin, in one text or one after the other in a list. Within a text they are
+# advice for a reader.
 WORDS = {
-    "link": re.compile(r"\blink del(ete)?\b"),
-    "namespace": re.compile(r"\bnetns del(ete)?\b"),
+    "link": re.compile(r"^(ip (-\S+ (\S+ )?)*)?link del(ete)?\b"),
+    "namespace": re.compile(r"^(ip (-\S+ )*)?netns del(ete)?\b"),
     "account": re.compile(r"^(userdel|groupdel|deluser|delgroup)\b"),
-    "package": re.compile(r"\b(dpkg (--purge|--remove|-P|-r)|apt(-get)? (remove|purge|autoremove|autopurge))\b"),
-    "member": re.compile(r"/member/remove\b|\bmember remove\b"),
+    "package": re.compile(r"^(dpkg (--purge|--remove|-P|-r)|apt(-get)? (remove|purge|autoremove|autopurge))\b"),
+    "member": re.compile(r"^/\S+/member/remove\b|^(etcdctl )?member remove\b"),
     "key": re.compile(r"deleterange|request_delete_range", re.IGNORECASE),
-    "firewall": re.compile(r"\bdelete (table|chain)\b|\bipset destroy\b"),
-    "route": re.compile(r"\broute (del(ete)?|flush)\b"),
+    "firewall": re.compile(r"^(nft )?delete (table|chain)\b|^ipset destroy\b"),
+    "route": re.compile(r"^(ip (-\S+ )*)?route (del(ete)?|flush)\b"),
     "kernel module": re.compile(r"^(rmmod|modprobe -r)\b"),
     "resource": re.compile(r"^delete node\b"),
 }
@@ -43,14 +44,23 @@ HOMES = {
     },
     "module_utils/_kernel_modules.py": {"kernel module": "takes names from the record, and spares what others use"},
     "module_utils/_trial.py": {"path": "a temporary directory of its own"},
-    "module_utils/_cni.py": {
-        "path": "CNI's cache of an attachment, and directories that the network's role passes",
-        "namespace": "one that this collection attached",
+    "module_utils/_cni.py": {"path": "directories in which the network's own plugins and daemons keep its state"},
+    "module_utils/_cni_runtime.py": {"path": "the cache of an attachment, after its DEL"},
+    "module_utils/_cni_remains.py": {
+        "path": "reservations that bear the name of the attachment",
+        "link": "the interface that the attachment was given",
     },
+    "module_utils/_netns.py": {"namespace": "the record of attachments shows it as made here"},
+    "module_utils/_links.py": {"link": "asks the record: removal(), made()"},
     "module_utils/_etcd.py": {
-        "member": "the caller judges, in etcd_member",
+        "member": "the caller judges, in _etcd_cluster",
         "key": "the caller passes keys of its own prefix or owner",
     },
+    "module_utils/_etcd_member.py": {"path": "data that this very call began"},
+    "module_utils/_etcd_process.py": {"path": "the file with which it starts a member for the first time, in /run"},
+    "module_utils/_run_lock.py": {"path": "a lock of its own, in /run"},
+    "module_utils/_probe.py": {"path": "its own program, in a directory of its own in /run"},
+    "module_utils/_closed_ports.py": {"firewall": "its own table, which it writes anew"},
     "module_utils/_firewall.py": {"firewall": "chains and tables with the daemon's prefix that were not there before"},
     "module_utils/_nftrace.py": {"firewall": "its own table, which has a name of its own"},
     "module_utils/_masquerade.py": {"firewall": "its own table, which bears its comment"},
@@ -63,19 +73,12 @@ HOMES = {
     "module_utils/_vxlan_link.py": {"link": "devices that bear the alias of the collection"},
     "modules/calico_ipam.py": {"resource": "a node that the user names as lost"},
     "modules/calico_node.py": {
-        "link": "Calico's own devices, by their names, where the record shows Calico",
         "route": "routes with Calico's protocol number",
         "firewall": "Calico's own sets, by their names",
         "resource": "this node",
     },
-    "modules/coredns_node.py": {"link": "asks the record for the names"},
-    "modules/flannel_node.py": {
-        "link": "flannel's own devices, by their names",
-        "route": "routes of flannel's networks in the record",
-    },
-    "modules/routed_node.py": {"link": "the bridge and device of its own specification"},
-    "modules/etcd_member.py": {"path": "the file with which it founded a cluster, in /run"},
-    "modules/pod_probe.py": {"path": "its own program, in a directory of its own in /run"},
+    "modules/cluster_firewall.py": {"firewall": "its own table, where the record has it"},
+    "modules/flannel_node.py": {"route": "routes of flannel's networks in the record"},
 }
 SOURCES = sorted((*(PLUGINS / "modules").glob("*.py"), *(PLUGINS / "module_utils").glob("*.py")))
 
