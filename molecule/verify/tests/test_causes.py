@@ -171,11 +171,11 @@ WIDE = (
     ),
     Breakage(
         "a route leads a node's own pods elsewhere",
-        "node2",
+        "worker-2.lab.example",
         "ip route add {vtep2}/25 dev eth0",
         "ip route del {vtep2}/25 dev eth0",
         "source-not-own",
-        text=("the firewall of node2 drops packets of pods", "leads through eth0"),
+        text=("the firewall of worker-2.lab.example drops packets of pods", "leads through eth0"),
     ),
     Breakage(
         "two nodes have the same pod network",
@@ -325,11 +325,11 @@ LOCAL = (
     ),
     Breakage(
         "the firewall of a node has a member missing",
-        "node2",
+        "worker-2.lab.example",
         "nft delete element inet binary_cluster members4 { {address1} }",
         "systemctl restart binary-cluster-firewall",
         "not-a-member",
-        text=("does not know node1 ({address1}) as a member", "--limit node2"),
+        text=("does not know cp-1 ({address1}) as a member", "--limit worker-2.lab.example"),
     ),
     Breakage(
         "the underlay to one node is cut",
