@@ -143,12 +143,12 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _closed_ports,
     _files,
     _iproute,
+    _ledger,
     _nft,
     _spec,
     _systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._closed_ports import FAMILY, TABLE
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 NAME = "binary-cluster-firewall"
 SCRIPT = "/etc/binary_cluster/firewall.nft"
@@ -202,7 +202,7 @@ class Firewall:
         self.params = module.params
         self.check_mode = bool(module.check_mode)
         self.nft = _nft.Nft(module.run_command)
-        self.ledger = Ledger(NAME)
+        self.ledger = _ledger.opened(module, NAME)
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
 
@@ -273,9 +273,7 @@ class Firewall:
         """Load the script, and note how nft lists what came of it."""
         self.ledger.record(KIND, TABLE, None)
         self.nft.change([script])
-        listed = self.nft.listing(TABLE)
-        self.ledger.forget(KIND, TABLE)
-        self.ledger.record(KIND, TABLE, listed)
+        self.ledger.replace(KIND, TABLE, self.nft.listing(TABLE))
 
     def enable(self, changes: list[_files.Change]) -> None:
         """Have the unit started at boot, and count as started now: it follows nftables.service only then."""
