@@ -104,9 +104,10 @@ def _version(made: Files) -> str:
 
 def _block(names: Sequence[str], lines: Iterable[str], settings: Settings) -> str:
     keys = " ".join(f"{name}:{settings.port}" for name in names)
-    # It comes before all plugins that answer, whatever their order here.
+    # Asked before all plugins that answer, whatever their order here. Of several rules the first that fits counts, so
+    # those of a zone's own words come first.
     clients = _plugin("acl", [f"allow net {' '.join(settings.clients)}", "block"])
-    body = [f"bind {' '.join(settings.addresses)}", *clients, *lines]
+    body = [f"bind {' '.join(settings.addresses)}", *lines, *clients]
     return "\n".join([f"{keys} {{", *(f"    {line}".rstrip() for line in body), "}", ""])
 
 

@@ -48,10 +48,6 @@ def test_the_whole_of_a_forwarding_server() -> None:
         text
         == f""".:53 {{
     bind 10.0.0.2
-    acl {{
-        allow net 127.0.0.0/8 10.244.0.0/16
-        block
-    }}
     errors
     prometheus 127.0.0.1:9153
     ready 127.0.0.1:8181
@@ -62,18 +58,31 @@ def test_the_whole_of_a_forwarding_server() -> None:
     forward . 192.0.2.53 192.0.2.54 {{
         policy round_robin
     }}
-}}
-
-version.bind:53 {{
-    bind 10.0.0.2
     acl {{
         allow net 127.0.0.0/8 10.244.0.0/16
         block
     }}
+}}
+
+version.bind:53 {{
+    bind 10.0.0.2
     chaos {version.group(1)}
+    acl {{
+        allow net 127.0.0.0/8 10.244.0.0/16
+        block
+    }}
 }}
 """
     )
+
+
+def test_an_access_list_in_a_zones_own_words_comes_first() -> None:
+    """CoreDNS takes the first rule that fits, and the role's fits everybody."""
+    text = corefile({"names": ["x.test"], "records": RECORDS, "extra": "acl {\n    block net 10.244.7.0/24\n}"})
+    rules = [
+        line.strip() for line in text.partition("version.bind")[0].splitlines() if "block" in line or "allow" in line
+    ]
+    assert rules == ["block net 10.244.7.0/24", "allow net 127.0.0.0/8 10.244.0.0/16", "block"]
 
 
 def test_sources_hand_on_but_for_the_last() -> None:
