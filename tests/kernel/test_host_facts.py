@@ -1,0 +1,25 @@
+"""Facts of a host whose links are not all up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import Host
+
+
+def test_an_address_on_an_interface_that_is_down_is_asked_for_where_that_can_be(
+    hosts: Callable[[int], list[Host]],
+) -> None:
+    here, other = hosts(2)
+    # A second interface in the same network, without a cable.
+    here.ip("link add spare type veth peer name nowhere")
+    here.ip("address add 192.0.2.211/24 dev spare")
+    other.ip("address add 192.0.2.100/32 dev eth0")
+    found = here.run_module("host_facts", {"claims": ["192.0.2.100"]})["ansible_facts"]["cluster_host"]
+    assert found["interfaces"]["spare"]["state"] == "DOWN"
+    assert found["answered"] == {"192.0.2.100": [found_mac(other)]}
+
+
+def found_mac(host: Host) -> str:
+    """MAC of a host."""
+    return str(host.json("ip link show eth0")[0]["address"])
