@@ -150,3 +150,42 @@ def test_backends_are_told_the_clients_address_where_they_want_it() -> None:
         assert line in machines.run("api1", "cat /run/told")
     finally:
         machines.run("api1", "rm -f /run/told; pkill -f '[a]syncio.start_server'")
+
+
+# Says where VRRP packets that leave this machine go, for a second.
+LEAVING = """
+import socket, time
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+link.settimeout(0.2)
+seen, end = set(), time.monotonic() + 1
+while time.monotonic() < end:
+    try:
+        frame, (name, _protocol, kind, _hardware, _mac) = link.recvfrom(256)
+    except socket.timeout:
+        continue
+    if name != "lo" and kind == 4 and frame[12:14] == bytes([8, 0]) and frame[23] == 112:
+        seen.add(socket.inet_ntoa(frame[30:34]))
+print(sorted(seen))
+"""
+
+
+def test_a_balancer_that_is_left_alone_holds_the_address_and_speaks_to_nobody_on_the_link() -> None:
+    name, gone = machines.balancers
+    assert machines.run(name, f"python3 -c '{LEAVING}'").strip() in ("[]", f"['{lab.address(gone)}']")
+    machines.run(gone, f"systemctl stop {KEEPALIVED}")
+    known = lab.inventory()["_meta"]["hostvars"][name]
+    alone = {
+        "all": {
+            "children": {
+                "api_load_balancer": {"hosts": {name: known}},
+                "kube_control_plane": {"hosts": {one: lab.inventory()["_meta"]["hostvars"][one] for one in BACKENDS}},
+            }
+        }
+    }
+    path = lab.directory() / "alone.yml"
+    path.write_text(json.dumps(alone))
+    command = ["ansible-playbook", "-i", str(path), str(lab.CHECKOUT / "site.yml"), "--limit", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    eventually(machines.address, [name])
+    assert machines.run(name, f"python3 -c '{LEAVING}'").strip() == "[]"
