@@ -31,6 +31,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_ipv6,
     _preflight_links,
     _preflight_names,
+    _preflight_records,
     _preflight_verify,
     _prometheus,
 )
@@ -69,6 +70,7 @@ class ActionModule(ActionBase):
             _preflight_ipv6,
             _preflight_links,
             _preflight_names,
+            _preflight_records,
             _preflight_verify,
         )
         told_all = _preflight.check(inventory, [check for one in checks for check in one.CHECKS])
@@ -94,6 +96,8 @@ class ActionModule(ActionBase):
         hosts = {}
         for name in dict.fromkeys(host for members in groups.values() for host in members):
             own = {role: specs[role] for role, group in roles.items() if name in groups[group]}
+            if "kubeconfig_files" in hostvars[name]:  # not bound to a group
+                own["kubeconfig"] = argument_spec("kubeconfig")
             variables = self._variables(hostvars, [*own, *networks, "cluster"], name, faults)
             for options in own.values():
                 faults += validate(options, variables, name)

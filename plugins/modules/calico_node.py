@@ -19,7 +19,7 @@ description:
     established, in BIRD's words.
   - Writes the CNI configuration last, so that no pod is attached before the node can carry its packets.
   - O(state=absent) detaches the pods it knows, stops the daemons, gives the node's addresses back, and removes links,
-    routes, rules, sets and files.
+    routes, rules, sets and files. It asks the endpoints that were applied last, as the install record has them.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes
   - binary_cluster.networking._etcd
@@ -48,6 +48,17 @@ options:
     description: Whether the running Felix is not the one the configuration describes.
     type: bool
     default: false
+  defer_restart:
+    description:
+      - Whether a restart that is due is left undone and returned in RV(due), so that it can be done in batches. One that
+        follows from another O(encapsulation) or other O(shared) is never left undone. Nodes that differ in these do not
+        reach each other.
+    type: bool
+    default: false
+  shared:
+    description: Further settings that all nodes share, such as the VNI. They are kept in the install record, only.
+    type: dict
+    default: {}
   health_port:
     description: Port of Felix' health endpoint, on loopback.
     type: int
@@ -83,6 +94,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+due:
+  description: What is left undone, V(restart) or empty.
+  returned: O(state=present)
+  type: str
+  sample: ""
 actions:
   description: What was done, or would be done in check mode, a sentence each.
   returned: always
@@ -98,6 +114,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _applied,
     _calico,
     _calicoctl,
     _cni,
@@ -190,6 +207,28 @@ def complaints(run: _systemd.Run) -> str:
     return "\n".join([line for line in log.splitlines() if "[INFO]" not in line][-8:])
 
 
+def shared(node: Node) -> dict[str, Any]:
+    """Settings that all nodes share."""
+    return {"encapsulation": node.params["encapsulation"], **node.params["shared"]}
+
+
+def deferred(node: Node) -> bool:
+    """Whether a restart is due that can be left for later."""
+    return bool(
+        node.params["defer_restart"]
+        and node.params["restart_required"]
+        and node.ledger.before(_applied.SETTINGS, "shared") == shared(node)
+        and _systemd.show(node.module.run_command, FELIX).active
+    )
+
+
+def note(node: Node, applied: Any) -> None:
+    """Note what is applied, and the shared settings that the running Felix has."""
+    if not node.module.check_mode:
+        settings = {"endpoints": node.params["endpoints"], "shared": applied}
+        _applied.note(node.ledger, _applied.SETTINGS, settings)
+
+
 def start(node: Node) -> None:
     """Start or restart Felix where that is due, and wait until the node is ready."""
     run = node.module.run_command
@@ -240,6 +279,9 @@ def converse(node: Node) -> None:
 
 def present(node: Node) -> dict[str, Any]:
     """Make the node part of the network."""
+    if deferred(node):
+        return {"due": "restart"}
+    note(node, node.ledger.before(_applied.SETTINGS, "shared"))
     with contextlib.suppress(_etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
         start(node)
     if _calico.TUNNELS[node.params["encapsulation"]] != IPIP:
@@ -248,7 +290,8 @@ def present(node: Node) -> dict[str, Any]:
     conflist = _files.json_file(CONFLIST, node.params["conflist"])
     changes = _files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
     node.actions += [f"file {change.path}" for change in changes]
-    return {"diff": [change.diff() for change in changes]}
+    note(node, shared(node))
+    return {"due": "", "diff": [change.diff() for change in changes]}
 
 
 def leave(node: Node) -> None:
@@ -299,6 +342,7 @@ def sweep(node: Node) -> None:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
+    node.params["endpoints"] = node.ledger.before(_applied.SETTINGS, "endpoints") or node.params["endpoints"]
     node.actions += _cni_runtime.Runtime(run).leave(NETWORK, check_mode, node.module.warn)
     for unit in (BIRD, FELIX):
         if _systemd.show(run, unit).running:
@@ -312,6 +356,7 @@ def absent(node: Node) -> dict[str, Any]:
     node.actions += [f"remove {change.path}" for change in changes]
     if not check_mode:
         node.ledger.forget(FIREWALL, "before")
+        _applied.forget(node.ledger)
     node.actions += _cni.forget(("/run/calico", "/var/lib/calico", "/var/log/calico"), check_mode)
     return {"diff": [change.diff() for change in changes]}
 
@@ -327,6 +372,8 @@ def main() -> None:
             "network": {"type": "str"},
             "conflist": {"type": "dict"},
             "restart_required": {"type": "bool", "default": False},
+            "defer_restart": {"type": "bool", "default": False},
+            "shared": {"type": "dict", "default": {}},
             "health_port": {"type": "int", "default": 9099},
             "wait": {"type": "int", "default": 60},
         },

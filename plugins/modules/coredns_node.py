@@ -48,6 +48,11 @@ options:
     description: Whether the process has yet to read its files, as M(binary_cluster.networking.daemon) says.
     type: bool
     default: false
+  defer_restart:
+    description:
+      - Whether a restart or reload that is due is left undone and returned in RV(due), so that it can be done in batches.
+    type: bool
+    default: false
   resolver:
     description:
       - How the host's own resolver is told. With V(resolved), systemd-resolved asks CoreDNS for O(domains) and nothing
@@ -79,6 +84,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+due:
+  description: What is left undone, V(restart), V(reload) or empty.
+  returned: O(state=present)
+  type: str
+  sample: ""
 actions:
   description: What was done, or would be done in check mode, a sentence each.
   returned: always
@@ -202,14 +212,16 @@ class Node:
         return str(out).strip()
 
 
-def present(node: Node) -> None:
-    """Give the host the link, and have CoreDNS answer there."""
+def present(node: Node) -> str:
+    """Give the host the link, and have CoreDNS answer there; return what is left undone."""
     name = node.params["link"]
     missing, superfluous = plan(node.kernel.links(), name, node.params["address"])
     if not node.module.check_mode:
         _links.record(node.ledger, node.kernel.links(), name)
     node.change(missing)
     operation = node.operation()
+    if node.params["defer_restart"] and operation in ("restart", "reload"):
+        return operation
     if operation:
         node.actions.append(f"{operation} {UNIT}")
         if not node.module.check_mode:
@@ -218,6 +230,7 @@ def present(node: Node) -> None:
             _systemd.refreshed(_ledger.Ledger(UNIT))
     node.resolve(node.params["resolver"])
     node.change(superfluous)
+    return ""
 
 
 def absent(node: Node) -> None:
@@ -242,6 +255,7 @@ def main() -> None:
             "version": {"type": "str"},
             "restart_required": {"type": "bool", "default": False},
             "reload_required": {"type": "bool", "default": False},
+            "defer_restart": {"type": "bool", "default": False},
             "resolver": {"type": "str", "choices": list(_resolver.METHODS), "default": "none"},
             "domains": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "int", "default": 30},
@@ -254,13 +268,17 @@ def main() -> None:
         supports_check_mode=True,
     )
     node = Node(module)
+    told = {}
     try:
-        present(node) if module.params["state"] == "present" else absent(node)
+        if module.params["state"] == "present":
+            told["due"] = present(node)
+        else:
+            absent(node)
     except (
         NodeError, _files.FileError, _iproute.KernelError, _resolver.ResolverError, _systemd.ServiceError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"coredns: {error}", actions=node.actions)
-    module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff)
+    module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff, **told)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,18 @@ options:
     type: list
     elements: path
     default: []
+  defer_restart:
+    description:
+      - With O(state=started), whether a restart that a running process needs is left undone and returned in RV(due), so
+        that it can be done in batches. One that does not run is started, and a reload is done.
+    type: bool
+    default: false
+  members:
+    description:
+      - All hosts that have this daemon, with their addresses. They are kept in the install record, where a later run finds
+        which of them the inventory no longer has.
+    type: dict
+    default: {}
   trial:
     description:
       - For a daemon that has no checker. Before new files replace old ones, it is started on them for a
@@ -209,6 +221,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+due:
+  description: What is left undone, V(restart) or empty.
+  returned: O(state=started)
+  type: str
+  sample: ""
 actions:
   description: What was done, or would be done in check mode, a sentence each.
   returned: always
@@ -234,6 +251,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _accounts,
+    _applied,
     _files,
     _iproute,
     _ledger,
@@ -258,6 +276,7 @@ class Plan:
     files: list[Change] = field(default_factory=list)
     enable: bool = False
     operation: str = ""
+    due: str = ""
     restart_required: bool = False
     reload_required: bool = False
     stale: list[str] = field(default_factory=list)
@@ -359,6 +378,8 @@ def plan(
             made.operation = "restart" if unit.active else "start"
         elif made.reload_required:
             made.operation = "reload"
+        if params["defer_restart"] and made.operation == "restart":
+            made.operation, made.due = "", made.operation
     return made
 
 
@@ -508,6 +529,8 @@ def main() -> None:
             "secrets": {"type": "dict", "default": {}, "no_log": True},
             "unit": {"type": "str"},
             "restart_on": {"type": "list", "elements": "path", "default": []},
+            "defer_restart": {"type": "bool", "default": False},
+            "members": {"type": "dict", "default": {}},
             "trial": {
                 "type": "dict",
                 "options": {
@@ -542,9 +565,13 @@ def main() -> None:
             if actions:
                 install(module, made, wanted, ledger, unit)
             _files.settle(all_wanted, seen, ledger)
+        if not module.check_mode:
+            _applied.note(ledger, _applied.MEMBERS, {} if absent else params["members"])
     except (_files.FileError, _systemd.ServiceError, _accounts.AccountError, Unfinished) as error:
         module.fail_json(msg=f"{params['name']}: {error}")
     result: dict[str, Any] = {"changed": bool(actions), "actions": actions}
+    if params["state"] == "started":
+        result["due"] = made.due
     if params["state"] == "installed":
         result["restart_required"] = made.restart_required
         result["reload_required"] = made.reload_required

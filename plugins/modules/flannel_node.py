@@ -19,7 +19,8 @@ description:
     did not make are refused or left, as the install record shows.
   - Writes the CNI configuration last, so that no pod is attached before the node can carry its packets.
   - O(state=absent) detaches the pods it knows, stops flanneld, gives the lease back and removes links,
-    routes, rules and files.
+    routes, rules and files. It reads from the install record what was applied last, and takes the options where the
+    record has nothing.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes
   - binary_cluster.networking._etcd
@@ -37,9 +38,8 @@ options:
     type: str
     default: /coreos.com/network
   address:
-    description: Address of this node on the underlay.
+    description: Address of this node on the underlay. Required for O(state=present).
     type: str
-    required: true
   nodes:
     description: Addresses of all nodes.
     type: list
@@ -54,6 +54,12 @@ options:
     type: dict
   restart_required:
     description: Whether the running flanneld is not the one the configuration describes.
+    type: bool
+    default: false
+  defer_restart:
+    description:
+      - Whether a restart that is due is left undone and returned in RV(due), so that it can be done in batches. One that
+        follows from another O(network) is never left undone. Nodes with different networks do not reach each other.
     type: bool
     default: false
   wait:
@@ -84,6 +90,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+due:
+  description: What is left undone, V(restart) or empty.
+  returned: O(state=present)
+  type: str
+  sample: ""
 subnet:
   description: Gateway of this node's pods, with the prefix length of their subnet.
   returned: O(state=present), not in check mode on a new node
@@ -110,6 +121,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _applied,
     _cni,
     _cni_runtime,
     _etcd,
@@ -131,6 +143,8 @@ CONFLIST = "/etc/cni/net.d/10-flannel.conflist"
 OWNER = "flannel-node"
 FIREWALL = "firewall"
 NETWORKS = "networks"
+# What uninstalling needs to know.
+APPLIED = ("endpoints", "prefix", "address", "nodes", "bridge")
 # Seconds in which a started flanneld has made its entries.
 SETTLING = 10.0
 # Seconds in which a flanneld that runs has its lease, and in which one that was started has. It is restarted after it.
@@ -217,6 +231,22 @@ def judge(node: Node) -> None:
         _links.bridge_lines(node.ledger, links, node.params["bridge"], [subnet], [node.params["network"]["Network"]])
     if device:
         _links.refuse_foreign(node.ledger, links, device)
+
+
+def deferred(node: Node) -> bool:
+    """Whether a restart is due that can be left for later."""
+    return bool(
+        node.params["defer_restart"]
+        and node.params["restart_required"]
+        and node.ledger.before(_applied.SETTINGS, "network") == node.params["network"]
+        and _systemd.show(node.module.run_command, UNIT).active
+    )
+
+
+def note(node: Node, network: Any) -> None:
+    """Note what is applied, and the network that the running flanneld has."""
+    if not node.module.check_mode:
+        _applied.note(node.ledger, _applied.SETTINGS, {**{key: node.params[key] for key in APPLIED}, "network": network})
 
 
 def start(node: Node) -> None:
@@ -356,6 +386,9 @@ def follow(node: Node) -> None:
 def present(node: Node) -> dict[str, Any]:
     """Make the node part of the network."""
     judge(node)
+    if deferred(node):
+        return {"due": "restart"}
+    note(node, node.ledger.before(_applied.SETTINGS, "network"))
     start(node)
     if not node.module.check_mode or node.lease().get("FLANNEL_SUBNET"):
         with contextlib.suppress(_etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
@@ -363,8 +396,9 @@ def present(node: Node) -> dict[str, Any]:
     conflist = _files.json_file(CONFLIST, node.params["conflist"])
     changes = _files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
     node.actions += [f"file {change.path}" for change in changes]
+    note(node, node.params["network"])
     lease = node.lease()
-    told: dict[str, Any] = {"diff": [change.diff() for change in changes]}
+    told: dict[str, Any] = {"due": "", "diff": [change.diff() for change in changes]}
     if lease.get("FLANNEL_SUBNET") and lease.get("FLANNEL_MTU"):
         told.update(subnet=lease["FLANNEL_SUBNET"], mtu=int(lease["FLANNEL_MTU"]))
     return told
@@ -373,6 +407,7 @@ def present(node: Node) -> dict[str, Any]:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
+    node.params.update({key: node.ledger.before(_applied.SETTINGS, key) or node.params[key] for key in APPLIED})
     node.actions += _cni_runtime.Runtime(run).leave("flannel", check_mode, node.module.warn)
     if _systemd.show(run, UNIT).running:
         node.actions.append(f"stop {UNIT}")
@@ -406,6 +441,7 @@ def absent(node: Node) -> dict[str, Any]:
         node.ledger.forget(FIREWALL, "before")
         for network in known:
             node.ledger.forget(NETWORKS, network)
+        _applied.forget(node.ledger)
     kept = ("/run/flannel", "/var/lib/cni/flannel", "/var/lib/cni/networks/flannel")
     node.actions += _cni.forget(kept, check_mode)
     return {"diff": [change.diff() for change in changes]}
@@ -418,14 +454,15 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "network": {"type": "dict"},
             "prefix": {"type": "str", "default": "/coreos.com/network"},
-            "address": {"type": "str", "required": True},
+            "address": {"type": "str"},
             "nodes": {"type": "list", "elements": "str", "default": []},
             "bridge": {"type": "str", "default": "cni0"},
             "conflist": {"type": "dict"},
             "restart_required": {"type": "bool", "default": False},
+            "defer_restart": {"type": "bool", "default": False},
             "wait": {"type": "int", "default": 60},
         },
-        required_if=[("state", "present", ["network", "conflist"])],
+        required_if=[("state", "present", ["address", "network", "conflist"])],
         supports_check_mode=True,
     )
     try:

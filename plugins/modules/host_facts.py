@@ -132,6 +132,16 @@ ansible_facts:
         damaged_records:
           description: Install records that cannot be read, by owner, with what is wrong.
           type: dict
+        members:
+          description:
+            - Addresses of the hosts that had a component too when it was applied last, by name under which the component
+              is on the host, and by host.
+          type: dict
+        etcd:
+          description:
+            - Of the member of etcd that this collection put here, C(name), C(peer_url), C(client_url) and
+              C(data_directory), as its configuration has them. Empty without one.
+          type: dict
 """
 
 import glob
@@ -146,6 +156,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
+    _applied,
     _files,
     _icmp,
     _iproute,
@@ -254,6 +265,24 @@ def installed(directory: str = _ledger.STATE_DIRECTORY) -> dict[str, Any]:
     return {"owners": owners, "data_directories": data, "damaged_records": damaged}
 
 
+def etcd_member(path: str = "/etc/etcd/etcd.env") -> dict[str, str]:
+    """The member of etcd whose configuration is here; empty where there is none, or not all of it."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            held = dict(line.rstrip("\n").split("=", 1) for line in stream if re.match("ETCD_[A-Z_]+=", line))
+    except OSError:
+        return {}
+    wanted = {
+        "name": "ETCD_NAME",
+        "peer_url": "ETCD_INITIAL_ADVERTISE_PEER_URLS",
+        "client_url": "ETCD_ADVERTISE_CLIENT_URLS",
+        "data_directory": "ETCD_DATA_DIR",
+    }
+    if not held.keys() >= set(wanted.values()):
+        return {}
+    return {name: held[setting].strip('"').partition(",")[0] for name, setting in wanted.items()}
+
+
 def advertised(routes: list[dict[str, Any]], links: Iterable[str], root: str = IPV6) -> list[str]:
     """Interfaces that take routers' advertisements and have routes by them, or that take them whatever the kernel does.
 
@@ -351,7 +380,9 @@ def main() -> None:
                 "unreachable": unreachable,
                 "pod_cidr": pod_cidr,
                 "pod_cidrs": pod_cidrs,
-                **installed(),
+                **(records := installed()),
+                "members": _applied.members(),
+                "etcd": etcd_member() if "etcd" in records["owners"] else {},
             }
         }
     )

@@ -17,6 +17,8 @@ description:
     them is kept, and one that leads there already is left as it is, byte by byte.
   - A unit that reads a kubeconfig is restarted where the server, the trust or the credentials in it changed,
     and for nothing else. One that does not run is not started.
+  - A new kubeconfig can be read by its owner only. One that was there keeps its mode, but others can no longer read it
+    once credentials are put into it.
   - V(absent) leads the kubeconfigs back to where they led before, and removes those that were not there.
   - Nothing is changed on a host while anything is wrong with any of its kubeconfigs.
 extends_documentation_fragment:
@@ -73,13 +75,11 @@ options:
         type: str
         default: ""
       owner:
-        description: Owner. The file is readable by nobody else.
+        description: Owner of the file. Without one, a file that was there keeps its own, and a new one is root's.
         type: str
-        default: root
       group:
-        description: Group of the file.
+        description: Group of the file. Without one, a file that was there keeps its own, and a new one is root's.
         type: str
-        default: root
       restart:
         description: Units that read the file when they start.
         type: list
@@ -141,6 +141,7 @@ OWNER = "kubeconfig"
 # Kind of the ledger's entries: path -> names of the entries that were led elsewhere, and units.
 LED = "led"
 NAMES = ("cluster", "user", "context", "restart")
+CREDENTIALS = ("key", "token")
 
 
 def found(params: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
@@ -159,6 +160,18 @@ def found(params: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
     return told
 
 
+def entry(path: str, data: bytes, item: dict[str, Any], ledger: Ledger) -> Entry:
+    """A wanted kubeconfig. Who reads one that another tool wrote must still be able to."""
+    there = _files.look(path)
+    if there is None or (ledger.owns(_files.KIND, path) and "kind" not in (ledger.before(_files.KIND, path) or {})):
+        mode, owner, group = 0o600, "root", "root"
+    else:
+        mode, owner, group = there.mode, there.owner, there.group
+        if any(item[name] for name in CREDENTIALS):
+            mode &= ~0o007
+    return Entry(path, "file", data, mode, item["owner"] or owner, item["group"] or group, secret=True)
+
+
 def plan(params: dict[str, Any], ledger: Ledger) -> list[Change]:
     """Changes to the files: the wanted ones, and those that are wanted no more."""
     modes = {item["path"]: item for item in params["files"]} if params["state"] == "present" else {}
@@ -166,8 +179,7 @@ def plan(params: dict[str, Any], ledger: Ledger) -> list[Change]:
     for path, content in params["contents"].items():
         data = base64.b64decode(content)
         if path in modes:
-            owner, group = modes[path]["owner"], modes[path]["group"]
-            wanted.append(Entry(path, "file", data, 0o600, owner, group, secret=True))
+            wanted.append(entry(path, data, modes[path], ledger))
         else:
             # It goes back to how it was, but for what others did to it in the meantime.
             before = ledger.before(_files.KIND, path)
@@ -236,8 +248,8 @@ def main() -> None:
                     "cluster": name,
                     "user": name,
                     "context": name,
-                    "owner": {"type": "str", "default": "root"},
-                    "group": {"type": "str", "default": "root"},
+                    "owner": text,
+                    "group": text,
                     "restart": {"type": "list", "elements": "str", "default": []},
                 },
                 "mutually_exclusive": [

@@ -20,12 +20,13 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_ipv6,
     _preflight_links,
     _preflight_names,
+    _preflight_records,
     _preflight_verify,
 )
 
 DATA = Path(__file__).parent / "preflight"
 FILES = {
-    name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers", "calico", "ipv6")
+    name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers", "calico", "ipv6", "records")
 }
 # What it takes to serve names is a change to the good inventory.
 NAMES = yaml.safe_load((DATA / "coredns.yml").read_text())
@@ -38,6 +39,7 @@ PARTS = (
     _preflight_ipv6,
     _preflight_links,
     _preflight_names,
+    _preflight_records,
     _preflight_verify,
 )
 CHECKS = [check for one in PARTS for check in one.CHECKS]
@@ -113,6 +115,13 @@ def test_nothing_is_said_of(good: dict[str, Any], case: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("good", "case"), cases("bad"))
 def test_refused_is(good: dict[str, Any], case: dict[str, Any]) -> None:
     assert told(good, case["change"]) == case["faults"]
+
+
+@pytest.mark.parametrize("case", FILES["records"]["warned"], ids=lambda case: case["name"])
+def test_warned_of_is(case: dict[str, Any]) -> None:
+    good = FILES["records"]["good"]
+    assert told(good, case["change"]) == []
+    assert told(good, case["change"], warning=True) == case["warnings"]
 
 
 @pytest.mark.parametrize("case", NAMES["fine"], ids=lambda case: case["name"])
