@@ -39,7 +39,7 @@ GUARDED = ("vxlan_mesh", "host_routes")
 
 def measure(lab: Lab, variables: dict[str, str], seconds: int, repeat: int) -> dict[str, float]:
     """Medians over all pairs and repetitions with one backend."""
-    lab.run("site", **variables)
+    lab.run("site", cluster_network_switch=True, **variables)
     told: list[dict[str, Any]] = []
     for _time in range(repeat):
         lab.run("verify", **variables, verify_performance=True, verify_performance_seconds=seconds)

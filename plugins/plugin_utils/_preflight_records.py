@@ -76,7 +76,7 @@ def _moved(inventory: Inventory, name: str, backend: str) -> Iterator[Fault]:
     for network in [one.network for one in held if isinstance(one, ipaddress.IPv4Interface)]:
         if not network.subnet_of(pods):
             yield Fault(variable, pods, f"the pods of these hosts have addresses outside of it, {consent}", (name,))
-        elif network.prefixlen != wanted:
+        elif network.prefixlen != wanted and pods.prefixlen <= wanted <= 30:  # others are judged elsewhere
             yield Fault(length, wanted, f"the pods of these hosts are in a /{network.prefixlen}, {consent}", (name,))
 
 
