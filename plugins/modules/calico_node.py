@@ -50,9 +50,9 @@ options:
     default: false
   defer_restart:
     description:
-      - Whether a restart that is due is left undone and returned in RV(due), so that it can be done in batches. One that
-        follows from another O(encapsulation) or other O(shared) is never left undone. Nodes that differ in these do not
-        reach each other.
+      - Whether a restart that is due is left undone and returned in RV(due), so that it can be done in batches.
+      - One that follows from another O(encapsulation) or other O(shared) is never left undone. Nodes that differ in
+        these do not reach each other.
     type: bool
     default: false
   shared:

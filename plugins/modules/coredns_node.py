@@ -50,7 +50,8 @@ options:
     default: false
   defer_restart:
     description:
-      - Whether a restart or reload that is due is left undone and returned in RV(due), so that it can be done in batches.
+      - Whether a restart or reload that is due is left undone and returned in RV(due), so that it can be done in
+        batches.
     type: bool
     default: false
   resolver:

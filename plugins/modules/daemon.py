@@ -161,8 +161,8 @@ options:
     default: false
   members:
     description:
-      - All hosts that have this daemon, with their addresses. They are kept in the install record, where a later run finds
-        which of them the inventory no longer has.
+      - All hosts that have this daemon, with their addresses. They are kept in the install record, where a later run
+        finds which of them the inventory no longer has.
     type: dict
     default: {}
   trial:

@@ -75,7 +75,6 @@ actions:
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd

@@ -58,8 +58,9 @@ options:
     default: false
   defer_restart:
     description:
-      - Whether a restart that is due is left undone and returned in RV(due), so that it can be done in batches. One that
-        follows from another O(network) is never left undone. Nodes with different networks do not reach each other.
+      - Whether a restart that is due is left undone and returned in RV(due), so that it can be done in batches.
+      - One that follows from another O(network) is never left undone. Nodes with different networks do not reach each
+        other.
     type: bool
     default: false
   wait:
@@ -246,7 +247,9 @@ def deferred(node: Node) -> bool:
 def note(node: Node, network: Any) -> None:
     """Note what is applied, and the network that the running flanneld has."""
     if not node.module.check_mode:
-        _applied.note(node.ledger, _applied.SETTINGS, {**{key: node.params[key] for key in APPLIED}, "network": network})
+        _applied.note(
+            node.ledger, _applied.SETTINGS, {**{key: node.params[key] for key in APPLIED}, "network": network}
+        )
 
 
 def start(node: Node) -> None:

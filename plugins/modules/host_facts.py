@@ -134,8 +134,8 @@ ansible_facts:
           type: dict
         members:
           description:
-            - Addresses of the hosts that had a component too when it was applied last, by name under which the component
-              is on the host, and by host.
+            - Addresses of the hosts that had a component too when it was applied last, by name under which the
+              component is on the host, and by host.
           type: dict
         etcd:
           description:

@@ -90,8 +90,8 @@ def hosts_are_not_forgotten(inventory: Inventory) -> Iterator[Fault]:
             if name in present or (address and address in addresses):
                 continue
             remedy = (
-                "was part of it at the last run and is not in the inventory any more. If it still runs, put it back, run "
-                f"teardown --limit {name}, and take it out again"
+                "was part of it at the last run and is not in the inventory any more. If it still runs, put it back, "
+                f"run teardown --limit {name}, and take it out again"
             )
             yield Fault(f"groups.{group}", f"{name} ({address})" if address else name, remedy, warning=True)
 
@@ -125,7 +125,9 @@ def kubeconfigs_have_a_server(inventory: Inventory) -> Iterator[Fault]:
         if variables.get("kubeconfig_files") and not (
             variables.get("kubeconfig_server") or variables.get("cluster_api_vip")
         ):
-            remedy = "kubeconfig_files need a server: set cluster_api_vip, or this to a URL such as https://192.0.2.100:6443"
+            remedy = (
+                "kubeconfig_files need a server: set cluster_api_vip, or this to a URL such as https://192.0.2.100:6443"
+            )
             yield Fault("kubeconfig_server", None, remedy, (host.name,))
 
 

@@ -26,7 +26,8 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
 
 DATA = Path(__file__).parent / "preflight"
 FILES = {
-    name: yaml.safe_load((DATA / f"{name}.yml").read_text()) for name in ("inventories", "balancers", "calico", "ipv6", "records")
+    name: yaml.safe_load((DATA / f"{name}.yml").read_text())
+    for name in ("inventories", "balancers", "calico", "ipv6", "records")
 }
 # What it takes to serve names is a change to the good inventory.
 NAMES = yaml.safe_load((DATA / "coredns.yml").read_text())

@@ -42,5 +42,5 @@ def test_hosts_that_are_not_in_the_run_are_left_out() -> None:
 
 @pytest.mark.parametrize("size", [0, "0%", "101%", "half", "-1", "", None, 1.5])
 def test_what_is_no_size_is_refused(size: object) -> None:
-    with pytest.raises(AnsibleFilterError, match="cluster_max_unavailable: .*give a number of hosts from 1"):
+    with pytest.raises(AnsibleFilterError, match=r"cluster_max_unavailable: .*give a number of hosts from 1"):
         batches(size, ALL)

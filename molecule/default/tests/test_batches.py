@@ -15,7 +15,9 @@ NODES = lab.names("nodes")
 
 def started() -> dict[str, str]:
     """When flanneld was last started, by host: changed also where it did not come up."""
-    return {host: lab.inside(host, "systemctl show flanneld --property=ExecMainStartTimestampMonotonic") for host in NODES}
+    return {
+        host: lab.inside(host, "systemctl show flanneld --property=ExecMainStartTimestampMonotonic") for host in NODES
+    }
 
 
 @pytest.fixture

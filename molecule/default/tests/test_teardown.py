@@ -1,4 +1,4 @@
-"""Teardown of one host of three, all members of etcd: it asks, keeps the quorum, and the next site brings the host back."""
+"""Teardown of one of three members of etcd: it asks, keeps the quorum, and the next site brings the host back."""
 
 from __future__ import annotations
 
