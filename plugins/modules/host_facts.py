@@ -139,8 +139,8 @@ ansible_facts:
           type: dict
         etcd:
           description:
-            - Of the member of etcd that this collection put here, C(name), C(peer_url), C(client_url) and
-              C(data_directory), as its configuration has them. Empty without one.
+            - Of the member of etcd that this collection put here, C(data_directory) and C(member) with C(name),
+              C(peer_url) and C(client_url), as its configuration has them. Empty without one.
           type: dict
 """
 
@@ -265,7 +265,7 @@ def installed(directory: str = _ledger.STATE_DIRECTORY) -> dict[str, Any]:
     return {"owners": owners, "data_directories": data, "damaged_records": damaged}
 
 
-def etcd_member(path: str = "/etc/etcd/etcd.env") -> dict[str, str]:
+def etcd_member(path: str = "/etc/etcd/etcd.env") -> dict[str, Any]:
     """The member of etcd whose configuration is here; empty where there is none, or not all of it."""
     try:
         with open(path, encoding="utf-8") as stream:
@@ -276,11 +276,11 @@ def etcd_member(path: str = "/etc/etcd/etcd.env") -> dict[str, str]:
         "name": "ETCD_NAME",
         "peer_url": "ETCD_INITIAL_ADVERTISE_PEER_URLS",
         "client_url": "ETCD_ADVERTISE_CLIENT_URLS",
-        "data_directory": "ETCD_DATA_DIR",
     }
-    if not held.keys() >= set(wanted.values()):
+    if not held.keys() >= {*wanted.values(), "ETCD_DATA_DIR"}:
         return {}
-    return {name: held[setting].strip('"').partition(",")[0] for name, setting in wanted.items()}
+    member = {name: held[setting].strip('"').partition(",")[0] for name, setting in wanted.items()}
+    return {"member": member, "data_directory": held["ETCD_DATA_DIR"].strip('"')}
 
 
 def advertised(routes: list[dict[str, Any]], links: Iterable[str], root: str = IPV6) -> list[str]:
