@@ -27,7 +27,7 @@ from ansible_collections.binary_cluster.networking.tests.kernel.namespaces impor
 
 # Directories of the machine that the sandbox has in its own, empty form. Of /etc it has what programs need.
 MASKED = ("/run", "/var/lib", "/opt", "/etc")
-NEEDED = ("passwd", "group", "iproute2", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ssl", "alternatives")
+NEEDED = ("passwd", "group", "hosts", "iproute2", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ssl", "alternatives")
 
 
 class Sandbox:
@@ -42,7 +42,9 @@ class Sandbox:
         begin = ["set -e", f"mkdir -p {kept}", *copies, *masks, f"cp -a {kept}/. /etc", "mkdir /run/netns"]
         # A new namespace has what the machine has.
         begin += [f"echo 0 >/proc/sys/net/{one}" for one in ("ipv4/ip_forward", "ipv6/conf/all/forwarding")]
-        lines = [*begin, "ip link set lo up", f"touch {ready}", "exec sleep 600"]
+        # It ends by itself, and as process 1 it waits for what it is left with.
+        wait = "for one in $(seq 3000); do sleep 0.2; done"
+        lines = [*begin, "ip link set lo up", f"touch {ready}", wait]
         options = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         self.process = subprocess.Popen(["unshare", *options, "sh", "-c", "\n".join(lines)])
         until = time.monotonic() + 10

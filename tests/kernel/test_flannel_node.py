@@ -1,13 +1,18 @@
-"""The module flannel_node up to where it needs etcd: whose links it takes, and a flanneld that gets no lease."""
+"""The module flannel_node: whose links it takes, and a flanneld that gets no lease.
+
+systemd is a stand-in, and so is flanneld where it does not matter what it does.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.binary_cluster.networking.tests.kernel.calico_datastore import program
 from ansible_collections.binary_cluster.networking.tests.kernel.sandbox import Sandbox, sandbox
 
 NETWORK = {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "VNI": 1}}
@@ -99,3 +104,91 @@ def test_a_node_that_leaves_removes_recorded_links_and_no_others(node: Sandbox) 
     assert {"link delete dev flannel.1", "link delete dev cni0"} <= set(announced)
     assert node.links() == ["lo", "flannel.7"]
     assert node.files("/var/lib/binary_cluster") == []
+
+
+# --- with etcd and flanneld ---------------------------------------------------------------------------------------
+
+# systemd as far as the module needs it: it starts flanneld and ends it, and knows whether it runs.
+SYSTEMCTL = """\
+pid=$(cat /run/flanneld.pid 2>/dev/null)
+case $1 in
+show) kill -0 "$pid" 2>/dev/null && echo ActiveState=active; exit 0;;
+stop|restart)
+    kill "$pid" 2>/dev/null
+    kill -CONT "$pid" 2>/dev/null
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done;;
+esac
+echo "$*" >> {told}
+case $1 in
+start|restart)
+    setsid {flanneld} --etcd-endpoints=http://127.0.0.1:2379 --iface=eth0 >>/run/flanneld.log 2>&1 &
+    echo $! > /run/flanneld.pid;;
+esac
+"""
+
+
+@pytest.fixture
+def member(node: Sandbox) -> Sandbox:
+    """A node of a flannel network, with a daemon of its own; it joined by the module."""
+    for line in (
+        "link add eth0 type veth peer name eth9",
+        "link set eth9 up",
+        "link set eth0 up",
+        "address add 192.0.2.1/24 dev eth0",
+        "route add default via 192.0.2.254",
+    ):
+        node.ip(line)
+    etcd, etcdctl = program("etcd", "etcd"), program("etcd", "etcdctl")
+    node.exec("sh", "-c", f"setsid {etcd} --data-dir=/run/etcd >/run/etcd.log 2>&1 &")
+    config = json.dumps(NETWORK)
+    put = f"{etcdctl} put /coreos.com/network/config '{config}' >/dev/null 2>&1 && exit; sleep 0.2"
+    node.exec("sh", "-c", f"for one in $(seq 50); do {put}; done; cat /run/etcd.log >&2; exit 1")
+    text = SYSTEMCTL.replace("{told}", f"{node.scratch}/told").replace("{flanneld}", program("flanneld", "flanneld"))
+    node.stand_in("systemctl", text)
+    (node.scratch / "told").write_text("")
+    assert node.run_module("flannel_node", MEMBER)["actions"] == [
+        "start flanneld",
+        "file /etc/cni/net.d/10-flannel.conflist",
+    ]
+    assert not node.run_module("flannel_node", MEMBER)["changed"]
+    (node.scratch / "told").write_text("")
+    return node
+
+
+MEMBER = {**OPTIONS, "endpoints": ["http://127.0.0.1:2379"], "wait": 30}
+
+
+def test_an_emptied_file_of_the_lease_is_there_again_after_a_restart(member: Sandbox) -> None:
+    member.exec("sh", "-c", "kill -STOP $(cat /run/flanneld.pid); : > /run/flannel/subnet.env")
+    announced = member.run_module("flannel_node", MEMBER, check=True)["actions"]
+    assert member.run_module("flannel_node", MEMBER)["actions"] == announced
+    assert announced == ["restart flanneld: /run/flannel/subnet.env has no lease"]
+    assert told(member, "restart") == ["restart --no-block flanneld"]
+    assert "FLANNEL_SUBNET=10.244." in member.read("/run/flannel/subnet.env")
+    assert not member.run_module("flannel_node", MEMBER)["changed"]
+
+
+def test_a_second_address_is_named_and_what_the_node_made_goes_when_it_leaves(member: Sandbox) -> None:
+    member.ip("link add cni0 up type bridge")  # as the CNI plugin does with the first pod
+    lease = dict(line.split("=") for line in member.read("/run/flannel/subnet.env").splitlines())
+    member.ip(f"address add {lease['FLANNEL_SUBNET']} dev cni0")
+    assert not member.run_module("flannel_node", MEMBER)["changed"]
+    member.ip("address add 10.244.0.1/24 dev cni0")
+    began = time.monotonic()
+    failed = member.run_module("flannel_node", MEMBER, failing=True)["msg"]
+    assert f"cni0: it has the address 10.244.0.1/24 besides {lease['FLANNEL_SUBNET']}" in failed
+    assert time.monotonic() - began < 15 and told(member, "restart") == []
+    member.run_module("flannel_node", {**MEMBER, "state": "absent"})
+    assert sorted(member.links()) == ["eth0", "eth9", "lo"]
+    assert member.files("/var/lib/binary_cluster") == []
+
+
+def test_links_of_a_former_vni_go_and_those_of_somebody_else_stay(member: Sandbox) -> None:
+    member.ip("link add flannel.9 type vxlan id 9 dstport 8472")
+    config = {**NETWORK, "Backend": {"Type": "vxlan", "VNI": 2}}
+    etcdctl = program("etcd", "etcdctl")
+    member.exec(etcdctl, "put", "/coreos.com/network/config", json.dumps(config))
+    moved = {**MEMBER, "network": config, "restart_required": True}
+    actions = member.run_module("flannel_node", moved)["actions"]
+    assert actions == ["restart flanneld", "link delete dev flannel.1"]
+    assert {"flannel.2", "flannel.9"} <= set(member.links()) and "flannel.1" not in member.links()
