@@ -70,7 +70,9 @@ HOMES = {
         "route": "routes of its own, in that unit",
     },
     "module_utils/_plan.py": {"link": "carries out what a plan says, and decides nothing"},
-    "module_utils/_vxlan_link.py": {"link": "devices that bear the alias of the collection"},
+    "module_utils/_vxlan_link.py": {
+        "link": "devices that a task of module vxlan names; routed_node plans for its own only where the record has it"
+    },
     "modules/calico_ipam.py": {"resource": "a node that the user names as lost"},
     "modules/calico_node.py": {
         "route": "routes with Calico's protocol number",
