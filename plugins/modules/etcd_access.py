@@ -87,10 +87,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
 
-USERS = (
-    "it has users, and its JSON gateway knows no user by a certificate; run etcdctl auth disable there, since "
-    "certificates keep strangers out, or name an etcd without"
-)
+# Others may rely on its users, so nothing here switches them off.
+USERS = "it has users, and its JSON gateway knows no user by a certificate; name an etcd without users in its place"
 FULL = "space exceeded"
 # What etcd says, over TLS and without, and what to do then (etcd's embed/serve.go, api/v3rpc/rpctypes/error.go).
 REMEDIES = {

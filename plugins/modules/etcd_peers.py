@@ -64,7 +64,6 @@ presented:
 """
 
 import concurrent.futures
-import contextlib
 import socket
 import ssl
 import urllib.parse
@@ -88,11 +87,12 @@ def presented(peer_url: str, timeout: float) -> str | None:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with contextlib.suppress(OSError):
-        with socket.create_connection((url.hostname or "", url.port or 2380), timeout) as connection:
-            with context.wrap_socket(connection) as secured:
-                return common_name(secured.getpeercert(binary_form=True) or b"")
-    return None
+    address = (url.hostname or "", url.port or 2380)
+    try:
+        with socket.create_connection(address, timeout) as connection, context.wrap_socket(connection) as secured:
+            return common_name(secured.getpeercert(binary_form=True) or b"")
+    except OSError:
+        return None
 
 
 def main() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import re
 import ssl
 from pathlib import Path
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action.etcd_access import borrowed
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import EtcdError, Refused
-from ansible_collections.binary_cluster.networking.plugins.modules.etcd_access import faults
+from ansible_collections.binary_cluster.networking.plugins.modules.etcd_access import REMEDIES, faults
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
 from cryptography import x509
 
@@ -32,15 +33,15 @@ def test_a_refusal_counts_wherever_it_comes_from() -> None:
     (said,) = told(NOBODY, True, members=("192.0.2.1",))
     assert said == (
         "https://192.0.2.1:2379/v3/kv/txn: CommonName of client will be ignored: it takes no change of /calico/; "
-        "it has users, and its JSON gateway knows no user by a certificate; run etcdctl auth disable there, since "
-        "certificates keep strangers out, or name an etcd without"
+        "it has users, and its JSON gateway knows no user by a certificate; name an etcd without users in "
+        "its place"
     )
 
 
 @pytest.mark.parametrize(
     ("says", "remedy"),
     [
-        ("etcdserver: user name is empty", "name an etcd without"),
+        ("etcdserver: user name is empty", "name an etcd without users in its place"),
         ("etcdserver: mvcc: database space exceeded", "etcdctl alarm disarm"),
         ("Not Found", "--enable-grpc-gateway=false"),
         ("etcdserver: corrupt cluster", "see to that there"),
@@ -49,6 +50,12 @@ def test_a_refusal_counts_wherever_it_comes_from() -> None:
 def test_a_refusal_has_a_remedy(says: str, remedy: str) -> None:
     (said,) = told(Refused(f"{ONE}/v3/kv/txn: {says}"), True)
     assert says in said and said.endswith(remedy)
+
+
+def test_no_remedy_opens_an_etcd_that_others_may_share() -> None:
+    assert REMEDIES
+    for remedy in REMEDIES.values():
+        assert not re.search(r"auth disable|user delete|role delete|\bdel\b", remedy)
 
 
 def test_members_that_the_run_brings_up_may_be_silent_and_strange() -> None:
