@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _ledger
@@ -67,7 +68,12 @@ def test_the_record_is_on_the_disk_before_it_takes_its_name(directory: str, monk
     did: list[str] = []
     for name in ("fsync", "replace"):
         real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *words, _name=name, _real=real: (did.append(_name), _real(*words)))
+
+        def step(*words: Any, _name: str = name, _real: Any = real) -> Any:
+            did.append(_name)
+            return _real(*words)
+
+        monkeypatch.setattr(os, name, step)
     filled(directory)
     assert did == ["fsync", "replace", "fsync"] * 2
 

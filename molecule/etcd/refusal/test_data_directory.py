@@ -34,7 +34,9 @@ def test_no_member_begins_without_its_data_in_another_directory() -> None:
     assert "/srv/etcd: the data is in /var/lib/etcd, and there is none in the new place; nothing was changed" in said
     assert "changed=0" in said
     for member in members:
-        assert lab.inside(member, "ls -d /var/lib/etcd/member /srv/etcd 2>/dev/null || true") == "/var/lib/etcd/member"
+        assert (
+            lab.inside(member, "ls -d /var/lib/etcd/member /srv/etcd 2>/dev/null || true") == "/var/lib/etcd/member\n"
+        )
         assert lab.inside(member, STARTED) == before[member]
 
 
@@ -43,6 +45,8 @@ def test_a_link_to_another_disk_is_kept_and_no_file_of_ansible_is_left(moved: st
     lab.inside(moved, "rm $(readlink -f /usr/local/bin/etcdutl)")
     done = lab.run(CONVERGE, environment={"ANSIBLE_PIPELINING": "false"})
     assert done.returncode == 0, done.stdout
-    assert lab.inside(moved, "readlink /var/lib/etcd; ls /srv/disk; etcdutl version >/dev/null") == "/srv/disk\nmember"
+    assert (
+        lab.inside(moved, "readlink /var/lib/etcd; ls /srv/disk; etcdutl version >/dev/null") == "/srv/disk\nmember\n"
+    )
     for member in lab.names("etcd"):
         assert lab.inside(member, LEFT) == "", "a directory of Ansible's is left"
