@@ -46,7 +46,7 @@ class Package:
 
 
 def installed(run: Run) -> dict[str, Package]:
-    """All installed packages, by name."""
+    """All installed packages, by name; also those whose installation broke off half-way."""
     return parse(_listing(run))
 
 
@@ -59,15 +59,16 @@ def _listing(run: Run) -> str:
 
 def configured(run: Run) -> set[str]:
     """Packages that are gone but for the configuration that somebody keeps of them."""
-    return set(parse(_listing(run), CONFIGURATION_ONLY))
+    lines = (line.split("\t") for line in _listing(run).splitlines())
+    return {name for name, status, *_rest in lines if status == CONFIGURATION_ONLY}
 
 
-def parse(listing: str, wanted: str = "installed") -> dict[str, Package]:
-    """Packages from lines of name, status, provides and depends; those in another state are left out."""
+def parse(listing: str) -> dict[str, Package]:
+    """Packages from lines of name, status, provides and depends; those that are not there are left out."""
     found = {}
     for line in listing.splitlines():
         name, status, provides, depends = line.split("\t")
-        if status == wanted:
+        if status not in ("not-installed", CONFIGURATION_ONLY):
             found[name] = Package(name, _names(provides) | {name}, _names(depends))
     return found
 

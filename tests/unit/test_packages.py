@@ -61,6 +61,7 @@ class Dpkg:
         # While this one waited for the lock, and while it ran.
         self.states.update(dict.fromkeys(self.others, "installed"))
         if self.fails:
+            self.states["keepalived"] = "half-configured"
             return 100, "", self.fails
         self.states.update(dict.fromkeys(("libnl-3-200", "keepalived"), "installed"))
         return 0, "", ""
@@ -126,7 +127,9 @@ def test_a_transaction_that_broke_off_is_noted_as_far_as_it_came(ledger: Ledger)
         PackageError, match="apt-get install --yes --quiet --no-install-recommends keepalived: E: Sub-process"
     ):
         packages.install(Module(run, sets=[WANTED]), ledger)
-    assert ledger.names("packages") == ["libnl-3-200"]
+    assert ledger.names("packages") == ["keepalived", "libnl-3-200"]
+    packages.uninstall(Module(run, names=["keepalived"]), ledger)
+    assert list(run.states) == ["libc6"]
 
 
 def test_a_run_that_was_killed_after_apt_began_is_made_up_for_by_the_next(ledger: Ledger) -> None:
