@@ -79,6 +79,7 @@ class Daemon:
             "unit": "[Service]\n",
             "restart_on": [],
             "trial": None,
+            "defer_restart": False,
         }
 
     def converge(self, state: str = "installed") -> tuple[list[str], Module]:
