@@ -349,6 +349,11 @@ def settle(wanted: Iterable[Entry], seen: Mapping[str, Entry | None], ledger: Le
     by_path = {entry.path: entry for entry in wanted}
     adopted = {path: _note(seen.get(path), entry) for path, entry in by_path.items() if entry.purge}
     ledger.record_all(KIND, adopted)
+    for path, noted in adopted.items():
+        # A note of an earlier version, which did not know of data in a directory that was there before.
+        if not ledger.before(KIND, path).get("purge"):
+            known = {key: noted[key] for key in ("made", "purge", "by", "held") if key in noted}
+            ledger.replace(KIND, path, {**ledger.before(KIND, path), **known})
     others = [path for path in ledger.names(KIND) if path not in by_path and _as_before(path, ledger)]
     for path in others:
         _discard_partial(path)

@@ -29,6 +29,8 @@ STATE_DIRECTORY = "/var/lib/binary_cluster"
 # Directories that were made on the way to somebody's file belong to nobody alone:
 # the last one to leave takes them away.
 SHARED = "directories"
+# Kinds whose notes are mappings; of others each has a form of its own.
+MAPPINGS = ("paths", "accounts")
 
 
 class FileError(Exception):
@@ -164,6 +166,9 @@ def _read(path: str) -> dict[str, dict[str, Any]]:
         raise LedgerError(_damage(path, text, "is cut or not JSON" if text.strip() else "is empty")) from None
     if not isinstance(entries, dict) or not all(isinstance(held, dict) for held in entries.values()):
         raise LedgerError(_damage(path, text, "is not a mapping of mappings"))
+    wrong = [name for kind in MAPPINGS for name, note in entries.get(kind, {}).items() if not isinstance(note, dict)]
+    if wrong:
+        raise LedgerError(_damage(path, json.dumps(entries, indent=1), f"has no usable note of {', '.join(wrong)}"))
     return entries
 
 

@@ -218,11 +218,15 @@ def uninstall(module: AnsibleModule) -> dict[str, Any]:
     diff = []
     failures: list[str] = []
     for name in module.params["names"]:
-        ledger = _ledger.opened(module, f"binary-{name}")
-        seen, paths = _files.observe([], ledger), ledger.names(KIND)
-        changes = _files.plan([], seen, ledger, uninstall=True)
-        for reason in _files.left([], seen, ledger, uninstall=True):
-            module.warn(reason)
+        try:
+            ledger = Ledger(f"binary-{name}")
+            seen, paths = _files.observe([], ledger), ledger.names(KIND)
+            changes = _files.plan([], seen, ledger, uninstall=True)
+            for reason in _files.left([], seen, ledger, uninstall=True):
+                module.warn(reason)
+        except _files.FileError as error:
+            failures.append(str(error))
+            continue
         diff += [change.diff() for change in changes]
         diff += [{"before_header": path, "after_header": path, "before": "present\n", "after": ""} for path in paths]
         if not module.check_mode:

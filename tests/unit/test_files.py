@@ -514,6 +514,17 @@ def test_records_of_earlier_versions_are_understood(host: Host) -> None:
     assert not host.tree()
 
 
+def test_a_record_of_an_earlier_version_learns_of_data_in_a_directory_that_was_there(host: Host) -> None:
+    data = host.root / "data"
+    (data / "member").mkdir(parents=True)
+    host.converge(host.directory("data", mode=0o700))
+    assert not _files.data_directories(host.ledger)
+    assert not host.converge(host.directory("data", mode=0o700, purge=True))
+    assert _files.data_directories(host.ledger) == {str(data): str(data)}
+    assert not host.uninstall()
+    assert (data / "member").exists()
+
+
 def test_secrets_are_not_shown(host: Host) -> None:
     changes = host.converge(host.file("key", b"very private", secret=True))
     assert "very private" not in str([change.diff() for change in changes])

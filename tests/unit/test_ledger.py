@@ -79,12 +79,22 @@ def test_the_record_is_on_the_disk_before_it_takes_its_name(directory: str, monk
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  \n", '{"paths": {"/etc/a": {}, "/et', "[]", '{"paths": ["/etc/a"]}', "null", "7"]
+    "text",
+    [
+        "",
+        "  \n",
+        '{"paths": {"/etc/a": {}, "/et',
+        "[]",
+        '{"paths": ["/etc/a"]}',
+        "null",
+        "7",
+        '{"paths": {"/etc/a": "x"}}',
+    ],
 )
 def test_a_damaged_record_is_an_error_that_names_the_file_and_what_to_do(directory: str, text: str) -> None:
     filled(directory)
     Path(directory, "etcd.json").write_text(text)
-    with pytest.raises(LedgerError, match=r"etcd\.json: the install record is .*Restore the file.*etcd\.json\.damaged"):
+    with pytest.raises(LedgerError, match=r"etcd\.json: the install record .*Restore the file.*etcd\.json\.damaged"):
         Ledger("etcd", directory)
     assert Path(directory, "etcd.json").read_text() == text
 
