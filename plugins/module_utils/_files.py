@@ -264,16 +264,17 @@ def _contents(there: Entry, noted: Mapping[str, Any], uninstall: bool, gone: set
     if existed and not noted.get("purge"):
         return (), ""  # somebody's directory, in which only our files were made
     names = [name for name in there.held if os.path.join(there.path, name) not in gone and not _is_partial(name)]
-    if existed:
-        names = [name for name in names if name not in noted.get("held", ())]
+    before = [name for name in names if name in noted.get("held", ())] if existed else []
+    names = [name for name in names if name not in before]
+    was = f"it holds {_list(before)}, which was there before" if uninstall and has_data(before) else ""
     if not names:
-        return (), ""
+        return (), was
     if not uninstall:
         return (), f"it is no longer wanted, but holds {_list(names)}; move or remove it by hand"
     if not noted.get("purge"):
         return (), f"it holds {_list(names)}, which was not made here"
     kept = [name for name in names if not _goes(os.path.join(there.path, name), noted, existed)]
-    reason = f"it holds {_list(kept)}, which was not made here or is mounted there" if kept else ""
+    reason = f"it holds {_list(kept)}, which was not made here or is mounted there" if kept else was
     # A directory of ours that something is mounted in stays, and so does what is beside it: it may belong together.
     purge = () if kept and not existed else tuple(name for name in names if name not in kept)
     return purge, reason
@@ -320,7 +321,8 @@ def apply(changes: Sequence[Change], ledger: Ledger, run: Run) -> None:
             if change.after is not None:
                 _check(change.after, ledger, run)
         # All in one write, and before the first change.
-        ledger.record_all(KIND, {one.path: _note(one.before, one.after) for one in changes if one.after is not None})
+        noted = [(one.before, one.after) for one in changes if one.after is not None]
+        ledger.record_all(KIND, _notes(noted, ledger))
         for change in changes:
             path = change.path
             _write(change, ledger)
@@ -347,7 +349,7 @@ def settle(wanted: Iterable[Entry], seen: Mapping[str, Entry | None], ledger: Le
     and a change of place, must know of it. What is no longer wanted and is as it was before is forgotten.
     """
     by_path = {entry.path: entry for entry in wanted}
-    adopted = {path: _note(seen.get(path), entry) for path, entry in by_path.items() if entry.purge}
+    adopted = _notes([(seen.get(path), entry) for path, entry in by_path.items() if entry.purge], ledger)
     ledger.record_all(KIND, adopted)
     for path, noted in adopted.items():
         # A note of an earlier version, which did not know of data in a directory that was there before.
@@ -513,6 +515,19 @@ def _restore(path: str, before: Mapping[str, Any] | None) -> Entry | None:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LedgerError(f"{path}: what stood there before is not readable in the install record: {error!r}") from None
+
+
+def _notes(pairs: Sequence[tuple[Entry | None, Entry]], ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """What the ledger keeps of paths that were found like this, and are wanted like that.
+
+    Data that somebody moved, with a link in its former place, is still the daemon's: the new place held nothing else.
+    """
+    notes = {wanted.path: _note(entry, wanted) for entry, wanted in pairs}
+    known = data_directories(ledger)
+    for path, noted in notes.items():
+        if noted.get("held") and os.path.realpath(path) in {real for former, real in known.items() if former != path}:
+            noted["held"] = []
+    return notes
 
 
 def _note(entry: Entry | None, wanted: Entry) -> dict[str, Any]:

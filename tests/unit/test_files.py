@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -521,8 +522,21 @@ def test_a_record_of_an_earlier_version_learns_of_data_in_a_directory_that_was_t
     assert not _files.data_directories(host.ledger)
     assert not host.converge(host.directory("data", mode=0o700, purge=True))
     assert _files.data_directories(host.ledger) == {str(data): str(data)}
+    assert host.left(uninstall=True) == [f"{data} is left: it holds member, which was there before"]
     assert not host.uninstall()
     assert (data / "member").exists()
+
+
+def test_data_that_was_moved_as_told_goes_with_uninstall(host: Host) -> None:
+    host.converge(*daemon(host))
+    old, new = host.root / "data", host.root / "new"
+    write_data(old)
+    old.rename(new)
+    old.symlink_to(new)
+    wanted = [entry if entry.path != str(old) else replace(entry, path=str(new)) for entry in daemon(host)]
+    host.converge(*wanted)
+    assert not host.uninstall()
+    assert sorted(host.tree()) == ["data", "new"]
 
 
 def test_secrets_are_not_shown(host: Host) -> None:
