@@ -159,6 +159,32 @@ def test_connections_to_an_address_are_counted_and_those_that_are_over_are_not()
     assert hand_over.connections(table, ["192.0.2.100"]) == 3
 
 
+def test_connections_are_waited_for_by_a_program_that_a_busy_machine_holds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    hand_over = program("balancer_hand_over")
+    given = {
+        "directory": "",
+        "port": 6443,
+        "own": "",
+        "peers": [],
+        "addresses": [],
+        "drain": 60,
+        "advert_interval": 0.1,
+    }
+    one = hand_over.HandOver(given, "leave")
+    clock, looks = [0.0], []
+
+    def look(_held: list[Any]) -> int:
+        looks.append(clock[0])
+        return 1 if len(looks) < 5 else 0
+
+    # Each look takes a second.
+    monkeypatch.setattr(hand_over.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(hand_over.time, "sleep", lambda _seconds: clock.__setitem__(0, clock[0] + 1))
+    monkeypatch.setattr(one, "open_here", look)
+    one.ended([])
+    assert len(looks) == 4 + hand_over.QUIET
+
+
 def frame(source: str = PEER, mac: str = MAC, router: int = 51, priority: int = 99) -> bytes:
     """An Ethernet frame with a VRRP advertisement."""
     ethernet = bytes(6) + bytes.fromhex(mac.replace(":", "")) + b"\x08\0"

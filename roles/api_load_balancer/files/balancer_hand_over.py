@@ -36,8 +36,8 @@ from typing import Any
 VRRP = 112
 NOBODY, DEAF = 1, 3
 STEP = 0.02
-# Seconds without a connection after which none is thought to come any more.
-QUIET = 0.3
+# Looks in a row that find no connection, after which none is thought to come any more.
+QUIET = 15
 # What the other balancers are told, by its length (hand-over.nft).
 BEGIN, END = b"hand-over", b"over"
 # Of /proc/net/tcp: what is over, or has not begun (TIME_WAIT, CLOSE, LISTEN).
@@ -179,11 +179,10 @@ class HandOver:
 
     def ended(self, held: list[Address]) -> None:
         """Wait until the connections here have ended, or for as long as they are given."""
-        end = time.monotonic() + self.drain
-        quiet = time.monotonic() + QUIET
-        while (now := time.monotonic()) < min(end, quiet):
-            if self.open_here(held):
-                quiet = now + QUIET
+        # Looks are counted and not seconds: a busy machine may let this program wait for longer than it looks.
+        end, quiet = time.monotonic() + self.drain, 0
+        while quiet < QUIET and time.monotonic() < end:
+            quiet = 0 if self.open_here(held) else quiet + 1
             time.sleep(STEP)
 
     def run(self, stops: bool) -> int:
