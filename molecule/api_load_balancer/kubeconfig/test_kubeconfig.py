@@ -84,6 +84,7 @@ def foreign() -> Iterator[None]:
 def test_another_tools_kubeconfig_leads_to_the_address_and_keeps_the_rest_and_goes_back() -> None:
     authority = str(lab.directory() / "pki" / "api" / "ca.crt")
     kubelet = {"path": KUBELET, "authority": authority, "restart": ["kubelet"]}
+    machines.run("client", f"chown daemon:daemon {KUBELET}; chmod 640 {KUBELET}")
     before = started()
     assert changed(role(kubelet, options=["--check"]))
     assert (read(KUBELET), started()) == (FOREIGN, before)
@@ -92,24 +93,27 @@ def test_another_tools_kubeconfig_leads_to_the_address_and_keeps_the_rest_and_go
     authority_data = base64.b64encode((lab.directory() / "pki" / "api" / "ca.crt").read_bytes()).decode()
     wanted["clusters"][0]["cluster"] = {"server": SERVER, "certificate-authority-data": authority_data}
     assert made == wanted
-    assert machines.run("client", f"stat -c '%a %U %G' {KUBELET}") == "600 root root\n"
+    # Who read it still can.
+    assert machines.run("client", f"stat -c '%a %U %G' {KUBELET}") == "640 daemon daemon\n"
     restarted = started()
     assert restarted != before
     assert not changed(role(kubelet))
     assert started() == restarted
     assert changed(role(kubeconfig_stage="uninstall"))
     assert read(KUBELET) == FOREIGN
-    assert machines.run("client", f"stat -c %a {KUBELET}") == "644\n"
+    assert machines.run("client", f"stat -c '%a %U %G' {KUBELET}") == "640 daemon daemon\n"
     assert started() != restarted
     assert machines.run("client", "ls /var/lib/binary_cluster 2>/dev/null; true") == ""
 
 
 def test_a_unit_is_not_restarted_where_nothing_it_connects_with_changes() -> None:
     before = started()
-    # The mode changes, and the trust is dropped in favour of the same server.
+    # The owner changes, and the server is the same.
     server = f"https://{lab.address(BACKENDS[0])}:6443"
-    assert changed(role({"path": KUBELET, "restart": ["kubelet"]}, kubeconfig_server=server))
+    owned = {"path": KUBELET, "owner": "daemon", "restart": ["kubelet"]}
+    assert changed(role(owned, kubeconfig_server=server))
     assert read(KUBELET) == FOREIGN
+    assert machines.run("client", f"stat -c %U {KUBELET}") == "daemon\n"
     assert started() == before
     assert changed(role(kubeconfig_stage="uninstall"))
 
@@ -161,6 +165,35 @@ def test_nothing_is_changed_while_one_of_them_has_a_fault_and_all_faults_are_tol
     assert f"{DIRECTORY}/broken: not a kubeconfig; move it away, or name another path" in told
     assert f"{ADMIN}: user default has no credentials there; give it a certificate and key, or a token" in told
     assert read(KUBELET) == FOREIGN
+
+
+def playbook(name: str, vip: str) -> tuple[int, str]:
+    """Exit code and output of a playbook of the collection for the client, with this address of the API."""
+    given = {"kubeconfig_files": [{"path": KUBELET, "restart": ["kubelet"]}], "cluster_api_vip": vip}
+    report = f"drift_report_directory={lab.REPORTS}"
+    done = lab.playbook(name, "--limit", "client", "--extra-vars", json.dumps(given), "--extra-vars", report)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_site_drift_and_teardown_see_to_kubeconfigs() -> None:
+    code, told = playbook("drift", machines.address)
+    assert (code, f"file {KUBELET}" in told) == (2, True), told
+    code, told = playbook("site", machines.address)
+    assert code == 0, told
+    assert SERVER in read(KUBELET)
+    code, told = playbook("drift", machines.address)
+    assert code == 0, told
+    # The address moves: the kubeconfigs differ, and follow.
+    code, told = playbook("drift", "192.0.2.99")
+    assert (code, f"file {KUBELET}" in told) == (2, True), told
+    code, told = playbook("site", "192.0.2.99")
+    assert code == 0, told
+    assert "https://192.0.2.99:6443" in read(KUBELET)
+    # Teardown needs neither the variables nor a group.
+    done = lab.playbook("teardown", "--limit", "client", "--extra-vars", "teardown_confirmed=true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read(KUBELET) == FOREIGN
+    assert machines.run("client", "ls /var/lib/binary_cluster 2>/dev/null; true") == ""
 
 
 def test_a_token_is_shown_by_no_run() -> None:
