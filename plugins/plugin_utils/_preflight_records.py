@@ -90,7 +90,7 @@ def hosts_are_not_forgotten(inventory: Inventory) -> Iterator[Fault]:
             if name in present or (address and address in addresses):
                 continue
             remedy = (
-                "was part of it at the last run and is not in the inventory any more. If it still runs, put it back, "
+                "was in this group at the last run and is no longer. If it still runs, put it back, "
                 f"run teardown --limit {name}, and take it out again"
             )
             yield Fault(f"groups.{group}", f"{name} ({address})" if address else name, remedy, warning=True)
