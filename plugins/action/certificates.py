@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _authorities
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates, _preflight_certificates
 
 
 class ActionModule(ActionBase):
@@ -28,6 +30,8 @@ class ActionModule(ActionBase):
                 "authority_days": {"type": "int", "default": 3650},
                 "days": {"type": "int", "default": 365},
                 "renew_before": {"type": "int", "default": 30},
+                "passphrase": {"type": "str", "default": "", "no_log": True},
+                "new_authority": {"type": "bool", "default": False},
                 "requests": {
                     "type": "list",
                     "elements": "dict",
@@ -53,21 +57,68 @@ class ActionModule(ActionBase):
             for request in arguments["requests"]
         ]
         try:
-            authority = _certificates.Authority(arguments["directory"], arguments["renew_before"])
-            founded = authority.certificate is None
-            if founded and not self._task.check_mode:
-                authority.ensure(arguments["authority"], arguments["authority_days"])
-            reasons = {request: authority.reason(request) for request in requests}
-            for request, reason in reasons.items():
-                if reason and not self._task.check_mode:
-                    authority.issue(request, arguments["days"])
+            authority = _certificates.Authority(
+                arguments["directory"], arguments["renew_before"], passphrase=arguments["passphrase"]
+            )
+            if not arguments["new_authority"]:
+                self._refuse_another(arguments["authority"], authority, requests, task_vars or {})
+            changes = self._make(authority, arguments, requests)
         except (_certificates.CertificateError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
-        made = {request.path: reason for request, reason in reasons.items() if reason}
-        result["reasons"] = made
-        result["changed"] = bool(made) or founded
-        result["diff"] = [
-            {"before_header": path, "after_header": path, "before": "", "after": f"new: {reason}\n"}
-            for path, reason in made.items()
-        ]
-        return result
+        return {**result, **changes}
+
+    def _make(
+        self, authority: _certificates.Authority, arguments: Mapping[str, Any], requests: list[_certificates.Request]
+    ) -> dict[str, Any]:
+        """Make what is due, or say so in check mode; return the result of the task."""
+        check_mode = self._task.check_mode
+        founded = authority.certificate is None
+        opened = list(authority.open_to_others())
+        unprotected = authority.unprotected()
+        if not check_mode:
+            for path, _mode, wanted in opened:
+                path.chmod(wanted)
+            authority.ensure(arguments["authority"], arguments["authority_days"])
+            if unprotected:
+                authority.encrypt()
+        reasons = {request: reason for request in requests if (reason := authority.reason(request))}
+        for request in reasons if not check_mode else ():
+            authority.issue(request, arguments["days"])
+        diff = [changed(str(path), f"mode {mode:04o}", f"mode {wanted:04o}") for path, mode, wanted in opened]
+        diff += [changed("ca", "", f"new: an authority of {arguments['authority_days']} days")] if founded else []
+        diff += [changed("ca.key", "not encrypted", "encrypted")] if unprotected else []
+        diff += [changed(request.path, "", f"new: {reason}") for request, reason in reasons.items()]
+        written = ["ca.crt"] if founded else []
+        written += [f"{request.path}{suffix}" for request in reasons for suffix in (".crt", ".key")]
+        return {
+            "reasons": {request.path: reason for request, reason in reasons.items()},
+            "pending": [str((authority.directory / path).resolve()) for path in written] if check_mode else [],
+            "changed": bool(diff),
+            "diff": diff,
+        }
+
+    def _refuse_another(
+        self,
+        name: str,
+        authority: _certificates.Authority,
+        requests: list[_certificates.Request],
+        task_vars: Mapping[str, Any],
+    ) -> None:
+        """Refuse to make certificates for hosts that are known to trust another authority of this name."""
+        known = _authorities.read(str(authority.directory / "ca.crt"))
+        hostvars = task_vars.get("hostvars", {})
+        for host in dict.fromkeys(request.host for request in requests):
+            facts = hostvars[host].get("ansible_facts", {}).get("cluster_host", {}) if host in hostvars else {}
+            for fingerprint in _authorities.others(name, known, facts.get("authorities", {})):
+                said = _preflight_certificates.another(str(authority.directory), known, fingerprint)
+                raise AnsibleActionFail(f"{authority.directory}: {said} [{host}]")
+
+
+def changed(what: str, before: str, after: str) -> dict[str, str]:
+    """A change in the form Ansible shows with ``--diff``."""
+    return {
+        "before_header": what,
+        "after_header": what,
+        "before": f"{before}\n" if before else "",
+        "after": f"{after}\n",
+    }

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         arguments["secrets"] = {}
+        pending = to_be_made(task_vars or {}) if self._task.check_mode else ()
         for item in arguments.get("files") or []:
             source = item.get("src")
-            if not source:
+            if not source or str(Path(source).expanduser().resolve()) in pending:
                 continue
             try:
                 secret = Path(source).expanduser().read_bytes()
@@ -34,3 +36,9 @@ class ActionModule(ActionBase):
             arguments["secrets"][item["path"]] = base64.b64encode(secret).decode()
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         return result
+
+
+def to_be_made(task_vars: Mapping[str, Any]) -> Sequence[str]:
+    """Files of the controller that the run would make first, as role certificates found in check mode."""
+    made = task_vars["hostvars"]["localhost"].get("__certificates_cluster_made") or {}
+    return list(made.get("pending", ()))

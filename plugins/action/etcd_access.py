@@ -23,7 +23,8 @@ class ActionModule(ActionBase):
         host = (task_vars or {})["inventory_hostname"]
         request = _certificates.Request(host, arguments.get("client", ""), arguments.get("client", ""))
         try:
-            authority = _certificates.Authority(arguments.get("authority", ""), 0)
+            passphrase = arguments.pop("passphrase", "")
+            authority = _certificates.Authority(arguments.get("authority", ""), 0, passphrase=passphrase)
             arguments["secrets"] = borrowed(authority, request) if authority.certificate else {}
         except (_certificates.CertificateError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None

@@ -19,6 +19,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _authorities
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _calico_policy,
     _condition,
@@ -26,6 +27,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight,
     _preflight_balancer,
     _preflight_calico,
+    _preflight_certificates,
     _preflight_coredns,
     _preflight_firewall,
     _preflight_ipv6,
@@ -60,11 +62,16 @@ class ActionModule(ActionBase):
             }
         )
         inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
-        inventory = dataclasses.replace(inventory, coredns_plugins=coredns_plugins(arguments["artifacts"]))
+        inventory = dataclasses.replace(
+            inventory,
+            coredns_plugins=coredns_plugins(arguments["artifacts"]),
+            authority=authority(inventory.value("cluster_certificates_directory")),
+        )
         checks = (
             _calico_policy,
             _preflight_balancer,
             _preflight_calico,
+            _preflight_certificates,
             _preflight_coredns,
             _preflight_firewall,
             _preflight_ipv6,
@@ -126,6 +133,12 @@ class ActionModule(ActionBase):
             except AnsibleError as error:
                 faults.append(_preflight.Fault(name, "a template", f"it cannot be rendered: {error}", (host,)))
         return found
+
+
+def authority(directory: Any) -> list[str]:
+    """Fingerprints of the cluster's authority on the controller; none where there is none."""
+    path = Path(str(directory or "")).expanduser() / _preflight_certificates.AUTHORITY / "ca.crt"
+    return _authorities.read(str(path)) if directory else []
 
 
 def coredns_plugins(artifacts: Mapping[str, Any]) -> list[str]:

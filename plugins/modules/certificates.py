@@ -44,6 +44,16 @@ options:
     description: Remaining days at which a certificate is replaced.
     type: int
     default: 30
+  passphrase:
+    description: Passphrase of the authority's key. A key that is not encrypted is encrypted with it.
+    type: str
+    default: ""
+  new_authority:
+    description:
+      - Whether the hosts of the O(requests) may get another authority than the one they trust, as
+        M(binary_cluster.networking.host_facts) found it.
+    type: bool
+    default: false
   requests:
     description: The certificates.
     type: list
@@ -100,4 +110,9 @@ reasons:
   type: dict
   sample:
     node1/server: it ends in 12 days
+pending:
+  description: In check mode, the files that would be made, with which hosts would differ. Otherwise empty.
+  returned: success
+  type: list
+  elements: str
 """

@@ -315,9 +315,8 @@ def entries(params: dict[str, Any], check_mode: bool) -> list[Entry]:
         if from_controller and item["path"] in params["secrets"]:
             data = base64.b64decode(params["secrets"][item["path"]])
         elif from_controller:
-            # Only check mode comes here: the controller has yet to make it.
-            present = _files.look(item["path"])
-            data = present.data if present else b""
+            # Only check mode comes here: the controller has yet to make it, so it is not what the host has.
+            data = b"to be made on the controller"
         else:
             data = item["content"].encode()
         wanted.append(

@@ -41,10 +41,19 @@ options:
   members:
     description:
       - Addresses of members that the same run brings up. Nothing is said of those that are not there yet, whose
-        certificates the run makes anew, or that have no room, which the run sees to; what else they refuse is told.
+        certificates have ended and are made anew by the run, or that have no room, which the run sees to. What else
+        they refuse is told, and that they have another authority.
     type: list
     elements: str
     default: []
+  new_authority:
+    description: Whether the same run gives the O(members) another authority than they have.
+    type: bool
+    default: false
+  passphrase:
+    description: Passphrase of the authority's key, where a certificate has to be lent. It stays on the controller.
+    type: str
+    default: ""
   variable:
     description: What the message calls the O(endpoints).
     type: str
@@ -99,8 +108,25 @@ REMEDIES = {
 }
 
 
+# What OpenSSL says of a certificate that no authority we know has signed (X509_V_ERR_* of x509_vfy.h): it is
+# self-signed, alone or in a chain, or its issuer is not to be found, or its signature is not the issuer's.
+UNKNOWN_ISSUER = (2, 7, 18, 19, 20, 21)
+
+
+def other_authority(error: _etcd.EtcdError) -> bool:
+    """Whether we and an endpoint do not know each other's authority, rather than that a certificate has ended."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return cause.verify_code in UNKNOWN_ISSUER
+    return isinstance(cause, ssl.SSLError) and "unknown ca" in str(error).lower()
+
+
 def faults(
-    outcomes: Mapping[str, bool | _etcd.EtcdError], prefix: str, authority: str, members: Collection[str]
+    outcomes: Mapping[str, bool | _etcd.EtcdError],
+    prefix: str,
+    authority: str,
+    members: Collection[str],
+    new_authority: bool = False,
 ) -> Iterator[str]:
     """What is wrong with each endpoint, and what would be right; nothing where one that answers is enough."""
     failures = {endpoint: outcome for endpoint, outcome in outcomes.items() if isinstance(outcome, _etcd.EtcdError)}
@@ -112,7 +138,7 @@ def faults(
         if isinstance(outcome, _etcd.Refused):
             remedy = next((one for said, one in REMEDIES.items() if said in why), "see to that there")
             yield f"{why}: it takes no change of {prefix}; {remedy}"
-        elif len(failures) < len(outcomes) or ours:
+        elif len(failures) < len(outcomes) or (ours and (new_authority or not other_authority(outcome))):
             continue
         elif isinstance(outcome.__cause__, ssl.SSLError):
             yield f"{why}: it and the authority in {authority} do not know each other; put its ca.crt and ca.key there"
@@ -142,6 +168,8 @@ def main() -> None:
             "authority": {"type": "path", "required": True},
             "client": required,
             "members": {**strings, "default": []},
+            "new_authority": {"type": "bool", "default": False},
+            "passphrase": {"type": "str", "default": "", "no_log": True},
             "variable": {"type": "str", "default": "endpoints"},
             "timeout": {"type": "int", "default": 5},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
@@ -153,7 +181,7 @@ def main() -> None:
         outcomes = ask(params, module.tmpdir)
     except _etcd.EtcdError as error:
         module.fail_json(msg=str(error))
-    told = list(faults(outcomes, params["prefix"], params["authority"], params["members"]))
+    told = list(faults(outcomes, params["prefix"], params["authority"], params["members"], params["new_authority"]))
     if told:
         module.fail_json(msg="\n".join(f"{params['variable']}: {one}" for one in told))
     module.exit_json(changed=False, granted=[endpoint for endpoint, outcome in outcomes.items() if outcome is True])

@@ -119,6 +119,10 @@ ansible_facts:
         pod_cidrs:
           description: Networks of the pods of all nodes that such a backend was told of, by name.
           type: dict
+        authorities:
+          description:
+            - SHA-256 fingerprints of the certificate authorities that this collection put on the host, by path.
+          type: dict
         owners:
           description: Names under which this collection put something on the host.
           type: list
@@ -157,6 +161,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _applied,
+    _authorities,
     _files,
     _icmp,
     _iproute,
@@ -383,6 +388,7 @@ def main() -> None:
                 **(records := installed()),
                 "members": _applied.members(),
                 "etcd": etcd_member() if "etcd" in records["owners"] else {},
+                "authorities": _authorities.installed(),
             }
         }
     )

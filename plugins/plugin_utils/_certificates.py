@@ -8,6 +8,9 @@
 
 Keys are ECDSA on P-256. A certificate is kept until its subject, names, usages, authority or
 remaining lifetime ask for another one; then it gets a new key too.
+
+Each file is written completely or not at all, a key before its certificate: a pair that does not belong
+together, or of which a part is missing, counts as none. Directories are 0700 and keys 0600 whatever the umask is.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,22 +63,28 @@ class Request:
 class Authority:
     """A certificate authority in a directory of the controller."""
 
-    def __init__(self, directory: str, renew_before: int, now: datetime.datetime | None = None) -> None:
+    def __init__(
+        self, directory: str, renew_before: int, now: datetime.datetime | None = None, passphrase: str = ""
+    ) -> None:
         if MISSING:
             raise CertificateError(f"the controller's Python has no cryptography: {MISSING}")
         self.directory = Path(directory).expanduser()
         self.now = now or datetime.datetime.now(datetime.timezone.utc)
         self.renew_before = datetime.timedelta(days=renew_before)
+        self.passphrase = passphrase.encode()
         self.certificate: x509.Certificate | None = None
         path = self.directory / "ca.crt"
         if path.exists():
-            self.certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            try:
+                self.certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            except ValueError as error:
+                raise CertificateError(f"{path}: not a certificate ({error}); restore it from a backup") from None
             left = self.certificate.not_valid_after_utc - self.now
             if left < self.renew_before:
                 raise CertificateError(
-                    f"{path}: the authority ends in {left.days} days. Every certificate must be replaced "
-                    "with it: put a new authority beside it, or remove the directory while the cluster is "
-                    "down and run again."
+                    f"{path}: the authority ends in {left.days} days. Every certificate must be replaced with it: "
+                    "move the directory away while the cluster is down, and run again with "
+                    "certificates_new_authority: true."
                 )
 
     def ensure(self, common_name: str, days: int) -> bool:
@@ -89,16 +99,60 @@ class Authority:
             .add_extension(_key_usage(authority=True), critical=True)
         )
         self.certificate = builder.sign(key, hashes.SHA256())
-        self.directory.mkdir(parents=True, mode=0o700, exist_ok=True)
-        _write(self.directory / "ca", key, self.certificate)
+        make_private(self.directory)
+        _write(self.directory / "ca", _pem(key, self.certificate, self.passphrase))
         return True
+
+    def unprotected(self) -> bool:
+        """Whether there is a passphrase, and the authority's key is not encrypted. Raises CertificateError.
+
+        An encrypted key is opened: a wrong passphrase is better found now than at the next renewal.
+        """
+        path = self.directory / "ca.key"
+        if not self.passphrase or self.certificate is None or not path.exists():
+            return False
+        if not _is_encrypted(path.read_bytes()):
+            return True
+        self._signer()
+        return False
+
+    def encrypt(self) -> None:
+        """Encrypt the authority's key with the passphrase."""
+        write_file(self.directory / "ca.key", _private(self._signer(), self.passphrase), 0o600)
+
+    def open_to_others(self) -> Iterator[tuple[Path, int, int]]:
+        """Directories and keys that others than their owner may use, each with its mode and the one it should have.
+
+        The directory above is looked at where it holds authorities and nothing else.
+        """
+        above = self.directory.parent
+        try:
+            private = all((one / "ca.crt").is_file() for one in above.iterdir())
+        except OSError:
+            private = False
+        wanted = [(above, 0o700)] if private else []
+        if self.directory.is_dir():
+            wanted += [(self.directory, 0o700)]
+            wanted += [(one, 0o700) for one in sorted(self.directory.iterdir()) if one.is_dir()]
+            wanted += [(one, 0o600) for one in sorted([*self.directory.glob("*.key"), *self.directory.glob("*/*.key")])]
+        for path, mode in wanted:
+            status = path.stat()
+            # Whoever shares the directory can change what is theirs only.
+            if status.st_mode & 0o077 and os.geteuid() in (0, status.st_uid):
+                yield path, stat.S_IMODE(status.st_mode), mode
 
     def reason(self, request: Request) -> str:
         """Why a certificate must be made; empty where the one there is still right."""
         path = self.directory / f"{request.path}.crt"
         if not path.exists() or not path.with_suffix(".key").exists():
             return "there is none"
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        try:
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            key = serialization.load_pem_private_key(path.with_suffix(".key").read_bytes(), None)
+        except (ValueError, TypeError):
+            return "it is damaged"
+        if key.public_key() != certificate.public_key():
+            return "its key belongs to another"
         if self.certificate is None or not _signed_by(certificate, self.certificate):
             return "another authority signed it"
         if certificate.not_valid_after_utc - self.now < self.renew_before:
@@ -119,8 +173,8 @@ class Authority:
         """Make a key and a certificate."""
         path = self.directory / request.path
         made = self._sign(request, days)
-        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-        _write(path, *made)
+        make_private(path.parent)
+        _write(path, _pem(*made))
 
     def lend(self, request: Request) -> tuple[bytes, bytes]:
         """The key and the certificate that there are, or else new ones, which are good for a day and kept nowhere."""
@@ -130,9 +184,9 @@ class Authority:
         return _pem(*self._sign(request, 1))
 
     def _sign(self, request: Request, days: int) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        signer = serialization.load_pem_private_key((self.directory / "ca.key").read_bytes(), None)
-        if self.certificate is None or not isinstance(signer, ec.EllipticCurvePrivateKey):
-            raise CertificateError(f"{self.directory}: not an authority with a key on an elliptic curve")
+        signer = self._signer()
+        if self.certificate is None:
+            raise CertificateError(f"{self.directory}: no authority")
         key = ec.generate_private_key(ec.SECP256R1())
         left = (self.certificate.not_valid_after_utc - self.now).days
         builder = (
@@ -146,6 +200,30 @@ class Authority:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return key, builder.sign(signer, hashes.SHA256())
+
+    def _signer(self) -> ec.EllipticCurvePrivateKey:
+        """The key of the authority. Raises CertificateError where it cannot be used."""
+        path = self.directory / "ca.key"
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise CertificateError(
+                f"{path}: not there, and a certificate must be made; restore it from a backup, or run from the "
+                "controller that has it"
+            ) from None
+        encrypted = _is_encrypted(data)
+        if encrypted and not self.passphrase:
+            raise CertificateError(f"{path}: encrypted; set certificates_passphrase to its passphrase")
+        try:
+            signer = serialization.load_pem_private_key(data, self.passphrase if encrypted else None)
+        except ValueError as error:
+            why = "certificates_passphrase does not open it" if encrypted else f"not a key ({error})"
+            raise CertificateError(f"{path}: {why}") from None
+        if not isinstance(signer, ec.EllipticCurvePrivateKey):
+            raise CertificateError(f"{path}: not a key on an elliptic curve")
+        if self.certificate is not None and signer.public_key() != self.certificate.public_key():
+            raise CertificateError(f"{path}: not the key of ca.crt beside it; restore both from the same backup")
+        return signer
 
     def _builder(
         self, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
@@ -215,21 +293,53 @@ def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bo
     return True
 
 
-def _pem(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> tuple[bytes, bytes]:
-    private = key.private_bytes(
+def make_private(directory: Path) -> None:
+    """Make a directory and those above it, for their owner alone, whatever the umask is."""
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(mode=0o700)
+        one.chmod(0o700)
+
+
+def write_file(path: Path, data: bytes, mode: int) -> None:
+    """Put a file in its place completely, or not at all, even where the power fails."""
+    partial = path.with_name(f"{path.name}.new")
+    # One that an interrupted run left may be open to others.
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        os.fchmod(descriptor, mode)
+        stream.write(data)
+        stream.flush()
+        os.fsync(descriptor)
+    partial.replace(path)
+    above = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(above)
+    finally:
+        os.close(above)
+
+
+def _is_encrypted(key: bytes) -> bool:
+    """Whether a key in PEM is encrypted, as PKCS #8 (RFC 7468) or in the older way of OpenSSL (RFC 1421)."""
+    return b"ENCRYPTED" in key
+
+
+def _private(key: ec.EllipticCurvePrivateKey, passphrase: bytes = b"") -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption(),
     )
-    return private, certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _write(path: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+def _pem(
+    key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate, passphrase: bytes = b""
+) -> tuple[bytes, bytes]:
+    return _private(key, passphrase), certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write(path: Path, pair: tuple[bytes, bytes]) -> None:
     """Write a key, then its certificate: one without the other counts as none."""
-    private, public = _pem(key, certificate)
-    for suffix, data, mode in ((".key", private, 0o600), (".crt", public, 0o644)):
-        partial = path.with_name(f"{path.name}{suffix}.new")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        partial.replace(path.with_name(f"{path.name}{suffix}"))
+    for suffix, data, mode in zip((".key", ".crt"), pair, (0o600, 0o644)):
+        write_file(path.with_name(f"{path.name}{suffix}"), data, mode)

@@ -83,7 +83,7 @@ class Inventory:
 
     ``specs`` maps a role to the options of its argument_specs; ``faults`` are those found while
     the inventory was read. ``coredns_plugins`` are those of the build that will run; empty where it
-    was not asked.
+    was not asked. ``authority`` has the fingerprints of the controller's authority; empty where there is none.
     """
 
     hosts: Mapping[str, Host]
@@ -92,6 +92,7 @@ class Inventory:
     ansible: str = "2.19"
     networks: Sequence[str] = ("flannel",)
     coredns_plugins: Sequence[str] = ()
+    authority: Sequence[str] = ()
     faults: Sequence[Fault] = ()
 
     def value(self, name: str, default: Any = None) -> Any:

@@ -18,11 +18,27 @@ ONE, TWO = "https://192.0.2.1:2379", "https://192.0.2.2:2379"
 SILENT = EtcdError(f"{ONE}: [Errno 111] Connection refused")
 STRANGE = EtcdError(f"{ONE}: [SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca")
 STRANGE.__cause__ = ssl.SSLError("unknown ca")
+
+
+def unverified(code: int) -> EtcdError:
+    """An endpoint whose certificate OpenSSL does not take, for the reason with this number."""
+    error = EtcdError(f"{ONE}: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    error.__cause__ = ssl.SSLCertVerificationError("certificate verify failed")
+    error.__cause__.verify_code = code
+    return error
+
+
+UNSIGNED, ENDED = unverified(20), unverified(10)
 NOBODY = Refused(f"{ONE}/v3/kv/txn: CommonName of client will be ignored")
 
 
-def told(one: bool | EtcdError, two: bool | EtcdError = SILENT, members: tuple[str, ...] = ()) -> list[str]:
-    return list(faults({ONE: one, TWO: two}, "/calico/", "/srv/pki/etcd", members))
+def told(
+    one: bool | EtcdError,
+    two: bool | EtcdError = SILENT,
+    members: tuple[str, ...] = (),
+    new_authority: bool = False,
+) -> list[str]:
+    return list(faults({ONE: one, TWO: two}, "/calico/", "/srv/pki/etcd", members, new_authority))
 
 
 def test_one_endpoint_that_takes_it_is_enough() -> None:
@@ -58,8 +74,17 @@ def test_no_remedy_opens_an_etcd_that_others_may_share() -> None:
         assert not re.search(r"auth disable|user delete|role delete|\bdel\b", remedy)
 
 
-def test_members_that_the_run_brings_up_may_be_silent_and_strange() -> None:
-    assert told(SILENT, STRANGE, members=("192.0.2.1", "192.0.2.2")) == []
+@pytest.mark.parametrize("mended", [SILENT, ENDED])
+def test_members_that_the_run_brings_up_may_be_silent_and_have_certificates_that_ended(mended: EtcdError) -> None:
+    assert told(SILENT, mended, members=("192.0.2.1", "192.0.2.2")) == []
+
+
+@pytest.mark.parametrize("other", [STRANGE, UNSIGNED])
+def test_members_that_the_run_brings_up_get_another_authority_only_where_that_is_wanted(other: EtcdError) -> None:
+    members = ("192.0.2.1", "192.0.2.2")
+    (said,) = told(SILENT, other, members=members)
+    assert "it and the authority in /srv/pki/etcd do not know each other; put its ca.crt and ca.key" in said
+    assert told(SILENT, other, members, new_authority=True) == []
 
 
 def test_what_nobody_brings_up_must_answer() -> None:

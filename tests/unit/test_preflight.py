@@ -15,6 +15,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight,
     _preflight_balancer,
     _preflight_calico,
+    _preflight_certificates,
     _preflight_coredns,
     _preflight_firewall,
     _preflight_ipv6,
@@ -35,6 +36,7 @@ PARTS = (
     _calico_policy,
     _preflight_balancer,
     _preflight_calico,
+    _preflight_certificates,
     _preflight_coredns,
     _preflight_firewall,
     _preflight_ipv6,
@@ -90,6 +92,7 @@ def inventory(sound: dict[str, Any], change: dict[str, Any]) -> _preflight.Inven
         change.get("ansible", good["ansible"]),
         tuple(ROLES),
         coredns_plugins=change.get("coredns_plugins", ()),
+        authority=change.get("authority", ()),
     )
 
 
