@@ -52,11 +52,16 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def rows(options: Mapping[str, Mapping[str, Any]], prefix: str = "") -> Iterator[str]:
-    """A row of the table for each variable, and for each part of a structured one."""
+def rows(options: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """A row of the table for each variable, and for each part of a structured one.
+
+    ``defaults`` are the role's: specs are without those that are templates of variables which may be missing, since
+    Ansible evaluates what is in the specs even where the variable is set.
+    """
     for name, option in options.items():
         kind = option["type"] + (f" of {option['elements']}" if "elements" in option else "")
-        default = f"`{value(option['default'])}`" if "default" in option else ""
+        given = {**defaults, **({name: option["default"]} if "default" in option else {})}
+        default = f"`{value(given[name])}`" if name in given else ""
         told = " ".join(sentences(option["description"]))
         if "choices" in option:
             told += f" One of {', '.join(f'`{value(choice)}`' for choice in option['choices'])}."
@@ -64,7 +69,7 @@ def rows(options: Mapping[str, Mapping[str, Any]], prefix: str = "") -> Iterator
             told += " Required."
         yield f"| `{prefix}{name}` | {kind} | {cell(default)} | {cell(told)} |"
         parts = f"{prefix}{name}[]." if option["type"] == "list" else f"{prefix}{name}."
-        yield from rows(option.get("options", {}), parts)
+        yield from rows(option.get("options", {}), {}, parts)
 
 
 def tags(tasks: Any, role: str) -> Iterator[str]:
@@ -80,6 +85,8 @@ def tags(tasks: Any, role: str) -> Iterator[str]:
 def render(role: Path) -> str:
     """The README of a role."""
     spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    path = role / "defaults" / "main.yml"
+    defaults = (yaml.safe_load(path.read_text()) if path.exists() else None) or {}
     files = sorted(role.glob("tasks/*.yml"), key=lambda path: path.stem != "main")
     found = dict.fromkeys(tag for path in files for tag in tags(yaml.safe_load(path.read_text()), role.name))
     parts = [
@@ -90,7 +97,7 @@ def render(role: Path) -> str:
     ]
     if spec.get("options"):
         head = ["| variable | type | default | |", "|---|---|---|---|"]
-        parts += ["## Variables", "\n".join([*head, *rows(spec["options"])])]
+        parts += ["## Variables", "\n".join([*head, *rows(spec["options"], defaults)])]
     parts += ["## Example", f"```yaml\n{spec['examples'].strip()}\n```"]
     if found:
         parts += ["## Tags", ", ".join(f"`{tag}`" for tag in found)]

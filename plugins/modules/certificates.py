@@ -93,7 +93,7 @@ EXAMPLES = r"""
 ---
 - name: etcd has a server certificate for each member
   binary_cluster.networking.certificates:
-    directory: "{{ inventory_dir }}/pki/etcd"
+    directory: "{{ inventory_dir }}-pki/etcd"
     authority: etcd
     requests:
       - host: node1

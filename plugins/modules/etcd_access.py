@@ -74,7 +74,7 @@ EXAMPLES = r"""
   binary_cluster.networking.etcd_access:
     endpoints: [https://192.0.2.11:2379]
     prefix: /calico/
-    authority: "{{ inventory_dir }}/pki/etcd"
+    authority: "{{ inventory_dir }}-pki/etcd"
     client: calico
 """
 

@@ -245,7 +245,7 @@ def cluster_variables_are_set(inventory: Inventory) -> Iterator[Fault]:
     }
     if "certificates" in inventory.specs:
         wanted["cluster_certificates_directory"] = (
-            "set it to a private directory of the controller, such as {{ inventory_dir }}/pki"
+            "set it to a private directory of the controller, such as {{ inventory_dir }}-pki"
         )
     for name, remedy in wanted.items():
         if inventory.value(name) in (None, ""):
