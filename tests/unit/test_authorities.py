@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.binary_cluster.networking.plugins.action.certificates import ActionModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _authorities
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _preflight_certificates
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
 
 OURS, THEIRS, THIRD = (":".join([letters] * 32) for letters in ("AA", "BB", "CC"))
 TRUST_OURS = {"authorities": {"/etc/etcd/pki/ca.crt": [OURS], "/etc/flannel/pki/ca.crt": [OURS]}}
@@ -105,3 +107,23 @@ def test_a_fingerprint_is_the_one_that_openssl_shows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "nonsense", f"{_authorities.BEGIN}\n%%%\n{_authorities.END}\n"])
 def test_what_is_no_certificate_has_no_fingerprint(text: str) -> None:
     assert _authorities.fingerprints(text) == []
+
+
+def test_the_role_alone_refuses_another_authority_too(tmp_path: Path) -> None:
+    """Without preflight, as in a play that runs role etcd only."""
+    hostvars = {
+        "node1": {"ansible_facts": {"cluster_host": TRUST_THEIRS}},
+        "node2": {"ansible_facts": {}},
+    }
+    action = ActionModule.__new__(ActionModule)
+
+    def refuse(*hosts: str, name: str = "etcd") -> None:
+        requests = [Request(host, "server", host) for host in hosts]
+        action._refuse_another(name, Authority(str(tmp_path), 0), requests, {"hostvars": hostvars})
+
+    with pytest.raises(
+        AnsibleActionFail, match=r"there is no authority in .*, and these hosts trust BB:BB.* \[node1\]"
+    ):
+        refuse("node2", "node1", "backup1")
+    refuse("node2", "backup1")
+    refuse("node1", name="another")
