@@ -23,6 +23,7 @@ def test_all_faults_are_told_at_once_and_nothing_changes() -> None:
         "etcd_election_timeout": 200,
         "etcd_client_port": 22,
         "certificates_renew_before": 400,
+        "cluster_certificates_directory": "/nonexistent/pki",
     }
     node = lab.names("nodes")[-1]
     lab.inside(node, "ip address add 10.244.0.1/24 dev cni0")  # flanneld gives this subnet to nobody
@@ -42,6 +43,8 @@ def test_all_faults_are_told_at_once_and_nothing_changes() -> None:
         "flannel_vxlan_prt: 4789: role flannel has no such variable; did you mean flannel_vxlan_port?",
         "etcd_election_timeout: 200: must be at least five times etcd_heartbeat_interval, so 500 or more",
         "etcd_client_port: tcp/22: taken by sshd; stop that, or choose another port",
+        # Another controller would make an authority of its own, which no host trusts.
+        "cluster_certificates_directory: /nonexistent/pki: there is no authority in /nonexistent/pki/etcd, and these",
         "certificates_renew_before: 400: must be less than certificates_days (365)",
     ):
         assert line in told, f"not told: {line}\n{told}"

@@ -124,3 +124,19 @@ def test_site_mends_just_that(found: dict[str, Any]) -> None:
     report = lab.reported(lab.CHECKOUT / "playbooks" / "site.yml", REPORT)
     assert {(host, role) for host, role, _task in lab.changes(report)} == wanted
     assert drift()[1]["differences"] == []
+
+
+def test_a_certificate_that_is_due_is_found_with_all_that_it_changes() -> None:
+    node = lab.names("nodes")[-1]
+    (lab.directory() / "pki" / "etcd" / node / "flannel.crt").unlink()
+    found = {(one["host"], one["role"], one["what"]) for one in drift()[1]["differences"]}
+    assert found >= {
+        ("cluster", "certificates", f"{node}/flannel"),
+        (node, "flannel", "/etc/flannel/pki/client.crt"),
+        (node, "flannel", "/etc/flannel/pki/client.key"),
+        (node, "flannel", "restart flanneld"),
+    }
+    site = lab.CHECKOUT / "playbooks" / "site.yml"
+    announced = lab.changes(lab.reported(site, REPORT, "--check"))
+    assert announced == lab.changes(lab.reported(site, REPORT))
+    assert drift()[1]["differences"] == []
