@@ -133,7 +133,8 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
 
 CONFIGURATION = "/etc/api-load-balancer/health.json"
 # Advertisements to wait for, so that one that is lost does not hide its sender, and seconds to wait at least.
-ADVERTISEMENTS, LEAST = 3.5, 0.4
+ADVERTISEMENTS = 3.5
+LEAST = 0.4
 
 
 def known_links() -> dict[str, str]:
