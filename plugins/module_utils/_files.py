@@ -31,15 +31,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import (
-    SHARED,
-    Ledger,
-    LedgerError,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import (
-    FileError as FileError,
-)
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import SHARED, Ledger, LedgerError
 
+FileError = _ledger.FileError
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 KIND = "paths"
 MOUNTS = "/proc/self/mountinfo"

@@ -175,7 +175,7 @@ def data_stays_where_it_is(inventory: Inventory) -> Iterator[Fault]:
             held = host.facts.get("data_directories", {}).get(owner, {})
             if not wanted or not held or str(wanted) in {*held, *held.values()}:
                 continue
-            old = next(iter(held))
+            old, *_further = held
             yield Fault(
                 variable, wanted, f"the data is in {old}. {_files.how_to_move(owner, old, wanted)}", (host.name,)
             )
