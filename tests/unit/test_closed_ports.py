@@ -96,11 +96,13 @@ def test_ports_are_those_of_the_roles_by_default() -> None:
         ("flannel", "flannel_vxlan_port"), ("flannel", "flannel_udp_port"), ("flannel", "flannel_bridge"),
         ("flannel", "flannel_backend"), ("calico", "calico_vxlan_port"), ("calico", "calico_encapsulation"),
         ("vxlan_mesh", "vxlan_mesh_port"), ("vxlan_mesh", "vxlan_mesh_bridge"), ("host_routes", "host_routes_bridge"),
-        ("etcd", "etcd_client_port"), ("etcd", "etcd_peer_port"),
+        ("etcd", "etcd_peer_port"),
     ):  # fmt: skip
         default = yaml.safe_load((ROLES / role / "defaults" / "main.yml").read_text())[name]
         shown = f"'{default}'" if isinstance(default, str) else default
         assert f"{name} | default({shown})" in text, name
+    # A fact of the cluster, which the role etcd takes its own port from.
+    assert "etcd_client_port | default(cluster_etcd_client_port | default(2379))" in text
 
 
 def test_every_backend_says_what_it_uses() -> None:
