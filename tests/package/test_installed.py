@@ -91,7 +91,10 @@ def test_the_arguments_of_a_role_are_its_defaults(collections: Path, role: str) 
     options = documented[f"{NAME}.{role}"]["entry_points"]["main"].get("options", {})
     told = {name: option["default"] for name, option in options.items() if "default" in option}
     path = CHECKOUT / "roles" / role / "defaults" / "main.yml"
-    assert told == ((yaml.safe_load(path.read_text()) or {}) if path.exists() else {})
+    defaults = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+    # Ansible evaluates what is told even where the variable is set: a template may stand in the defaults alone.
+    assert told == {name: value for name, value in defaults.items() if name in told or "{{" not in str(value)}
+    assert defaults.keys() <= options.keys()
 
 
 def test_every_module_takes_the_defaults_of_the_action_group() -> None:
