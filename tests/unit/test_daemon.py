@@ -78,6 +78,8 @@ class Daemon:
             "secrets": {},
             "unit": "[Service]\n",
             "restart_on": [],
+            "defer_restart": False,
+            "members": {},
             "trial": None,
             "defer_restart": False,
         }
@@ -200,3 +202,23 @@ def test_a_failed_start_puts_back_what_was_there(etcd: Daemon, host: Host) -> No
         etcd.converge("started")
     assert not host.tree()
     assert not host.owners()
+
+
+@pytest.mark.parametrize(
+    ("state", "defers", "planned"),
+    [
+        ("active", True, ("", "restart")),
+        ("active", False, ("restart", "")),
+        # Nothing is interrupted by a first start.
+        ("inactive", True, ("start", "")),
+    ],
+)
+def test_a_restart_can_be_left_undone_for_a_later_batch(
+    etcd: Daemon, host: Host, state: str, defers: bool, planned: tuple[str, str]
+) -> None:
+    params = {**etcd.params("started"), "defer_restart": defers}
+    wanted = daemon.entries(params, False)
+    etcd.systemd.state = state
+    unit = _systemd.show(etcd.systemd, "daemon.service")
+    made = daemon.plan(params, wanted, _files.observe(wanted, host.ledger), host.ledger, unit, "an earlier digest")
+    assert (made.operation, made.due) == planned
