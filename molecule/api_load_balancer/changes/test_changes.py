@@ -164,8 +164,8 @@ def test_what_somebody_edited_and_reloaded_is_put_right() -> None:
 
 
 def test_a_configuration_that_nginx_refuses_replaces_nothing() -> None:
-    before = machines.run("lb1", "sha256sum /etc/api-load-balancer/*")
+    before = machines.run("lb-1.lab.example", "sha256sum /etc/api-load-balancer/*")
     done = site(api_load_balancer_idle_timeout=10**18)
     assert done.returncode != 0
     assert "/etc/api-load-balancer/nginx.conf: refused by sh: " in done.stdout + done.stderr
-    assert machines.run("lb1", "sha256sum /etc/api-load-balancer/*") == before
+    assert machines.run("lb-1.lab.example", "sha256sum /etc/api-load-balancer/*") == before

@@ -8,7 +8,7 @@ from testing import lab
 
 
 def test_all_faults_are_told_at_once_and_nothing_changes() -> None:
-    subnet = lab.address("lb1").rpartition(".")[0]
+    subnet = lab.address("lb-1.lab.example").rpartition(".")[0]
     bad = {
         "api_load_balancer_vips": [
             {"address": f"{subnet}.13"},
@@ -32,7 +32,7 @@ def test_all_faults_are_told_at_once_and_nothing_changes() -> None:
     assert done.returncode != 0
     told = done.stdout + done.stderr
     for line in (
-        f"api_load_balancer_vips: {subnet}.13: the address of api1; take one that no machine has",
+        f"api_load_balancer_vips: {subnet}.13: the address of api-1; take one that no machine has",
         "api_load_balancer_vips: 10.1.1.1: outside of the networks of eth0",
         "api_load_balancer_vips: fd00:9::5: outside of the networks of eth0",
         "api_load_balancer_vips: eth9: no such interface; there are eth0, ",

@@ -16,7 +16,7 @@ from testing.runs import (  # pylint: disable=unused-import
 )
 
 testinfra_hosts = ["ansible://api_load_balancer"]
-VIP = f"{lab.address('lb1').rpartition('.')[0]}.100"
+VIP = f"{lab.address('lb-1.lab.example').rpartition('.')[0]}.100"
 
 
 def info() -> dict[str, dict[str, object]]:
@@ -180,7 +180,7 @@ def test_one_balancer_is_allowed_with_a_warning_that_names_the_consequence() -> 
     # The one that holds the address: the other's answer would be a stranger's.
     name = failover.Machines.of_this_lab().holder()
     known = lab.inventory()["_meta"]["hostvars"][name]
-    variables = {**known, "api_load_balancer_backends": [f"{lab.address('api1')}:6443"]}
+    variables = {**known, "api_load_balancer_backends": [f"{lab.address('api-1')}:6443"]}
     alone = {"all": {"children": {"api_load_balancer": {"hosts": {name: variables}}}}}
     path = lab.directory() / "alone.yml"
     path.write_text(json.dumps(alone))

@@ -74,21 +74,21 @@ def test_further_addresses_and_ports_are_reloads_that_move_nothing_and_lose_noth
 
 
 def test_several_addresses_of_both_families_move_together_and_further_ports_are_served() -> None:
-    machines.run("lb1", f"systemctl kill --signal=KILL {NGINX}")
+    machines.run("lb-1.lab.example", f"systemctl kill --signal=KILL {NGINX}")
     for vip in VIPS:
-        eventually(vip, ["lb2"])
-    machines.kill("lb2", NGINX)
+        eventually(vip, ["lb-2.lab.example"])
+    machines.kill("lb-2.lab.example", NGINX)
     for vip in VIPS:
-        eventually(vip, ["lb1"])
+        eventually(vip, ["lb-1.lab.example"])
     for vip in VIPS[:2]:
         assert accepts(vip, 6443)
         assert accepts(vip, 7443)
-    info = lab.module("lb1", "vip_info")
+    info = lab.module("lb-1.lab.example", "vip_info")
     assert sorted(info["held"]) == sorted(VIPS)
     # The IPv6 address goes with the first IPv4 address.
     told = {router["name"]: [place["address"] for place in router["addresses"]] for router in info["routers"]}
     assert told == {"vip-51": [VIPS[0], VIPS[2]], "vip-52": [VIPS[1]]}
-    peer = lab.module("lb2", "vip_info")
+    peer = lab.module("lb-2.lab.example", "vip_info")
     assert all(len(place["answered_by"]) == 1 for router in peer["routers"] for place in router["addresses"])
     assert not peer["split_brain"]
 
@@ -108,29 +108,29 @@ def test_with_preemption_the_preferred_balancer_takes_the_address_back_and_unwan
         api_load_balancer_probe_timeout=0.2,
     )
     assert [holders(vip) for vip in VIPS[1:]] == [[], []]
-    eventually(machines.address, ["lb1"])
-    machines.run("lb1", f"systemctl stop {KEEPALIVED}")
-    eventually(machines.address, ["lb2"])
-    machines.run("lb1", f"systemctl start {KEEPALIVED}")
-    eventually(machines.address, ["lb1"])
+    eventually(machines.address, ["lb-1.lab.example"])
+    machines.run("lb-1.lab.example", f"systemctl stop {KEEPALIVED}")
+    eventually(machines.address, ["lb-2.lab.example"])
+    machines.run("lb-1.lab.example", f"systemctl start {KEEPALIVED}")
+    eventually(machines.address, ["lb-1.lab.example"])
 
 
 def test_a_connection_that_stays_open_is_enough_for_backends_that_do_not_speak_https() -> None:
-    machines.refuse("lb1", [lab.address(name) for name in BACKENDS], seconds=8)
-    assert machines.holders() == ["lb2"]
-    eventually(machines.address, ["lb1"])
+    machines.refuse("lb-1.lab.example", [lab.address(name) for name in BACKENDS], seconds=8)
+    assert machines.holders() == ["lb-2.lab.example"]
+    eventually(machines.address, ["lb-1.lab.example"])
 
 
 def test_version_2_with_a_password_that_no_run_shows_moves_the_address_too() -> None:
     program = PROXIED.replace('"', '\\"')
-    machines.run("api1", f'rm -f /run/told; (setsid python3 -c "{program}" >/dev/null 2>&1 &)')
+    machines.run("api-1", f'rm -f /run/told; (setsid python3 -c "{program}" >/dev/null 2>&1 &)')
     done = site(
         "--diff",
         "-vvv",
         api_load_balancer_vrrp_version=2,
         api_load_balancer_vrrp_password="s3cr3t-x",
         api_load_balancer_advert_interval=1,
-        api_load_balancer_backends=[f"{lab.address('api1')}:7000"],
+        api_load_balancer_backends=[f"{lab.address('api-1')}:7000"],
         api_load_balancer_probe="tcp",
         api_load_balancer_proxy_protocol=True,
     )
@@ -147,9 +147,9 @@ def test_backends_are_told_the_clients_address_where_they_want_it() -> None:
         machines.run("client", f'python3 -c "{ask}"')
         time.sleep(0.5)
         line = f"PROXY TCP4 {lab.address('client')} {machines.address} "
-        assert line in machines.run("api1", "cat /run/told")
+        assert line in machines.run("api-1", "cat /run/told")
     finally:
-        machines.run("api1", "rm -f /run/told; pkill -f '[a]syncio.start_server'")
+        machines.run("api-1", "rm -f /run/told; pkill -f '[a]syncio.start_server'")
 
 
 # Says where VRRP packets that leave this machine go, for a second.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 INTERVAL = 0.01
 # Until the neighbours, the daemons and the health checks have settled after an event.
 SETTLE = 2.5
-BACKENDS = ("api1", "api2")
+BACKENDS = ("api-1", "api-2")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,12 @@ class Machines:
     @classmethod
     def of_this_lab(cls) -> Machines:
         """Those of the lab that the environment describes; the address is the one its inventory gives."""
-        return cls(os.environ["LAB_NAME"], ["lb1", "lb2"], "client", f"{os.environ['LAB_SUBNET']}.100")
+        return cls(
+            os.environ["LAB_NAME"],
+            ["lb-1.lab.example", "lb-2.lab.example"],
+            "client",
+            f"{os.environ['LAB_SUBNET']}.100",
+        )
 
     def container(self, host: str) -> str:
         """Name of a host's container."""
