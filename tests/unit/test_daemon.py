@@ -81,7 +81,6 @@ class Daemon:
             "defer_restart": False,
             "members": {},
             "trial": None,
-            "defer_restart": False,
         }
 
     def converge(self, state: str = "installed") -> tuple[list[str], Module]:
