@@ -21,13 +21,14 @@ def routed(state: dict[str, Any]) -> dict[str, Any]:
         "routes": [line for line in state["routes"]["-4 main"].splitlines() if "proto 14" in line],
         "routes of IPv6": [line for line in state["routes"]["-6 main"].splitlines() if "proto 14" in line],
         "masquerading": [table for table in tables if "masquerade fully-random" in table],
+        "firewall": [table for table in tables if "set members4" in table],
     }
 
 
 def test_the_pod_network_is_exactly_what_it_was() -> None:
     before, after = routed(lab.kept("boot-before")), routed(lab.kept("boot-after"))
     assert len(before["routes"]) == 2
-    assert len(before["masquerading"]) == 1
+    assert len(before["masquerading"]) == len(before["firewall"]) == 1
     assert after == before
 
 
