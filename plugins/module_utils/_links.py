@@ -25,6 +25,13 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger 
 KIND = "links"
 ADDRESSES = "addresses"
 
+# What version 0.1.0 made and did not note, by the owner of the record that it left.
+UNNOTED = {
+    "flannel-node": re.compile(r"cni0|flannel[.-].*"),
+    "host_routes": re.compile(r"cni0"),
+    "vxlan_mesh": re.compile(r"cni0|vxlan-mesh"),
+}
+
 Links = Iterable[Mapping[str, Any]]
 
 
@@ -57,6 +64,18 @@ def record(ledger: Ledger, links: Links, name: str) -> None:
     ledger.record(KIND, name, {} if there is None else {"kind": kind(there) or "hardware", "addresses": held(there)})
 
 
+def adopt(ledger: Ledger, names: Iterable[str]) -> None:
+    """Take links that version 0.1.0 made for what they are, which is ours: its record has no entry of any link.
+
+    The entries are written with the next change of the record.
+    """
+    if ledger.entries and KIND not in ledger.entries:
+        own = UNNOTED.get(ledger.owner)
+        adopted: dict[str, Any] = {name: {} for name in names if own and own.fullmatch(name)}
+        if adopted:
+            ledger.entries[KIND] = adopted
+
+
 def refuse_foreign(ledger: Ledger, links: Links, name: str) -> None:
     """Raise LinkError where a link of this name is there, and the record does not have it."""
     if _find(links, name) is not None and not ledger.owns(KIND, name) and not elsewhere(ledger, name):
@@ -65,18 +84,20 @@ def refuse_foreign(ledger: Ledger, links: Links, name: str) -> None:
 
 def elsewhere(ledger: Ledger, name: str) -> bool:
     """Whether another network of this collection recorded a link: it goes with that one, before this one comes."""
-    return str(recorded(ledger.directory).get(name, {}).get("owner", ledger.owner)) != ledger.owner
+    return str(recorded(ledger.directory, [name]).get(name, {}).get("owner", ledger.owner)) != ledger.owner
 
 
-def recorded(directory: str) -> dict[str, dict[str, Any]]:
+def recorded(directory: str, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Links by name, with the ``owner`` that recorded each and the ``own_addresses`` it was given.
 
-    What damaged records hold is not known.
+    ``names`` are links that may be there without an entry, as version 0.1.0 left them. What damaged records hold is
+    not known.
     """
     found: dict[str, dict[str, Any]] = {}
     for owner, ledger in _ledger.all_of(directory):
         if not isinstance(ledger, Ledger):
             continue
+        adopt(ledger, names)
         for name in ledger.names(KIND):
             own = [entry.partition(" ")[2] for entry in ledger.names(ADDRESSES) if entry.partition(" ")[0] == name]
             found[name] = {"owner": owner, "own_addresses": own}

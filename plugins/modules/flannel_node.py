@@ -168,6 +168,7 @@ class Node:
         self.actions: list[str] = []
         # When this run last started flanneld, on the monotonic clock.
         self.started = float("-inf")
+        _links.adopt(self.ledger, (str(link["ifname"]) for link in self.kernel.links()))
 
     def lease(self) -> dict[str, str]:
         """Settings flanneld wrote; empty before it has."""

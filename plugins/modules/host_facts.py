@@ -349,8 +349,9 @@ def main() -> None:
 
     kernel = _iproute.IpRoute(module.run_command)
     routes = json.loads(run("ip", "-json", "route", "show", "default") or "[]")
-    recorded = _links.recorded(_ledger.STATE_DIRECTORY)
-    links = interfaces(json.loads(run("ip", "-json", "-details", "address", "show")), recorded)
+    seen = json.loads(run("ip", "-json", "-details", "address", "show"))
+    recorded = _links.recorded(_ledger.STATE_DIRECTORY, [link["ifname"] for link in seen if link])
+    links = interfaces(seen, recorded)
     routes_v6 = json.loads(run("ip", "-6", "-json", "route", "show") or "[]") if os.path.isdir(IPV6) else []
     try:
         unreachable = _icmp.silent(module.params["reach"])

@@ -220,6 +220,7 @@ class RoutedNode:
         self.name = str(module.params["name"])
         self.kernel = _host_routes.Kernel(module.run_command)
         self.ledger = _ledger.opened(module, self.name)
+        _links.adopt(self.ledger, (str(link["ifname"]) for link in self.kernel.routes.links()))
         self.directory = f"{CONFIGURATION}/{self.name}"
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
