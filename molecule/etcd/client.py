@@ -11,45 +11,37 @@ from __future__ import annotations
 
 import json
 import signal
-import ssl
 import sys
 import threading
 import time
-import urllib.request
-from base64 import b64encode
 from pathlib import Path
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
 
 PKI = "/etc/etcd/pki"
 stop = threading.Event()
 
 
-def call(context: ssl.SSLContext, endpoint: str, path: str, body: dict[str, object]) -> None:
-    """One request; raises OSError where it is not served within two seconds."""
-    request = urllib.request.Request(f"{endpoint}{path}", json.dumps(body).encode())
-    urllib.request.urlopen(request, timeout=2, context=context).read()
-
-
 def serve(name: str, endpoints: list[str], results: dict[str, dict[str, float]]) -> None:
     """Write and read until told to stop."""
-    context = ssl.create_default_context(cafile=f"{PKI}/ca.crt")
-    context.load_cert_chain(f"{PKI}/client.crt", f"{PKI}/client.key")
-    key = b64encode(f"/client/{name}".encode()).decode()
+    clients = [_etcd.Client([one], f"{PKI}/ca.crt", f"{PKI}/client.crt", f"{PKI}/client.key", 2) for one in endpoints]
+    key = f"/client/{name}"
     tries = failed = 0
     longest = slowest = 0.0
     last_served = time.monotonic()
     while not stop.is_set():
         began = time.monotonic()
         tries += 1
-        for endpoint in endpoints:
+        for client in clients:
             try:
-                call(context, endpoint, "/v3/kv/put", {"key": key, "value": b64encode(str(tries).encode()).decode()})
-                call(context, endpoint, "/v3/kv/range", {"key": key})
+                client.put(key, str(tries))
+                client.get(key)
                 now = time.monotonic()
                 slowest = max(slowest, now - began)
                 longest = max(longest, now - last_served)
                 last_served = now
                 break
-            except OSError:
+            except _etcd.EtcdError:
                 continue
         else:
             failed += 1

@@ -4,10 +4,11 @@
 
 # This module util is PRIVATE to the collection.
 
-"""A client of etcd's JSON gateway, with nothing but Python's standard library.
+"""A client of etcd, with nothing but Python's standard library.
 
-The gateway (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/) is the gRPC API as JSON:
-keys and values travel in base64, 64-bit numbers as strings.
+It speaks gRPC, and not to the gateway that serves the same as JSON: there a certificate says whether a client may
+ask, but not which user it is, so an etcd with users refuses all of them. What is asked and answered has the form that
+it has at the gateway (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/).
 """
 
 from __future__ import annotations
@@ -23,10 +24,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd_messages, _grpc
+
 T = TypeVar("T")
 
-# The server is there and the cluster is not: Unavailable and DeadlineExceeded of gRPC.
-ELSEWHEN = (503, 504)
+# The server is there and the cluster is not: DeadlineExceeded and Unavailable of gRPC.
+ELSEWHEN = (4, 14)
+# Somebody changed users or roles while etcd looked at the request; it did nothing.
+CHANGED_MEANWHILE = "revision in header is old"
 
 # etcd's default for --max-txn-ops.
 MOST_OPERATIONS = 128
@@ -91,14 +96,18 @@ class Client:
         self.endpoints = [_endpoint(endpoint) for endpoint in endpoints]
         self.timeout = timeout
         self._context: ssl.SSLContext | None = None
+        self._plain: ssl.SSLContext | None = None  # for what is not gRPC
         if any(endpoint.startswith("https") for endpoint in self.endpoints):
             for path in filter(None, (ca_cert, client_cert, client_key)):
                 if not os.path.exists(path):
                     raise EtcdError(f"{path}: there is no such file")
             try:
                 self._context = ssl.create_default_context(cafile=ca_cert)
+                self._context.set_alpn_protocols(["h2"])
+                self._plain = ssl.create_default_context(cafile=ca_cert)
                 if client_cert:
                     self._context.load_cert_chain(client_cert, client_key)
+                    self._plain.load_cert_chain(client_cert, client_key)
             except (OSError, ssl.SSLError) as error:
                 raise EtcdError(f"{client_cert or ca_cert}: {error}") from error
 
@@ -113,21 +122,42 @@ class Client:
             params["timeout"],
         )
 
-    def ask(self, endpoint: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        """One request to one endpoint; a body of None makes it a GET."""
+    def ask(self, endpoint: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One request to one endpoint; path, body and answer are as at the gateway."""
+        method, request, response = _etcd_messages.CALLS[path]
+        message = _etcd_messages.encode(request, body)
+        try:
+            try:
+                answer = self._grpc(endpoint, method, message)
+            except _grpc.StatusError as error:
+                if CHANGED_MEANWHILE not in str(error):
+                    raise
+                answer = self._grpc(endpoint, method, message)
+            return _etcd_messages.decode(response, answer)
+        except _grpc.StatusError as error:
+            kind = EtcdError if error.code in ELSEWHEN else Refused
+            raise kind(f"{endpoint}: {method}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise EtcdError(f"{endpoint}: {error or type(error).__name__}") from error
+
+    def _grpc(self, endpoint: str, method: str, message: bytes) -> bytes:
+        url = urllib.parse.urlsplit(endpoint)
+        context = self._context if url.scheme == "https" else None
+        port = url.port or (443 if context else 80)
+        return _grpc.call(url.hostname or "", port, context, f"/etcdserverpb.{method}", message, self.timeout)
+
+    def _get(self, endpoint: str, path: str) -> dict[str, Any]:
+        """What an endpoint answers beside gRPC, without a certificate's rights."""
         url = urllib.parse.urlsplit(endpoint)
         connection: http.client.HTTPConnection
         if url.scheme == "https":
             connection = http.client.HTTPSConnection(
-                url.hostname or "", url.port, timeout=self.timeout, context=self._context
+                url.hostname or "", url.port, timeout=self.timeout, context=self._plain
             )
         else:
             connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=self.timeout)
         try:
-            if body is None:
-                connection.request("GET", path)
-            else:
-                connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            connection.request("GET", path)
             answer = connection.getresponse()
             said = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
@@ -135,8 +165,7 @@ class Client:
         finally:
             connection.close()
         if answer.status >= 400:
-            kind = EtcdError if answer.status in ELSEWHEN else Refused
-            raise kind(f"{endpoint}{path}: {_message(said)}")
+            raise EtcdError(f"{endpoint}{path}: {_message(said)}")
         return _object(said, f"{endpoint}{path}")
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +197,7 @@ class Client:
         where it is not healthy.
         """
         query = urllib.parse.urlencode([("exclude", alarm) for alarm in exclude])
-        answer = self.ask(endpoint, f"/health?{query}" if query else "/health", None)
+        answer = self._get(endpoint, f"/health?{query}" if query else "/health")
         if answer.get("health") != "true":
             raise EtcdError(f"{endpoint}: {answer.get('reason') or 'not healthy'}")
         return True
@@ -283,6 +312,11 @@ def _encode(text: str) -> str:
 def _end(prefix: str) -> str:
     """The first key after all that begin with a prefix."""
     return _encode(prefix[:-1] + chr(ord(prefix[-1]) + 1))
+
+
+def span(prefix: str) -> tuple[str, str]:
+    """All keys with a prefix, as the first of them and the first after them, in base64."""
+    return _encode(prefix), _end(prefix)
 
 
 def _hex(number: str) -> str:

@@ -41,8 +41,8 @@ options:
   members:
     description:
       - Addresses of members that the same run brings up. Nothing is said of those that are not there yet, whose
-        certificates have ended and are made anew by the run, or that have no room, which the run sees to. What else
-        they refuse is told, and that they have another authority.
+        certificates have ended and are made anew by the run, whose users the run makes, or that have no room, which the
+        run sees to. What else they refuse is told, and that they have another authority.
     type: list
     elements: str
     default: []
@@ -96,15 +96,18 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
 
-# Others may rely on its users, so nothing here switches them off.
-USERS = "it has users, and its JSON gateway knows no user by a certificate; name an etcd without users in its place"
+DENIED = "permission denied"
+# A client is the user that its certificate names, and has a role of the same name.
+GRANT = (
+    "let this client use it: etcdctl user add {client} --no-password; etcdctl role add {client}; "
+    "etcdctl role grant-permission --prefix=true {client} readwrite {prefix}; etcdctl user grant-role {client} {client}"
+)
 FULL = "space exceeded"
-# What etcd says, over TLS and without, and what to do then (etcd's embed/serve.go, api/v3rpc/rpctypes/error.go).
+# What etcd says, and what to do then (etcd's api/v3rpc/rpctypes/error.go).
 REMEDIES = {
-    "CommonName of client": USERS,
-    "user name is empty": USERS,
+    DENIED: GRANT,
+    "user name is empty": "it has users and knows them by certificates; start it with --client-cert-auth and TLS",
     FULL: "make room with etcdctl compact and etcdctl defrag, then etcdctl alarm disarm",
-    "Not Found": "its JSON gateway is switched off; start it without --enable-grpc-gateway=false",
 }
 
 
@@ -123,6 +126,7 @@ def other_authority(error: _etcd.EtcdError) -> bool:
 
 def faults(
     outcomes: Mapping[str, bool | _etcd.EtcdError],
+    client: str,
     prefix: str,
     authority: str,
     members: Collection[str],
@@ -133,11 +137,11 @@ def faults(
     for endpoint, outcome in failures.items():
         why = str(outcome)
         ours = urllib.parse.urlsplit(endpoint).hostname in members
-        if ours and FULL in why:
-            continue  # the run gives it a larger quota, or has refused already
+        if ours and (FULL in why or DENIED in why):
+            continue  # the run gives it a larger quota, or has refused already; and it gives it users
         if isinstance(outcome, _etcd.Refused):
             remedy = next((one for said, one in REMEDIES.items() if said in why), "see to that there")
-            yield f"{why}: it takes no change of {prefix}; {remedy}"
+            yield f"{why}: it takes no change of {prefix}; {remedy.format(client=client, prefix=prefix)}"
         elif len(failures) < len(outcomes) or (ours and (new_authority or not other_authority(outcome))):
             continue
         elif isinstance(outcome.__cause__, ssl.SSLError):
@@ -181,7 +185,8 @@ def main() -> None:
         outcomes = ask(params, module.tmpdir)
     except _etcd.EtcdError as error:
         module.fail_json(msg=str(error))
-    told = list(faults(outcomes, params["prefix"], params["authority"], params["members"], params["new_authority"]))
+    asked = (params[name] for name in ("client", "prefix", "authority", "members", "new_authority"))
+    told = list(faults(outcomes, *asked))
     if told:
         module.fail_json(msg="\n".join(f"{params['variable']}: {one}" for one in told))
     module.exit_json(changed=False, granted=[endpoint for endpoint, outcome in outcomes.items() if outcome is True])
