@@ -50,11 +50,11 @@ MACHINES = ("molecule/shared/prepare-host", "machines")
 # The longest begin early, so that none runs on where nothing is left to run beside it.
 SCENARIOS = {
     "default": Scenario("default"),
+    "etcd": Scenario("etcd"),
     "calico": Scenario("calico"),
     "verify": Scenario("verify"),
     "host_routes": Scenario("host_routes"),
     "vxlan_mesh": Scenario("vxlan_mesh"),
-    "etcd": Scenario("etcd"),
     "debian13": Scenario("releases", {"LAB_SUITE": "trixie"}),
     "debian11": Scenario("releases", {"LAB_SUITE": "bullseye"}),
     "seed": Scenario("seed"),

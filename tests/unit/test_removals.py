@@ -56,6 +56,10 @@ HOMES = {
         "member": "the caller judges, in _etcd_cluster",
         "key": "the caller passes keys of its own prefix or owner",
     },
+    "module_utils/_etcd_messages.py": {
+        "member": "the form of requests, of which it sends none",
+        "key": "the form of requests, of which it sends none",
+    },
     "module_utils/_etcd_member.py": {"path": "data that this very call began"},
     "module_utils/_etcd_process.py": {"path": "the file with which it starts a member for the first time, in /run"},
     "module_utils/_run_lock.py": {"path": "a lock of its own, in /run"},
