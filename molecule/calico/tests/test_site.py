@@ -7,13 +7,7 @@ import json
 import pytest
 from testinfra.host import Host
 
-from testing import forge, lab
-from testing.closed import (  # pylint: disable=unused-import
-    Pod,
-    arrives,
-    pods,  # noqa: F401
-    test_a_pod_reaches_no_member_of_etcd,  # noqa: F401
-)
+from testing import lab
 from testing.runs import (  # pylint: disable=unused-import
     test_a_second_run_changes_nothing,  # noqa: F401
     test_a_second_run_of_site_needs_few_tasks,  # noqa: F401
@@ -71,27 +65,6 @@ def test_a_node_has_the_address_that_was_selected(node: str, address: str) -> No
 def test_no_probe_pod_is_left_in_etcd() -> None:
     told = lab.inside("cp-1", "calicoctl get workloadendpoints --all-namespaces -o json")
     assert json.loads(told)["items"] == []
-
-
-def test_nothing_comes_out_of_the_tunnel_that_is_not_a_members(pods: tuple[Pod, Pod]) -> None:  # noqa: F811
-    """Felix has rules of its own against that, besides the firewall."""
-    first, second = pods
-    before = second.arrived()
-    _kind, node, port, vni, mac, source, target = second.through_its_tunnel(first.address)
-    forge.tunnelled(node, int(port), int(vni), mac, source, target)
-    first.send(*second.through_its_tunnel("10.244.200.7"))
-    assert not arrives(second, before)
-
-
-def test_felix_keeps_pods_to_their_own_addresses(pods: tuple[Pod, Pod]) -> None:  # noqa: F811
-    """The firewall leaves that to it, for it knows which pods may."""
-    first, second = pods
-    before = second.arrived()
-    for source in ("10.244.200.7", second.address.rpartition(".")[0] + ".63"):
-        first.send("spoofed", source, second.address)
-    assert not arrives(second, before)
-    first.send("spoofed", first.address, second.address)
-    assert arrives(second, before)
 
 
 def test_bad_settings_are_refused_before_anything_changes() -> None:
