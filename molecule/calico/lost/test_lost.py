@@ -9,6 +9,7 @@ from testing import lab
 from testing.breakage import Breakage, broken, expect, known
 
 LOST, ANY = "worker-3.lab.example", "cp-1"
+# Names of endpoints begin with that of the node, its hyphens doubled.
 ENDPOINTS = "/calico/resources/v3/projectcalico.org/workloadendpoints/default/"
 UNKNOWN = (
     Breakage(
@@ -24,7 +25,7 @@ UNKNOWN = (
         ANY,
         "set -a; . /etc/etcd/etcdctl.env; systemd-run --quiet --unit=thief --setenv=ETCDCTL_ENDPOINTS"
         " --setenv=ETCDCTL_CACERT --setenv=ETCDCTL_CERT --setenv=ETCDCTL_KEY etcdctl watch --prefix"
-        f" {ENDPOINTS}worker-4.lab.example- -- sh -c 'eval etcdctl del $ETCD_WATCH_KEY'",
+        f" {ENDPOINTS}worker--4.lab.example- -- sh -c 'eval etcdctl del $ETCD_WATCH_KEY'",
         "systemctl stop thief",
         "endpoint-unknown",
         blamed="worker-4.lab.example",
