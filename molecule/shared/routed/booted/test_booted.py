@@ -13,7 +13,8 @@ testinfra_hosts = ["ansible://worker-2.lab.example"]
 
 def routed(state: dict[str, Any]) -> dict[str, Any]:
     """What a state has of the pod network. The bridge of the pods comes with the first pod."""
-    tables = state["nftables"].split("\ntable ")
+    # Which comes first may be another after a boot.
+    tables = [table.strip() for table in state["nftables"].split("\ntable ")]
     return {
         "links": [link for link in state["links"] if link["ifname"] == "vxlan-mesh"],
         "fdb": [line for line in state["fdb"] if "dev vxlan-mesh" in line],

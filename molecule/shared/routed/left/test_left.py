@@ -30,8 +30,10 @@ def test_nothing_leads_to_the_node_any_more(host: Host) -> None:
 
 
 def test_the_next_boot_does_not_bring_it_back(host: Host) -> None:
-    (kept,) = host.file("/etc/binary_cluster").listdir()
+    kept = lab.connectivity()["backend"]
     assert "10.244.3.0" not in host.file(f"/etc/binary_cluster/{kept}/restore").content_string
+    # Nor is it a member for the firewall.
+    assert host.run(f"grep -rwF {lab.address('worker-4.lab.example')} /etc/binary_cluster").stdout == ""
 
 
 def test_the_others_followed_in_one_task_of_their_firewall_and_one_of_their_network() -> None:
