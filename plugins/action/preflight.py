@@ -101,11 +101,12 @@ class ActionModule(ActionBase):
         specs = {role: argument_spec(role) for role in roles}
         faults: list[_preflight.Fault] = []
         hosts = {}
+        of_the_play = self._play_variables(task_vars, hostvars)
         for name in dict.fromkeys(host for members in groups.values() for host in members):
             own = {role: specs[role] for role, group in roles.items() if name in groups[group]}
             if "kubeconfig_files" in hostvars[name]:  # not bound to a group
                 own["kubeconfig"] = argument_spec("kubeconfig")
-            variables = self._variables(hostvars, [*own, *networks, "cluster"], name, faults)
+            variables = {**self._variables(hostvars, [*own, *networks, "cluster"], name, faults), **of_the_play}
             for options in own.values():
                 faults += validate(options, variables, name)
             hosts[name] = _preflight.Host(
@@ -117,6 +118,17 @@ class ActionModule(ActionBase):
             )
         faults += report_paths([host.variables for host in hosts.values()])
         return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
+
+    def _play_variables(self, task_vars: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, Any]:
+        """Variables of the cluster that the play sets for all its hosts; hostvars have those of the inventory alone."""
+        inventory = self._variables(hostvars, ["cluster"], task_vars["inventory_hostname"], [])
+        found = {}
+        for name in task_vars:
+            if name.startswith("cluster_"):
+                # One that cannot be rendered is the inventory's too, and told of there.
+                with contextlib.suppress(AnsibleError):
+                    found[name] = self._templar.template(task_vars[name])
+        return {name: value for name, value in found.items() if name not in inventory or inventory[name] != value}
 
     def _variables(
         self, hostvars: Mapping[str, Any], prefixes: list[str], host: str, faults: list[_preflight.Fault]
