@@ -28,4 +28,5 @@ def test_a_tunnel_that_is_throttled_is_told_and_iperf3_leaves_no_trace() -> None
     assert f"{first['pods_mbit_s']:.0f} Mbit/s between pods" in done.stdout
     for node in ("cp-1", "worker-2.lab.example", "worker-3.lab.example"):
         left = "! command -v iperf3 && ! getent passwd iperf3 && ! ls /etc/default/iperf3 2>/dev/null"
-        lab.inside(node, f"{left} && [ -z \"$(systemctl list-units --no-legend 'binary-cluster*')\" ]")
+        units = "systemctl list-units --no-legend --plain 'binary-cluster*' | cut -d' ' -f1"
+        lab.inside(node, f'{left} && [ "$({units})" = binary-cluster-firewall.service ]')
