@@ -5,8 +5,7 @@ usage: gates.py [--fast] [--scenario NAME ...]
 A gate is a command. Its output goes to .cache/gates/<name>.log; what is shown is when a gate and each step
 of it begins, how long it took and, of one that failed, the end of its log. All gates run, also after one
 that failed: two at a time, since most of a scenario is waiting, and at the end one after the other those
-that count how long something was away. Beside those run, on what processor time they leave, the gates that need
-nothing else. One that this machine cannot run says why, and is skipped.
+that count how long something was away. One that this machine cannot run says why, and is skipped.
 """
 
 from __future__ import annotations
@@ -26,9 +25,6 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".cache" / "gates"
 AT_A_TIME = min(2, os.cpu_count() or 1)
-# Only what is otherwise unused. A session is scheduled as one (sched(7), autogroup), and containers as another, so it
-# is the session whose share is made the smallest.
-IDLE = ("setsid", "--wait", "sh", "-c", '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 "$@"', "sh")
 
 
 @dataclass(frozen=True)
@@ -74,8 +70,6 @@ class Gate:
     environment: dict[str, str] = field(default_factory=dict)
     forbidden: str = ""
     alone: bool = False
-    # It takes processor time and waits for nothing: at idle priority it takes none from what runs beside it.
-    idle: bool = False
     needs: tuple[str, ...] = ()
 
 
@@ -91,9 +85,9 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
         yield Gate("ansible-lint", ("ansible-lint", "--offline", "--strict"))
         if not fast:
             yield Gate("integration", (sys.executable, "tests/run_ansible_test.py", "integration"))
-            yield Gate("sanity", (sys.executable, "tests/run_ansible_test.py", "sanity"), idle=True)
-            yield Gate("kernel", ("pytest", "tests/kernel"), idle=True)
-            yield Gate("browser", ("pytest", "tests/browser"), idle=True)
+            yield Gate("sanity", (sys.executable, "tests/run_ansible_test.py", "sanity"))
+            yield Gate("kernel", ("pytest", "tests/kernel"))
+            yield Gate("browser", ("pytest", "tests/browser"))
             yield Gate("readme", ("pytest", "tests/readme"))
     if fast:
         return
@@ -103,9 +97,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             # clean-up after a failure has none, and runs after a failure only.
             forbidden = r"(create|prepare|converge|side_effect|verify)\] Executed: Missing playbook|no tests found"
             command = ("molecule", "test", "--scenario-name", scenario.folder)
-            yield Gate(
-                f"molecule-{name}", command, scenario.environment, forbidden, scenario.alone, needs=scenario.needs
-            )
+            yield Gate(f"molecule-{name}", command, scenario.environment, forbidden, scenario.alone, scenario.needs)
 
 
 def count(log: str) -> tuple[int, int]:
@@ -152,7 +144,7 @@ def run(gate: Gate) -> tuple[int, int, int]:
         say(gate, f"skipped because {reason}")
         return 0, 0, 1
     process = subprocess.Popen(
-        [*IDLE, *gate.command] if gate.idle else gate.command,
+        gate.command,
         cwd=CHECKOUT,
         # Without colours molecule tells its steps in one form, whatever the terminal.
         env={**os.environ, "NO_COLOR": "1", **gate.environment},
@@ -180,18 +172,12 @@ def run(gate: Gate) -> tuple[int, int, int]:
 
 def run_all(selected: list[Gate]) -> list[tuple[int, int, int]]:
     """Run the gates; those with the same command share a lab, and run one after the other."""
-    alone = [gate for gate in selected if gate.alone]
-    idle = [gate for gate in selected if gate.idle]
-    together = [gate for gate in selected if not gate.alone and not gate.idle]
+    together = [gate for gate in selected if not gate.alone]
     queues = [list(gates) for _command, gates in groupby(together, key=lambda gate: gate.command)]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        done = [*pool.map(run_queue, queues), *pool.map(run_queue, (alone, idle))]
-    return [result for queue in done for result in queue]
-
-
-def run_queue(queue: list[Gate]) -> list[tuple[int, int, int]]:
-    """Run gates one after the other."""
-    return [run(gate) for gate in queue]
+        done = pool.map(lambda queue: [run(gate) for gate in queue], queues)
+    results = [result for queue in done for result in queue]
+    return results + [run(gate) for gate in selected if gate.alone]
 
 
 def main() -> None:
