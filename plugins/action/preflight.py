@@ -38,6 +38,24 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _prometheus,
 )
 
+# Every check besides those that are always made; the tests take them from here.
+CHECKS = [
+    check
+    for one in (
+        _calico_policy,
+        _preflight_balancer,
+        _preflight_calico,
+        _preflight_certificates,
+        _preflight_coredns,
+        _preflight_firewall,
+        _preflight_ipv6,
+        _preflight_links,
+        _preflight_names,
+        _preflight_records,
+        _preflight_verify,
+    )
+    for check in one.CHECKS
+]
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 # Paths of the controller that the report at the end of the run cannot do without, and what sees to them.
 REPORT_PATHS: dict[str, Callable[[Path], Any]] = {
@@ -67,20 +85,7 @@ class ActionModule(ActionBase):
             coredns_plugins=coredns_plugins(arguments["artifacts"]),
             authority=authority(inventory.value("cluster_certificates_directory")),
         )
-        checks = (
-            _calico_policy,
-            _preflight_balancer,
-            _preflight_calico,
-            _preflight_certificates,
-            _preflight_coredns,
-            _preflight_firewall,
-            _preflight_ipv6,
-            _preflight_links,
-            _preflight_names,
-            _preflight_records,
-            _preflight_verify,
-        )
-        told_all = _preflight.check(inventory, [check for one in checks for check in one.CHECKS])
+        told_all = _preflight.check(inventory, CHECKS)
         result["warnings"] = [str(fault) for fault in told_all if fault.warning]
         faults = [fault for fault in told_all if not fault.warning]
         if faults:

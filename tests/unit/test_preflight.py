@@ -10,20 +10,7 @@ import pytest
 import yaml
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
-    _calico_policy,
-    _preflight,
-    _preflight_balancer,
-    _preflight_calico,
-    _preflight_certificates,
-    _preflight_coredns,
-    _preflight_firewall,
-    _preflight_ipv6,
-    _preflight_links,
-    _preflight_names,
-    _preflight_records,
-    _preflight_verify,
-)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight
 
 DATA = Path(__file__).parent / "preflight"
 FILES = {
@@ -32,20 +19,6 @@ FILES = {
 }
 # What it takes to serve names is a change to the good inventory.
 NAMES = yaml.safe_load((DATA / "coredns.yml").read_text())
-PARTS = (
-    _calico_policy,
-    _preflight_balancer,
-    _preflight_calico,
-    _preflight_certificates,
-    _preflight_coredns,
-    _preflight_firewall,
-    _preflight_ipv6,
-    _preflight_links,
-    _preflight_names,
-    _preflight_records,
-    _preflight_verify,
-)
-CHECKS = [check for one in PARTS for check in one.CHECKS]
 # Roles by network backend.
 ROLES = {
     "flannel": ("binaries", "certificates", "node", "cluster_firewall", "verify", "etcd", "flannel"),
@@ -98,7 +71,7 @@ def inventory(sound: dict[str, Any], change: dict[str, Any]) -> _preflight.Inven
 
 def told(good: dict[str, Any], change: dict[str, Any], warning: bool = False) -> list[str]:
     """What an inventory is refused for, or warned of."""
-    faults = _preflight.check(inventory(good, change), CHECKS)
+    faults = _preflight.check(inventory(good, change), action.CHECKS)
     return [str(fault) for fault in faults if fault.warning == warning]
 
 
