@@ -5,7 +5,8 @@ usage: gates.py [--fast] [--scenario NAME ...]
 A gate is a command. Its output goes to .cache/gates/<name>.log; what is shown is when a gate and each step
 of it begins, how long it took and, of one that failed, the end of its log. All gates run, also after one
 that failed: two at a time, since most of a scenario is waiting, and at the end one after the other those
-that count how long something was away. One that this machine cannot run says why, and is skipped.
+that count how long something was away. One that this machine cannot run says why, and is skipped. What
+failed is named once more at the end, gate by gate.
 """
 
 from __future__ import annotations
@@ -107,6 +108,12 @@ def count(log: str) -> tuple[int, int]:
     return passed, failed
 
 
+def failures(log: str) -> list[str]:
+    """The tests and the hosts that failed, as pytest and Ansible name them in a log, each once."""
+    named = re.findall(r"^(?:FAILED|ERROR) \S+::.*|^fatal: \[.*", log, re.MULTILINE)
+    return list(dict.fromkeys(line[:300] for line in named))
+
+
 def say(gate: Gate, what: str) -> None:
     """One line of progress, whole: two gates speak at a time."""
     sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {gate.name:26}{what}\n")
@@ -136,13 +143,25 @@ def lacking(gate: Gate) -> str:
     return (done.stderr.strip().splitlines() or ["it says no reason"])[-1].strip() if done.returncode else ""
 
 
-def run(gate: Gate) -> tuple[int, int, int]:
-    """Run one gate; return how many tests passed, failed and were skipped. A gate without tests counts as one."""
+@dataclass(frozen=True)
+class Result:
+    """How many tests of a gate passed, failed and were skipped; a gate without tests counts as one."""
+
+    gate: Gate
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    # What failed, a line each.
+    failures: tuple[str, ...] = ()
+
+
+def run(gate: Gate) -> Result:
+    """Run one gate, and say how it went."""
     say(gate, "begins")
     began = time.monotonic()
     if reason := lacking(gate):
         say(gate, f"skipped because {reason}")
-        return 0, 0, 1
+        return Result(gate, skipped=1)
     process = subprocess.Popen(
         gate.command,
         cwd=CHECKOUT,
@@ -167,10 +186,10 @@ def run(gate: Gate) -> tuple[int, int, int]:
         log = (LOGS / f"{gate.name}.log").relative_to(CHECKOUT)
         verdict = "\n".join([verdict, *last, f"    all of it: {log}"])
     say(gate, verdict)
-    return passed, failed, 0
+    return Result(gate, passed, failed, failures=() if good else tuple(failures(said)))
 
 
-def run_all(selected: list[Gate]) -> list[tuple[int, int, int]]:
+def run_all(selected: list[Gate]) -> list[Result]:
     """Run the gates; those with the same command share a lab, and run one after the other."""
     together = [gate for gate in selected if not gate.alone]
     queues = [list(gates) for _command, gates in groupby(together, key=lambda gate: gate.command)]
@@ -188,7 +207,13 @@ def main() -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     selected = list(gates(arguments.fast, arguments.scenario))
     began = time.monotonic()
-    passed, failed, skipped = (sum(column) for column in zip(*run_all(selected)))
+    results = run_all(selected)
+    for result in results:
+        if result.failed:
+            print("\n    ".join([f"FAILED  {result.gate.name}", *result.failures]))
+    passed = sum(result.passed for result in results)
+    failed = sum(result.failed for result in results)
+    skipped = sum(result.skipped for result in results)
     print(f"in {(time.monotonic() - began) / 60:.1f} min")
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     sys.exit(failed > 0 or passed == 0)
