@@ -28,8 +28,8 @@ lab-down: $(VENV)/.ready $(COLLECTION) ## remove the lab
 	@ansible-playbook -i inventories/lab playbooks/lab_down.yml
 
 .PHONY: test
-test: setup ## run all gates, cheapest first; SCENARIO=name runs one molecule scenario
-	@python tests/gates.py $(if $(SCENARIO),--scenario $(SCENARIO))
+test: setup ## run all gates, cheapest first; SCENARIO=name runs one molecule scenario, CHANGED=commit what changes reach
+	@python tests/gates.py $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(CHANGED),--changed $(CHANGED))
 
 .PHONY: test-fast
 test-fast: $(VENV)/.ready $(COLLECTION) ## run the gates that need no container

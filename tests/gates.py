@@ -1,12 +1,14 @@
 """Run the gates, cheapest first, and end with one line: N passed, N failed, and N skipped if any was.
 
-usage: gates.py [--fast] [--scenario NAME ...]
+usage: gates.py [--fast] [--scenario NAME ...] [--changed COMMIT]
 
 A gate is a command. Its output goes to .cache/gates/<name>.log; what is shown is when a gate and each step
 of it begins, how long it took and, of one that failed, the end of its log. All gates run, also after one
 that failed: two at a time, since most of a scenario is waiting, and at the end one after the other those
 that count how long something was away. One that this machine cannot run says why, and is skipped. What
-failed is named once more at the end, gate by gate.
+failed is named once more at the end, gate by gate, and so is what took half as long again as its budget.
+
+With --changed only those run that the differences from a commit can reach (tests/reach.py).
 """
 
 from __future__ import annotations
@@ -17,15 +19,22 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby
+from functools import partial
 from pathlib import Path
+
+import reach
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".cache" / "gates"
 AT_A_TIME = min(2, os.cpu_count() or 1)
+# The names of the gates that failed the last time, a line each.
+FAILED = LOGS / "failed"
+# Only what is otherwise unused. A session is scheduled as one (sched(7), autogroup), and containers as another, so it
+# is the session whose share is made the smallest.
+IDLE = ("setsid", "--wait", "sh", "-c", '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 "$@"', "sh")
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,8 @@ class Scenario:
     """A folder of molecule's, and how it is run there."""
 
     folder: str
+    # Seconds it should take with the other gates beside it, on two cores and with everything built.
+    budget: int
     # Told apart by it where a folder runs more than once.
     environment: dict[str, str] = field(default_factory=dict)
     # It counts answers that are lost or late, or emulates machines: beside another it would count that one's load.
@@ -46,19 +57,19 @@ class Scenario:
 MACHINES = ("molecule/shared/prepare-host", "machines")
 # The longest begin early, so that none runs on where nothing is left to run beside it.
 SCENARIOS = {
-    "default": Scenario("default"),
-    "etcd": Scenario("etcd"),
-    "calico": Scenario("calico"),
-    "verify": Scenario("verify"),
-    "host_routes": Scenario("host_routes"),
-    "vxlan_mesh": Scenario("vxlan_mesh"),
-    "debian13": Scenario("releases", {"LAB_SUITE": "trixie"}),
-    "debian11": Scenario("releases", {"LAB_SUITE": "bullseye"}),
-    "seed": Scenario("seed"),
-    "coredns": Scenario("coredns", alone=True),
-    "api_load_balancer": Scenario("api_load_balancer", alone=True),
-    "machines": Scenario("machines", alone=True, needs=MACHINES),
-    "machines_flannel": Scenario("machines_flannel", alone=True, needs=MACHINES, on_request=True),
+    "default": Scenario("default", 400),
+    "etcd": Scenario("etcd", 460),
+    "calico": Scenario("calico", 600),
+    "verify": Scenario("verify", 620),
+    "host_routes": Scenario("host_routes", 400),
+    "vxlan_mesh": Scenario("vxlan_mesh", 400),
+    "debian13": Scenario("releases", 180, {"LAB_SUITE": "trixie"}),
+    "debian11": Scenario("releases", 180, {"LAB_SUITE": "bullseye"}),
+    "seed": Scenario("seed", 80),
+    "coredns": Scenario("coredns", 340, alone=True),
+    "api_load_balancer": Scenario("api_load_balancer", 580, alone=True),
+    "machines": Scenario("machines", 480, alone=True, needs=MACHINES),
+    "machines_flannel": Scenario("machines_flannel", 480, alone=True, needs=MACHINES, on_request=True),
 }
 
 
@@ -68,28 +79,35 @@ class Gate:
 
     name: str
     command: tuple[str, ...]
+    budget: int
     environment: dict[str, str] = field(default_factory=dict)
     forbidden: str = ""
     alone: bool = False
+    # It takes processor time and waits for nothing: at idle priority it takes none from what runs beside it.
+    idle: bool = False
     needs: tuple[str, ...] = ()
+    # What it looks at; everything where it does not say.
+    parts: Callable[[], Collection[str]] | None = None
 
 
 def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
     """The gates in the order of their cost."""
     if not scenarios:
-        yield Gate("format", ("ruff", "format", "--check", "."))
-        yield Gate("lint", ("ruff", "check", "."))
-        yield Gate("types", ("mypy",))
-        yield Gate("changelog", ("antsibull-changelog", "lint"))
-        yield Gate("unit", ("pytest", "tests/unit"))
-        yield Gate("package", ("pytest", "tests/package"))
-        yield Gate("ansible-lint", ("ansible-lint", "--offline", "--strict"))
+        yield Gate("format", ("ruff", "format", "--check", "."), 10)
+        yield Gate("lint", ("ruff", "check", "."), 10)
+        yield Gate("types", ("mypy",), 60)
+        yield Gate("changelog", ("antsibull-changelog", "lint"), 10)
+        yield Gate("unit", ("pytest", "tests/unit"), 90)
+        yield Gate("package", ("pytest", "tests/package"), 90)
+        yield Gate("ansible-lint", ("ansible-lint", "--offline", "--strict"), 180, idle=not fast)
         if not fast:
-            yield Gate("integration", (sys.executable, "tests/run_ansible_test.py", "integration"))
-            yield Gate("sanity", (sys.executable, "tests/run_ansible_test.py", "sanity"))
-            yield Gate("kernel", ("pytest", "tests/kernel"))
-            yield Gate("browser", ("pytest", "tests/browser"))
-            yield Gate("readme", ("pytest", "tests/readme"))
+            yield Gate("integration", (sys.executable, "tests/run_ansible_test.py", "integration"), 60)
+            yield Gate(
+                "sanity", (sys.executable, "tests/run_ansible_test.py", "sanity"), 180, idle=True, parts=reach.plugins
+            )
+            yield Gate("kernel", ("pytest", "tests/kernel"), 300, idle=True, parts=partial(reach.of, "tests/kernel"))
+            yield Gate("browser", ("pytest", "tests/browser"), 60, idle=True, parts=partial(reach.of, "tests/browser"))
+            yield Gate("readme", ("pytest", "tests/readme"), 200)
     if fast:
         return
     for name, scenario in SCENARIOS.items():
@@ -98,7 +116,28 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             # clean-up after a failure has none, and runs after a failure only.
             forbidden = r"(create|prepare|converge|side_effect|verify)\] Executed: Missing playbook|no tests found"
             command = ("molecule", "test", "--scenario-name", scenario.folder)
-            yield Gate(f"molecule-{name}", command, scenario.environment, forbidden, scenario.alone, scenario.needs)
+            yield Gate(
+                f"molecule-{name}",
+                command,
+                scenario.budget,
+                scenario.environment,
+                forbidden,
+                scenario.alone,
+                needs=scenario.needs,
+                parts=partial(reach.of_scenario, scenario.folder, scenario.environment),
+            )
+
+
+def reached(selected: list[Gate], commit: str) -> list[Gate]:
+    """The gates that look at anything that differs from a commit; says which are left out."""
+    changed = reach.changed(commit)
+    parts = {reach.part_of(path) for path in changed}
+    if any(path.startswith(reach.EVERYTHING) for path in changed):
+        return selected
+    kept = [gate for gate in selected if gate.parts is None or not parts.isdisjoint(gate.parts())]
+    left_out = [gate.name for gate in selected if gate not in kept]
+    print(f"left out, since no change reaches them: {', '.join(left_out) or 'none'}", flush=True)
+    return kept
 
 
 def count(log: str) -> tuple[int, int]:
@@ -153,6 +192,7 @@ class Result:
     skipped: int = 0
     # What failed, a line each.
     failures: tuple[str, ...] = ()
+    seconds: float = 0
 
 
 def run(gate: Gate) -> Result:
@@ -163,7 +203,7 @@ def run(gate: Gate) -> Result:
         say(gate, f"skipped because {reason}")
         return Result(gate, skipped=1)
     process = subprocess.Popen(
-        gate.command,
+        [*IDLE, *gate.command] if gate.idle else gate.command,
         cwd=CHECKOUT,
         # Without colours molecule tells its steps in one form, whatever the terminal.
         env={**os.environ, "NO_COLOR": "1", **gate.environment},
@@ -186,31 +226,51 @@ def run(gate: Gate) -> Result:
         log = (LOGS / f"{gate.name}.log").relative_to(CHECKOUT)
         verdict = "\n".join([verdict, *last, f"    all of it: {log}"])
     say(gate, verdict)
-    return Result(gate, passed, failed, failures=() if good else tuple(failures(said)))
+    return Result(gate, passed, failed, failures=() if good else tuple(failures(said)), seconds=seconds)
 
 
 def run_all(selected: list[Gate]) -> list[Result]:
     """Run the gates; those with the same command share a lab, and run one after the other."""
-    together = [gate for gate in selected if not gate.alone]
-    queues = [list(gates) for _command, gates in groupby(together, key=lambda gate: gate.command)]
+    alone = [gate for gate in selected if gate.alone]
+    idle = [gate for gate in selected if gate.idle]
+    together = [gate for gate in selected if not gate.alone and not gate.idle]
+    commands = [gate.command for gate in together]
+    queues = [[one for one in together if one.command == command] for command in dict.fromkeys(commands)]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        done = pool.map(lambda queue: [run(gate) for gate in queue], queues)
-    results = [result for queue in done for result in queue]
-    return results + [run(gate) for gate in selected if gate.alone]
+        done = [*pool.map(run_queue, queues), *pool.map(run_queue, (alone, idle))]
+    return [result for queue in done for result in queue]
+
+
+def run_queue(queue: list[Gate]) -> list[Result]:
+    """Run gates one after the other."""
+    return [run(gate) for gate in queue]
+
+
+def report(results: list[Result]) -> None:
+    """Name what failed and what took too long, and keep the former for the next run."""
+    failed = [result for result in results if result.failed]
+    for result in failed:
+        print("\n    ".join([f"FAILED  {result.gate.name}", *result.failures]))
+    for result in results:
+        if result.seconds > 1.5 * result.gate.budget:
+            print(f"SLOW    {result.gate.name}: {result.seconds:.0f} s, its budget is {result.gate.budget} s")
+    FAILED.write_text("".join(f"{result.gate.name}\n" for result in failed))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fast", action="store_true", help="only the gates that need no container")
     parser.add_argument("--scenario", nargs="+", default=[], choices=SCENARIOS, help="these molecule scenarios")
+    parser.add_argument("--changed", metavar="COMMIT", help="only gates that the differences from it reach")
     arguments = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
-    selected = list(gates(arguments.fast, arguments.scenario))
+    before = FAILED.read_text().split() if FAILED.exists() else []
+    selected = sorted(gates(arguments.fast, arguments.scenario), key=lambda gate: gate.name not in before)
+    if arguments.changed:
+        selected = reached(selected, arguments.changed)
     began = time.monotonic()
     results = run_all(selected)
-    for result in results:
-        if result.failed:
-            print("\n    ".join([f"FAILED  {result.gate.name}", *result.failures]))
+    report(results)
     passed = sum(result.passed for result in results)
     failed = sum(result.failed for result in results)
     skipped = sum(result.skipped for result in results)
