@@ -34,6 +34,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_links,
     _preflight_names,
     _preflight_records,
+    _preflight_values,
     _preflight_verify,
     _prometheus,
 )
@@ -52,6 +53,7 @@ CHECKS = [
         _preflight_links,
         _preflight_names,
         _preflight_records,
+        _preflight_values,
         _preflight_verify,
     )
     for check in one.CHECKS

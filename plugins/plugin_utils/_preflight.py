@@ -24,6 +24,9 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
 
+IPv4 = ipaddress.IPv4Network
+IPv6 = ipaddress.IPv6Network
+
 ARCHITECTURES = ("amd64", "arm64")
 OLDEST_PYTHON = (3, 9)
 OLDEST_ANSIBLE = (2, 19)
@@ -36,14 +39,19 @@ OWN_LINKS = re.compile(r"(cni\d*|flannel.*|vxlan-mesh|cali.*|vxlan\.calico|tunl0
 OVERHEAD = {"vxlan": 50, "udp": 28, "ipip": 20, "host-gw": 0}
 # Network backends without a daemon, with what they add to a packet.
 ROUTED = {"vxlan_mesh": 50, "host_routes": 0}
+# Addresses that no pod or service can have (RFC 6890, RFC 1112).
+NOT_FOR_PODS = {
+    "this host's": IPv4("0.0.0.0/8"),
+    "loopback": IPv4("127.0.0.0/8"),
+    "link-local": IPv4("169.254.0.0/16"),
+    "multicast": IPv4("224.0.0.0/4"),
+    "reserved": IPv4("240.0.0.0/4"),
+}
 # What every host must take (RFC 791).
 SMALLEST_MTU = 576
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Roles whose names others' variables begin with too, such as node_exporter_version.
 COMMON_WORDS = ("node", "verify")
-
-IPv4 = ipaddress.IPv4Network
-IPv6 = ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
@@ -56,10 +64,13 @@ class Fault:
     hosts: tuple[str, ...] = ()
     # Allowed, but worth knowing.
     warning: bool = False
+    # Left out where something more particular is told of the same variable.
+    general: bool = False
 
     def __str__(self) -> str:
         where = f" [{', '.join(self.hosts)}]" if self.hosts else ""
-        value = "not set" if self.value is None else self.value
+        value = "not set" if self.value is None else str(self.value)
+        value = value if value.isprintable() and value == value.strip() else repr(value)
         return f"{self.variable}: {value}: {self.remedy}{where}"
 
 
@@ -134,7 +145,13 @@ def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:
         earlier = found.get(key)
         hosts = (*earlier.hosts, *(h for h in fault.hosts if h not in earlier.hosts)) if earlier else fault.hosts
         found[key] = replace(fault, hosts=hosts)
-    return list(found.values())
+    particular = {_base(fault.variable) for fault in found.values() if not fault.general}
+    return [fault for fault in found.values() if not (fault.general and _base(fault.variable) in particular)]
+
+
+def _base(place: str) -> str:
+    """The variable of a place in one."""
+    return re.split(r"[.\[]", place, maxsplit=1)[0]
 
 
 # --- the run and its hosts -------------------------------------------------------------
@@ -339,6 +356,12 @@ def networks_are_well_formed(inventory: Inventory) -> Iterator[Fault]:
         elif network.num_addresses == 1:
             meant = network.supernet(new_prefix=16)
             yield Fault(name, value, f"a single address; say how long the network's prefix is, such as {meant}")
+        elif str(value) != str(network):
+            yield Fault(name, value, f"write it as {network}, which every daemon reads")
+        else:
+            for kind, reserved in NOT_FOR_PODS.items():
+                if network.overlaps(reserved):
+                    yield Fault(name, value, f"holds {kind} addresses ({reserved}); take one such as 10.244.0.0/16")
 
 
 def _network_hint(value: str, error: ValueError, example: str = "10.244.0.0/16") -> str:

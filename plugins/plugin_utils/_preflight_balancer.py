@@ -300,18 +300,12 @@ def witnesses_are_addresses(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault("api_load_balancer_witnesses", witness, remedy)
 
 
-def numbers_are_plain(inventory: Inventory) -> Iterator[Fault]:
-    """Python reads 2_379, blanks and digits of other scripts as numbers; what reads the files does not."""
+def numbers_are_large_enough(inventory: Inventory) -> Iterator[Fault]:
     for host in _balancers(inventory):
-        for name, option in inventory.specs[ROLE].items():
-            value, kind = host.variables.get(name), option.get("type")
-            if value is None or kind not in NUMBERS:
-                continue
-            if isinstance(value, str) and not NUMBERS[kind].fullmatch(value):
-                if _number(value) is not None:  # else the argument_specs have told so
-                    yield Fault(name, repr(value), "write it with the digits 0 to 9 alone")
-            elif name in LEAST and (number := _number(value)) is not None and number < LEAST[name]:
-                yield Fault(name, value, f"must be {LEAST[name]} or more")
+        for name, least in LEAST.items():
+            number = _number(host.variables.get(name))
+            if number is not None and number < least:
+                yield Fault(name, host.variables[name], f"must be {least} or more")
 
 
 def texts_are_safe(inventory: Inventory) -> Iterator[Fault]:
@@ -388,6 +382,6 @@ CHECKS: tuple[Check, ...] = (
     balancer_ports_are_free,
     vrrp_settings_fit,
     witnesses_are_addresses,
-    numbers_are_plain,
+    numbers_are_large_enough,
     texts_are_safe,
 )
