@@ -38,7 +38,7 @@ FILTER = -10
 # By IP version, the words of nftables.
 FAMILIES = {4: ("ip", "ipv4_addr"), 6: ("ip6", "ipv6_addr")}
 PROTOCOLS = ("tcp", "udp")
-INTERFACE = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,14}\*?$")
+INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,14}\*?")
 MEMBERS = re.compile(r"(?P<head>\tset members(?P<version>[46]) \{\n\t\ttype \w+\n)(?P<elements>(?:\t\telements .*\n)?)")
 
 
@@ -163,7 +163,7 @@ def table(
             source = _spec.network(f"{where}.source", entry["source"])
             kept_allowed += [Allowed(source, one) for one in _closed([entry], where, faults)]
     for number, name in enumerate(names):
-        if not INTERFACE.match(name):
+        if not INTERFACE.fullmatch(name):
             faults.add(f"pod_interfaces[{number}]", f"{name}: not the name of an interface, or the beginning and a *")
     return Table(
         _sorted(kept_members),

@@ -54,7 +54,9 @@ options:
     choices: [present, absent]
     default: present
   owner:
-    description: Who the records belong to. Only records of this owner are ever changed or removed.
+    description:
+      - Who the records belong to, in letters, digits and C(._-@). Only records of this owner are ever changed or
+        removed.
     type: str
     default: ansible
   purge:
@@ -62,7 +64,9 @@ options:
     type: bool
     default: false
   path:
-    description: Key that all records are below.
+    description:
+      - Key that all records are below, in letters, digits and C(._-/). Those of flannel, Calico and Kubernetes are
+        refused.
     type: str
     default: /skydns
 """
@@ -110,6 +114,7 @@ removed:
   elements: str
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -118,6 +123,10 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import _
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns_records import Record, RecordError
 
 Changes = dict[str, "str | None"]
+
+OWNER = re.compile(r"[A-Za-z0-9._@-]+")
+# Keys of flannel, Calico and Kubernetes, unless they were told to keep them elsewhere.
+OTHERS = ("/coreos.com/", "/calico/", "/registry/")
 
 
 def plan_present(wanted: Mapping[str, Record], found: Mapping[str, str], owner: str, purge: bool) -> Changes:
@@ -131,6 +140,18 @@ def plan_present(wanted: Mapping[str, Record], found: Mapping[str, str], owner: 
         if purge and key not in wanted and _dns_records.skydns_owner(value) == owner:
             changes[key] = None
     return changes
+
+
+def place_faults(owner: str, path: str) -> list[RecordError]:
+    """What is wrong with whose records these are, and where they are kept."""
+    faults = []
+    if not OWNER.fullmatch(owner):
+        faults.append(RecordError("owner", repr(owner), "take letters, digits and . _ - @"))
+    if not _etcd.PLACE.fullmatch(path.rstrip("/")):
+        faults.append(RecordError("path", repr(path), "take keys such as /skydns: letters, digits, . _ - /"))
+    elif f"{path}/".startswith(OTHERS):
+        faults.append(RecordError("path", path, "other components keep their keys there; take one such as /skydns"))
+    return faults
 
 
 def plan_absent(described: Iterable[Record], found: Mapping[str, str], owner: str) -> Changes:
@@ -184,6 +205,7 @@ def main() -> None:
     params = module.params
     present, owner, path = params["state"] == "present", params["owner"], params["path"].rstrip("/")
     records, faults = _dns_records.read(params["records"], partial=not present)
+    faults = [*place_faults(owner, params["path"]), *faults]
     if faults:
         module.fail_json(msg="\n".join(map(str, faults)))
     client = None

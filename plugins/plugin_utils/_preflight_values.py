@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     NOT_SHOWN,
     Fault,
@@ -47,7 +48,7 @@ class Form:
 
 
 LINK = Form(r"(?!\.{1,2}$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}", "a link's name, of 15 letters, digits, . _ - at most")
-KEYS = Form(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+)+", "keys such as /coreos.com/network: letters, digits, . _ - /")
+KEYS = Form(_etcd.PLACE.pattern, "keys such as /coreos.com/network: letters, digits, . _ - /")
 # How daemons read numbers, by the type of an option.
 DIGITS = {"int": r"-?[0-9]+", "float": r"-?[0-9]+(\.[0-9]+)?"}
 # Forms of a role's options, by name.

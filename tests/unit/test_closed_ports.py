@@ -53,6 +53,7 @@ def test_a_table_has_no_more_than_it_is_asked_for() -> None:
         ({"closed": [{"protocol": "udp", "ports": [0]}]}, "closed: ports [0]: each is 1 to 65535"),
         ({"allowed": [{"source": "lan", **ETCD}]}, "allowed[0].source: 'lan' is no IP address"),
         ({"networks": ["10.244.0.0/33"]}, "pod_networks[0]: '10.244.0.0/33' has no prefix length of 0 to 32"),
+        ({"interfaces": ["cni0\n"]}, "pod_interfaces[0]: cni0"),
         ({"interfaces": ['cni0" accept']}, 'pod_interfaces[0]: cni0" accept: not the name of an interface'),
     ],
 )

@@ -212,3 +212,23 @@ def test_the_key_of_somebody_else_is_not_taken() -> None:
     wanted, places = keys({"name": "a.x", "type": "CNAME", "value": "b.x"})
     faults = dns_record.refusals(wanted, places, {"/skydns/x/a": "{}"}, {}, {"owner": "me", "path": "/skydns"})
     assert "records[0].name: a.x: /skydns/x/a is there, and not of owner me" in map(str, faults)
+
+
+@pytest.mark.parametrize(
+    ("owner", "path", "refused"),
+    [
+        ("registry", "/skydns", []),
+        ("registry@2", "/names/of.mine/", []),
+        ("registry\n", "/skydns", ["owner"]),
+        ("../x", "/skydns", ["owner"]),
+        ("", "", ["owner", "path"]),
+        ("registry", "/", ["path"]),
+        ("registry", "/skydns/../registry", ["path"]),
+        ("registry", "/skydns\n", ["path"]),
+        ("registry", "/coreos.com/network", ["path"]),
+        ("registry", "/registry", ["path"]),
+        ("registry", "/calico/", ["path"]),
+    ],
+)
+def test_records_are_kept_nowhere_but_among_records(owner: str, path: str, refused: list[str]) -> None:
+    assert [fault.place for fault in dns_record.place_faults(owner, path)] == refused
