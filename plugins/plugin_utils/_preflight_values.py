@@ -47,15 +47,11 @@ class Form:
         return re.fullmatch(self.pattern, value) is not None
 
 
-LINK = Form(r"(?!\.{1,2}$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}", "a link's name, of 15 letters, digits, . _ - at most")
 KEYS = Form(_etcd.PLACE.pattern, "keys such as /coreos.com/network: letters, digits, . _ - /")
 # How daemons read numbers, by the type of an option.
 DIGITS = {"int": r"-?[0-9]+", "float": r"-?[0-9]+(\.[0-9]+)?"}
 # Forms of a role's options, by name.
 FORMS = {
-    "flannel_bridge": LINK,
-    "vxlan_mesh_bridge": LINK,
-    "host_routes_bridge": LINK,
     "flannel_etcd_prefix": KEYS,
     "coredns_etcd_path": KEYS,
     "etcd_auto_compaction_retention": Form(
@@ -106,15 +102,15 @@ def values_have_their_form(inventory: Inventory) -> Iterator[Fault]:
             for name, value in host.variables.items():
                 form = FORMS.get(name)
                 if name in options and form and value not in (None, "") and not form.fits(str(value)):
-                    yield Fault(name, value, f"must be {form.meaning}", (host.name,), general=True)
+                    yield Fault(name, value, f"must be {form.meaning}", (host.name,))
     for host in inventory.members("etcd"):
         settings = host.variables.get("etcd_environment")
         for name, value in settings.items() if isinstance(settings, Mapping) else ():
             if not ENVIRONMENT_NAME.fits(str(name)):
-                yield Fault("etcd_environment", name, f"must be {ENVIRONMENT_NAME.meaning}", (host.name,), general=True)
+                yield Fault("etcd_environment", name, f"must be {ENVIRONMENT_NAME.meaning}", (host.name,))
             if not ENVIRONMENT_VALUE.fits(str(value)):
                 place = f"etcd_environment.{UNSEEN.sub('?', str(name))}"
-                yield Fault(place, value, f"must be {ENVIRONMENT_VALUE.meaning}", (host.name,), general=True)
+                yield Fault(place, value, f"must be {ENVIRONMENT_VALUE.meaning}", (host.name,))
 
 
 def data_directories_are_their_own(inventory: Inventory) -> Iterator[Fault]:
