@@ -15,6 +15,7 @@ were there: those are asked where it does not answer or has no zone.
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable, Sequence
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
@@ -93,7 +94,10 @@ def _original(ledger: Ledger) -> str:
     before = ledger.before(_files.KIND, RESOLV_CONF)
     if before and before.get("kind") == "file":
         return base64.b64decode(before["data"]).decode(errors="replace")
-    path = base64.b64decode(before["data"]).decode() if before and before.get("kind") == "link" else RESOLV_CONF
+    path = RESOLV_CONF
+    if before and before.get("kind") == "link":
+        # A target such as ../run/systemd/resolve/resolv.conf is seen from where the link is.
+        path = os.path.join(os.path.dirname(RESOLV_CONF), base64.b64decode(before["data"]).decode())
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             return stream.read()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _resolver
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger, _resolver
 from ansible_collections.binary_cluster.networking.plugins.modules import coredns_node
 from ansible_collections.binary_cluster.networking.plugins.modules.host_facts import nameservers
 
@@ -61,6 +61,20 @@ def test_the_servers_of_a_resolv_conf_are_known(tmp_path: Path) -> None:
     assert nameservers(str(path)) == []
     path.write_text("# nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver\nsearch x.test\nnameserver 2001:db8::1\n")
     assert nameservers(str(path)) == ["192.0.2.2", "2001:db8::1"]
+
+
+def test_what_a_link_led_to_is_read_from_where_the_link_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "resolv.conf").write_text("nameserver 192.0.2.53\n")
+    (tmp_path / "etc").mkdir()
+    path = tmp_path / "etc" / "resolv.conf"
+    path.symlink_to("../run/resolv.conf")
+    monkeypatch.setattr(_resolver, "RESOLV_CONF", str(path))
+    ledger = _ledger.Ledger("coredns", str(tmp_path / "records"))
+    for _run in range(2):
+        (entry,) = _resolver.wanted("resolv_conf", [], "10.0.0.2", "cluster.local", ledger)
+        assert b"nameserver 10.0.0.2\nnameserver 192.0.2.53\n" in entry.data
+        _files.reach([entry], ledger, lambda *_words, **_options: (0, "", ""), check_mode=False)
 
 
 # --- the link --------------------------------------------------------------------------
