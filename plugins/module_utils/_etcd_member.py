@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _etcd,
     _etcd_cluster,
@@ -27,6 +26,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd_cluster import Wanted
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 FOUND = "found the cluster"
 
@@ -51,7 +51,7 @@ class Plan:
 class Here:
     """The member on this host, the members of the inventory, and how to ask them."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.inventory = [Wanted(**member) for member in self.params["members"]]

@@ -95,8 +95,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _keepalived, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger, LedgerError
 
 # In the order they start.
@@ -139,7 +139,7 @@ def to_refresh(active: dict[str, bool], due: dict[str, str]) -> list[str]:
 class Here:
     """The balancer on this host."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.run = module.run_command
@@ -279,7 +279,7 @@ def bring_up_to_date(here: Here, actions: list[str]) -> None:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "state": {"type": "str", "choices": ["started", "current"], "default": "started"},
             "addresses": {"type": "list", "elements": "str", "required": True},

@@ -98,8 +98,8 @@ import os
 import tarfile
 from typing import IO, Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 # Kind of the ledger's entries: path of a binary -> its sha256, size and time of change.
@@ -165,7 +165,7 @@ def place(member: IO[bytes], path: str, sha256: str, ledger: Ledger) -> None:
         raise _files.FileError(f"{path}: {error.strerror}") from error
 
 
-def install(module: AnsibleModule) -> dict[str, Any]:
+def install(module: HostModule) -> dict[str, Any]:
     """Bring the artifacts to the host; without the archive only say what is missing."""
     artifacts = module.params["artifacts"]
     ledgers = {artifact["name"]: _ledger.opened(module, f"binary-{artifact['name']}") for artifact in artifacts}
@@ -213,7 +213,7 @@ def install(module: AnsibleModule) -> dict[str, Any]:
     return result
 
 
-def uninstall(module: AnsibleModule) -> dict[str, Any]:
+def uninstall(module: HostModule) -> dict[str, Any]:
     """Take the artifacts away; foreign files that were replaced by links come back."""
     diff = []
     failures: list[str] = []
@@ -237,7 +237,7 @@ def uninstall(module: AnsibleModule) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "names": {"type": "list", "elements": "str", "default": []},
             "artifacts": {

@@ -69,9 +69,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _calicoctl
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calicoctl import Calicoctl, CalicoctlError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 BLOCK = re.compile(r"^ IPAM block (\S+) affinity=host:(.+):$", re.MULTILINE)
 
@@ -148,7 +148,7 @@ def release(calicoctl: Calicoctl, lost: Mapping[str, Mapping[str, Sequence[str]]
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             **_calicoctl.ARGUMENTS,
             "nodes": {"type": "list", "elements": "str", "required": True},

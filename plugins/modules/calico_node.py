@@ -112,7 +112,6 @@ import shutil
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _applied,
     _calico,
@@ -129,6 +128,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calicoctl import Calicoctl, CalicoctlError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 NETWORK = "calico"
 FELIX = "calico-felix"
@@ -153,7 +153,7 @@ class NodeError(Exception):
 class Node:
     """This node: its kernel, its daemons and what etcd knows of all nodes."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.kernel = _iproute.IpRoute(module.run_command)
@@ -362,7 +362,7 @@ def absent(node: Node) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             **_etcd.ARGUMENTS,
             **_calicoctl.ARGUMENTS,

@@ -97,13 +97,13 @@ actions:
   sample: [create IPPool pods, patch Node node1, delete NetworkPolicy default/shop]
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico_resources, _calicoctl
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calicoctl import Calicoctl, CalicoctlError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             **_calicoctl.ARGUMENTS,
             "resources": {"type": "list", "elements": "dict", "default": []},

@@ -138,7 +138,6 @@ actions:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _closed_ports,
     _files,
@@ -149,6 +148,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._closed_ports import FAMILY, TABLE
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 NAME = "binary-cluster-firewall"
 SCRIPT = "/etc/binary_cluster/firewall.nft"
@@ -197,7 +197,7 @@ class FirewallError(Exception):
 class Firewall:
     """The table of this host, its files, its ledger and what is done to them."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.check_mode = bool(module.check_mode)
@@ -325,7 +325,7 @@ def closed_option(source: bool = False) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "members", "absent"], "default": "present"},
             "members": {"type": "list", "elements": "str"},

@@ -117,7 +117,6 @@ import base64
 import os
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _cni,
     _cni_runtime,
@@ -125,9 +124,10 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _netns,
     _spec,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 
-def attach(module: AnsibleModule, runtime: _cni_runtime.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
+def attach(module: HostModule, runtime: _cni_runtime.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
     """Bring the namespace into the network."""
     network = _cni.load(module.params["configuration"])
     kept = runtime.own(network.name, attachment)
@@ -159,9 +159,7 @@ def attach(module: AnsibleModule, runtime: _cni_runtime.Runtime, attachment: _cn
     return told
 
 
-def add(
-    module: AnsibleModule, runtime: _cni_runtime.Runtime, network: _cni.Network, attachment: _cni.Attachment
-) -> None:
+def add(module: HostModule, runtime: _cni_runtime.Runtime, network: _cni.Network, attachment: _cni.Attachment) -> None:
     """Attach the namespace. One that was made for it is removed again where that fails."""
     record, name = _netns.record(), module.params["netns"]
     new = not os.path.exists(attachment.namespace)
@@ -175,7 +173,7 @@ def add(
         raise
 
 
-def detach(module: AnsibleModule, runtime: _cni_runtime.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
+def detach(module: HostModule, runtime: _cni_runtime.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
     """Take the namespace out of every network it is in, and remove it where this collection made it."""
     record, name = _netns.record(), module.params["netns"]
     networks, others = runtime.networks(attachment), runtime.others(attachment)
@@ -195,7 +193,7 @@ def detach(module: AnsibleModule, runtime: _cni_runtime.Runtime, attachment: _cn
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "netns": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

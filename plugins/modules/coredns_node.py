@@ -102,7 +102,6 @@ import ipaddress
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _dns,
     _files,
@@ -112,6 +111,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _resolver,
     _systemd,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 UNIT = "coredns"
 OWNER = "coredns-node"
@@ -145,7 +145,7 @@ def plan(links: list[dict[str, Any]], name: str, address: str) -> tuple[list[str
 class Node:
     """The link and the CoreDNS of this host."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.kernel = _iproute.IpRoute(module.run_command)
@@ -247,7 +247,7 @@ def absent(node: Node) -> None:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "link": {"type": "str", "default": "coredns0"},

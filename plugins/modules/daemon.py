@@ -248,7 +248,6 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _accounts,
     _applied,
@@ -259,6 +258,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _trial,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Change, Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 UNIT_DIRECTORY = "/etc/systemd/system"
@@ -416,7 +416,7 @@ def refuse_move(wanted: list[Entry], seen: dict[str, Entry | None], ledger: Ledg
             )
 
 
-def install(module: AnsibleModule, made: Plan, wanted: list[Entry], ledger: Ledger, unit: _systemd.Unit) -> None:
+def install(module: HostModule, made: Plan, wanted: list[Entry], ledger: Ledger, unit: _systemd.Unit) -> None:
     """Carry out a plan that installs; undo it where the daemon does not come up."""
     run, name = module.run_command, full_name(module.params)
     if made.account:
@@ -446,7 +446,7 @@ def install(module: AnsibleModule, made: Plan, wanted: list[Entry], ledger: Ledg
         raise
 
 
-def remove(module: AnsibleModule, made: Plan, ledger: Ledger) -> None:
+def remove(module: HostModule, made: Plan, ledger: Ledger) -> None:
     """Carry out a plan that removes: all that can be, whatever fails on the way. Raises Unfinished for the rest."""
     run, name = module.run_command, full_name(module.params)
     failures = []
@@ -479,7 +479,7 @@ def remove(module: AnsibleModule, made: Plan, ledger: Ledger) -> None:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "kind": {"type": "str", "choices": ["service", "timer"], "default": "service"},

@@ -118,9 +118,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns_records, _etcd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns_records import Record, RecordError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 Changes = dict[str, "str | None"]
 
@@ -181,7 +181,7 @@ def refusals(
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             **_etcd.ARGUMENTS,
             "records": {

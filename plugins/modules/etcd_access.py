@@ -93,8 +93,8 @@ import urllib.parse
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 DENIED = "permission denied"
 # A client is the user that its certificate names, and has a role of the same name.
@@ -165,7 +165,7 @@ def ask(params: Mapping[str, Any], directory: str) -> dict[str, bool | _etcd.Etc
 def main() -> None:
     strings = {"type": "list", "elements": "str"}
     required = {"type": "str", "required": True}
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "endpoints": {**strings, "required": True},
             "prefix": required,

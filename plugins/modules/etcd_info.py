@@ -111,8 +111,8 @@ alarms:
 import dataclasses
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 
 def endpoint_states(client: _etcd.Client) -> dict[str, dict[str, Any]]:
@@ -129,7 +129,7 @@ def endpoint_states(client: _etcd.Client) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=dict(_etcd.ARGUMENTS), supports_check_mode=True)
+    module = HostModule(argument_spec=dict(_etcd.ARGUMENTS), supports_check_mode=True)
     try:
         client = _etcd.Client.of(module.params)
         members = client.members()

@@ -66,8 +66,8 @@ changed_keys:
   sample: [/coreos.com/network/config]
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 
 def plan(wanted: dict[str, str | None], found: dict[str, str | None]) -> dict[str, tuple[str | None, str | None]]:
@@ -76,7 +76,7 @@ def plan(wanted: dict[str, str | None], found: dict[str, str | None]) -> dict[st
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             **_etcd.ARGUMENTS,
             "keys": {

@@ -76,8 +76,8 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 REMEDY = (
     "Start etcd on the members that stay, or tear down all members in one run. If this cluster is lost for good, "
@@ -134,7 +134,7 @@ def order(
 class Cluster:
     """The cluster that this host's member belongs to."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.params = module.params
         self.members: list[_etcd.Member] = []
         self.sick: dict[str, str] = {}
@@ -210,7 +210,7 @@ def leave(cluster: Cluster, steps: Sequence[_etcd.Member]) -> None:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             **_etcd.ARGUMENTS,
             "leaving": {

@@ -58,12 +58,12 @@ holder:
   sample: ops@controller, process 4711
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _run_lock
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "state": {"type": "str", "choices": ["taken", "released"], "required": True},
             "seconds": {"type": "int", "default": 900},

@@ -165,7 +165,6 @@ actions:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _etcd,
     _etcd_cluster,
@@ -173,11 +172,12 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _etcd_process,
     _systemd,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 
 def main() -> None:
     path = {"type": "path", "required": True}
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "members": {

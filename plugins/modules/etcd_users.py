@@ -82,8 +82,8 @@ actions:
   sample: ["add user flannel", "enable authentication"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd, _etcd_users
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 
 def main() -> None:
@@ -92,7 +92,7 @@ def main() -> None:
         "prefix": required,
         "access": {"type": "str", "choices": list(_etcd_users.ACCESS), "default": "readwrite"},
     }
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             **_etcd.ARGUMENTS,
             "users": {

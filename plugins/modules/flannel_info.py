@@ -108,12 +108,12 @@ import dataclasses
 import ipaddress
 import json
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd, _flannel, _iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             **_etcd.ARGUMENTS,
             "prefix": {"type": "str", "default": "/coreos.com/network"},

@@ -120,7 +120,6 @@ import os
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _applied,
     _cni,
@@ -137,6 +136,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _spec,
     _systemd,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 UNIT = "flanneld"
 SUBNET_FILE = "/run/flannel/subnet.env"
@@ -160,7 +160,7 @@ class NodeError(Exception):
 class Node:
     """This node: its kernel, its flanneld and the leases of all nodes."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.kernel = _iproute.IpRoute(module.run_command)
@@ -452,7 +452,7 @@ def absent(node: Node) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             **_etcd.ARGUMENTS,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

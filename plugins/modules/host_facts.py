@@ -158,7 +158,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _applied,
     _authorities,
@@ -169,6 +168,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _links,
     _who_has,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 IPV6 = "/proc/sys/net/ipv6/conf"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -206,7 +206,7 @@ def began() -> float:
     return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
 
 
-def has_ipip(module: AnsibleModule) -> bool:
+def has_ipip(module: HostModule) -> bool:
     """Whether the kernel has IPIP. Nothing is loaded to find out: that alone would make a tunl0 everywhere."""
     if os.path.exists("/sys/module/ipip") or os.path.exists("/sys/class/net/tunl0"):
         return True
@@ -330,7 +330,7 @@ def answered(claims: list[str], links: dict[str, dict[str, Any]]) -> dict[str, l
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "reach": {"type": "list", "elements": "str", "default": []},
             "sources": {"type": "list", "elements": "str", "default": []},

@@ -156,7 +156,6 @@ left:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _host_routes,
     _iproute,
@@ -164,6 +163,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _plan,
     _spec,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host_routes import Placed, State
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
 
@@ -171,7 +171,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan im
 class Routes:
     """The routes and the table of this call."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.absent = module.params["state"] == "absent"
@@ -232,7 +232,7 @@ class Routes:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "routes": {
                 "type": "list",

@@ -132,9 +132,9 @@ actions:
 import base64
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger, _systemd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Change, Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 OWNER = "kubeconfig"
@@ -197,7 +197,7 @@ def due(run: _systemd.Run, names: list[str], ledger: Ledger) -> dict[str, _syste
     }
 
 
-def carry_out(module: AnsibleModule, changes: list[Change], units: dict[str, _systemd.Unit], ledger: Ledger) -> None:
+def carry_out(module: HostModule, changes: list[Change], units: dict[str, _systemd.Unit], ledger: Ledger) -> None:
     """Write the files and restart the units; put the files back where one does not come up."""
     run = module.run_command
     for name, unit in units.items():
@@ -228,7 +228,7 @@ def main() -> None:
     text = {"type": "str"}
     path = {"type": "path"}
     name = {"type": "str", "default": ""}
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "files": {
                 "type": "list",

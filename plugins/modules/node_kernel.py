@@ -74,13 +74,13 @@ modules:
 import os
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _files,
     _iproute,
     _kernel_modules,
     _ledger,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 SYSCTLS = "sysctls"
@@ -115,7 +115,7 @@ def write(name: str, value: str) -> None:
         ) from error
 
 
-def load(module: AnsibleModule, name: str, provides: str) -> None:
+def load(module: HostModule, name: str, provides: str) -> None:
     """Load a kernel module."""
     code, out, err = module.run_command(["modprobe", name])
     if code != 0 or not os.path.exists(provides):
@@ -152,7 +152,7 @@ def there(name: str) -> bool:
     return os.path.exists(path_of(name))
 
 
-def give_back(module: AnsibleModule, ledger: Ledger, changes: dict[str, tuple[str, str]]) -> list[str]:
+def give_back(module: HostModule, ledger: Ledger, changes: dict[str, tuple[str, str]]) -> list[str]:
     """Write back sysctls that are no longer wanted, and forget them; return what could not be written."""
     failures = []
     for key, (_ours, first) in changes.items():
@@ -164,7 +164,7 @@ def give_back(module: AnsibleModule, ledger: Ledger, changes: dict[str, tuple[st
     return [message for _key, message in failures]
 
 
-def remove(module: AnsibleModule, ledger: Ledger) -> dict[str, Any]:
+def remove(module: HostModule, ledger: Ledger) -> dict[str, Any]:
     """Give back all that was set under this name: whatever can be, also where something cannot."""
     noted = {key: ledger.before(SYSCTLS, key) for key in ledger.names(SYSCTLS)}
     files = _files.release(ledger)
@@ -183,7 +183,7 @@ def remove(module: AnsibleModule, ledger: Ledger) -> dict[str, Any]:
     return result_of(changes, {}, bool(leaving), files)
 
 
-def install(module: AnsibleModule, ledger: Ledger) -> dict[str, Any]:
+def install(module: HostModule, ledger: Ledger) -> dict[str, Any]:
     """Load the modules and set the sysctls."""
     name, modules = module.params["name"], module.params["modules"]
     wanted = {key: str(value) for key, value in module.params["sysctls"].items()}
@@ -235,7 +235,7 @@ def result_of(
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "modules": {"type": "dict", "default": {}},

@@ -98,8 +98,8 @@ packages:
 import os
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger, _packages, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
 
 # Kind of the ledger's entries: name of a set -> what it asked for and leaves.
@@ -107,7 +107,7 @@ SETS = "sets"
 UNIT_DIRECTORY = "/etc/systemd/system"
 
 
-def install(module: AnsibleModule, ledger: Ledger) -> tuple[bool, list[str]]:
+def install(module: HostModule, ledger: Ledger) -> tuple[bool, list[str]]:
     """Install the sets that are not there; tell whether any was not, and the packages that came or would."""
     run = module.run_command
     missing = [one for one in module.params["sets"] if _absent(one["provides"])]
@@ -173,7 +173,7 @@ def _absent(paths: list[str]) -> list[str]:
     return [path for path in paths if not os.path.lexists(path)]
 
 
-def uninstall(module: AnsibleModule, ledger: Ledger) -> tuple[bool, list[str]]:
+def uninstall(module: HostModule, ledger: Ledger) -> tuple[bool, list[str]]:
     """Take away the sets that were installed here; tell whether any was, and the packages that went or would."""
     run = module.run_command
     going = {name: ledger.before(SETS, name) for name in module.params["names"] if ledger.owns(SETS, name)}
@@ -203,7 +203,9 @@ def uninstall(module: AnsibleModule, ledger: Ledger) -> tuple[bool, list[str]]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
+        # What it installs comes from the distribution's servers.
+        proxies=True,
         argument_spec={
             "sets": {
                 "type": "list",

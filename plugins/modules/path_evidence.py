@@ -99,7 +99,6 @@ import threading
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _evidence,
     _icmp,
@@ -110,6 +109,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _sniff,
     _spec,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 INTERFACE = "eth0"
 SENT = ("icmp", "tcp", "udp", "bulk", "node", "own")
@@ -147,7 +147,7 @@ def seconds_until(start: float, controller_time: float, now: float) -> float:
     return start - (now if agrees else controller_time)
 
 
-def observe(module: AnsibleModule, evidence: dict[str, Any]) -> None:
+def observe(module: HostModule, evidence: dict[str, Any]) -> None:
     """Watch packets between the pods for a moment, and add what was seen to the evidence."""
     params = module.params
     ports = {link["port"] for link in evidence["links"].values() if link["port"]} | set(USUAL_PORTS)
@@ -182,7 +182,7 @@ def observe(module: AnsibleModule, evidence: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "targets": {

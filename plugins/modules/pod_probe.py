@@ -264,7 +264,6 @@ import sys
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _cni,
     _cni_runtime,
@@ -275,6 +274,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _probe,
     _spec,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 INTERFACE = "eth0"
 QUESTIONS = ("A", "AAAA", "CNAME", "PTR", "SRV", "TXT")
@@ -283,7 +283,7 @@ QUESTIONS = ("A", "AAAA", "CNAME", "PTR", "SRV", "TXT")
 class Pod:
     """A probe pod of this host."""
 
-    def __init__(self, module: AnsibleModule, name: str) -> None:
+    def __init__(self, module: HostModule, name: str) -> None:
         self.module = module
         self.name = name
         self.unit = f"binary-cluster-{name}"
@@ -350,7 +350,7 @@ class Pod:
 class Measurement:
     """The probe pods of this host together."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         name = module.params["name"]
         numbers = range(1, module.params["count"] + 1)
@@ -435,7 +435,7 @@ class Measurement:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "state": {"type": "str", "choices": ["ready", "probed", "removed"], "required": True},
             "name": {"type": "str", "required": True},

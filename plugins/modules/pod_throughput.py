@@ -116,12 +116,12 @@ throughput:
       type: float
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _netns, _spec, _throughput
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "state": {"type": "str", "choices": ["serving", "measured", "stopped"], "required": True},
             "name": {"type": "str", "required": True},

@@ -140,7 +140,6 @@ mtu:
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _cni,
     _cni_runtime,
@@ -161,6 +160,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _vxlan_spec,
     _vxlan_state,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._masquerade import Masquerade
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routed_pods import DEVICE, DIRECT, TUNNELLED
@@ -214,7 +214,7 @@ def plan(wanted: Wanted, state: State) -> list[Change]:
 class RoutedNode:
     """This node: its kernel, its ledger and what is done to them."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.name = str(module.params["name"])
@@ -410,7 +410,7 @@ def absent(node: RoutedNode) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -123,13 +123,13 @@ routers:
 import json
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _iproute,
     _keepalived,
     _systemd,
     _who_has,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 CONFIGURATION = "/etc/api-load-balancer/health.json"
 # Advertisements to wait for, so that one that is lost does not hide its sender, and seconds to wait at least.
@@ -193,7 +193,7 @@ def is_split(found: dict[str, Any]) -> bool:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={"unit": {"type": "str", "default": "api-load-balancer-keepalived"}},
         supports_check_mode=True,
     )

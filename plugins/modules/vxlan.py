@@ -320,7 +320,6 @@ left:
 import contextlib
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _iproute,
     _plan,
@@ -331,6 +330,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _vxlan_spec,
     _vxlan_state,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_spec import Wanted
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_state import State
@@ -341,7 +341,7 @@ RETURNED = ("name", "vni", "port", "mac", "mtu")
 class Devices:
     """The devices of this call: what is wanted, and the kernel that is to have it."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.kernel = _iproute.IpRoute(module.run_command)
@@ -403,7 +403,7 @@ class Devices:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "devices": {
                 "type": "list",

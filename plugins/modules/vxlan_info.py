@@ -142,8 +142,8 @@ devices:
 from dataclasses import asdict
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _iproute, _routes, _vxlan_link
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
 COUNTERS = ("bytes", "packets", "errors", "dropped")
 # Keys of `bridge -json fdb` for what few entries have.
@@ -231,7 +231,7 @@ def devices(kernel: _iproute.IpRoute, only: str | None) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
+    module = HostModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
     kernel = _iproute.IpRoute(module.run_command)
     try:
         kernel.require()

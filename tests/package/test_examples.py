@@ -113,11 +113,11 @@ def examples(module: Path) -> list[dict[str, Any]]:
 
 
 class Accepts(Exception):
-    """What a module accepts, as keywords of AnsibleModule."""
+    """What a module accepts, as keywords of HostModule."""
 
 
 def accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Keywords with which a module calls AnsibleModule, or its action plugin validates."""
+    """Keywords with which a module calls HostModule, or its action plugin validates."""
 
     def stop(*_arguments: Any, **keywords: Any) -> None:
         raise Accepts(keywords)
@@ -125,7 +125,7 @@ def accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     module = importlib.import_module(f"{NAMESPACE}.modules.{name}")
     with monkeypatch.context() as patched, pytest.raises(Accepts) as said:
         if hasattr(module, "main"):
-            patched.setattr(module, "AnsibleModule", stop)
+            patched.setattr(module, "HostModule", stop)
             module.main()
         else:
             action = importlib.import_module(f"{NAMESPACE}.action.{name}").ActionModule

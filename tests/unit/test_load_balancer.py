@@ -65,7 +65,8 @@ def restarts(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def bring_up_to_date(host: Host, due: dict[str, str], peers: tuple[str, ...] = (PEER,)) -> str:
         params = {"addresses": ["192.0.2.100"], "port": 6443, "peers": list(peers), "due": due, "timeout": 0}
-        here = member.Here(SimpleNamespace(params=params, run_command=host.run_command))
+        module: Any = SimpleNamespace(params=params, run_command=host.run_command)
+        here = member.Here(module)
         try:
             member.bring_up_to_date(here, member.to_refresh(here.active, due))
         except (member.MemberError, _systemd.ServiceError, OSError) as error:

@@ -76,6 +76,11 @@ class Module:
         self.run_command, self.params = run, params
 
 
+def module(run: Dpkg, **params: Any) -> Any:
+    """A module, for functions that take one."""
+    return Module(run, **params)
+
+
 WANTED = {
     "name": "keepalived",
     "packages": ["keepalived"],
@@ -93,7 +98,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def install(run: Dpkg, ledger: Ledger) -> None:
     # The program itself is not there on this machine, which the module says at its end.
     with pytest.raises(PackageError, match="/nowhere/keepalived: still missing"):
-        packages.install(Module(run, sets=[WANTED]), ledger)
+        packages.install(module(run, sets=[WANTED]), ledger)
 
 
 def test_new_packages_are_those_of_the_transaction_alone() -> None:
@@ -105,7 +110,7 @@ def test_what_somebody_else_installs_in_the_meantime_is_not_noted(ledger: Ledger
     run.others = ["htop", "cloud-guest-utils"]
     install(run, ledger)
     assert ledger.names("packages") == ["keepalived", "libnl-3-200"]
-    packages.uninstall(Module(run, names=["keepalived"]), ledger)
+    packages.uninstall(module(run, names=["keepalived"]), ledger)
     assert list(run.states) == ["libc6", "htop", "cloud-guest-utils"]
     assert not ledger.entries
     assert not Path(ledger.directory).exists()
@@ -126,9 +131,9 @@ def test_a_transaction_that_broke_off_is_noted_as_far_as_it_came(ledger: Ledger)
     with pytest.raises(
         PackageError, match="apt-get install --yes --quiet --no-install-recommends keepalived: E: Sub-process"
     ):
-        packages.install(Module(run, sets=[WANTED]), ledger)
+        packages.install(module(run, sets=[WANTED]), ledger)
     assert ledger.names("packages") == ["keepalived", "libnl-3-200"]
-    packages.uninstall(Module(run, names=["keepalived"]), ledger)
+    packages.uninstall(module(run, names=["keepalived"]), ledger)
     assert list(run.states) == ["libc6"]
 
 
@@ -136,7 +141,7 @@ def test_a_run_that_was_killed_after_apt_began_is_made_up_for_by_the_next(ledger
     run = Dpkg("libc6")
     ledger.record("sets", "keepalived", {"packages": ["keepalived"], "leaves": [], "masks": []})
     run(["apt-get", "install", *_packages.transaction_options(_packages.begin(ledger.directory))])
-    packages.uninstall(Module(run, names=["keepalived"]), ledger)
+    packages.uninstall(module(run, names=["keepalived"]), ledger)
     assert list(run.states) == ["libc6"]
     assert not Path(ledger.directory).exists()
 
@@ -145,7 +150,7 @@ def test_configuration_that_was_left_of_a_package_is_left_again(ledger: Ledger) 
     run = Dpkg("libc6")
     run.states["keepalived"] = "config-files"
     install(run, ledger)
-    packages.uninstall(Module(run, names=["keepalived"]), ledger)
+    packages.uninstall(module(run, names=["keepalived"]), ledger)
     assert run.states == {"libc6": "installed", "keepalived": "config-files"}
 
 
