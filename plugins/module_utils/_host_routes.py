@@ -89,7 +89,10 @@ def parse(entries: Iterable[Mapping[str, Any]], protocol: str, names: _routes.Na
 
 
 def _route(entry: Mapping[str, Any], where: str, protocol: str, names: _routes.Names) -> Route:
-    destination = _spec.network(f"{where}.destination", entry["destination"])
+    table = names.tables.get(entry["table"], entry["table"])
+    # In a table of its own a default route takes nobody's way out.
+    everything = table != _routes.MAIN
+    destination = _spec.reachable(f"{where}.destination", entry["destination"], everything)
     family = _spec.version(destination)
     gateway = _spec.address(f"{where}.gateway", entry["gateway"]) if entry["gateway"] else ""
     device = _spec.name(f"{where}.device", entry["device"]) if entry["device"] else ""
@@ -105,7 +108,6 @@ def _route(entry: Mapping[str, Any], where: str, protocol: str, names: _routes.N
     if entry["metric"] is not None:
         metric = _spec.number(f"{where}.metric", entry["metric"], 0 if family == 4 else 1, 0xFFFFFFFF)
     mtu = 0 if entry["mtu"] is None else _spec.number(f"{where}.mtu", entry["mtu"], 68, 65535)
-    table = names.tables.get(entry["table"], entry["table"])
     if not table.isdecimal():
         raise SpecError(f"{where}.table", f"{table!r} is neither a number nor a name in rt_tables")
     _spec.number(f"{where}.table", table, 1, 0xFFFFFFFF)

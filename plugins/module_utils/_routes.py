@@ -175,12 +175,15 @@ class Table:
 
 
 def conflicts(wanted: Iterable[tuple[Route, str]], table: Table) -> Iterable[tuple[str, str]]:
-    """Where a wanted route is one that the kernel made for a network of this host, as ``(where, why)``."""
+    """Where a wanted route is one that the kernel made for a network of this host, as ``(where, why)``.
+
+    Through another device or through a gateway, the host would not reach its own neighbours any more.
+    """
     own = {(route.family, route.table, route.destination): route for route in table if route.protocol == KERNEL}
     for route, where in wanted:
         there = own.get(route.key[:3])
-        if there is not None and not route.uses(there.hops[0].device if there.hops else ""):
-            device = there.hops[0].device if there.hops else "none"
+        device = there.hops[0].device if there is not None and there.hops else "none"
+        if there is not None and (not route.uses(device) or any(hop.gateway for hop in route.hops)):
             yield where, f"{route.destination} is a network of this host, on {device}"
 
 

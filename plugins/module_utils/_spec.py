@@ -83,6 +83,24 @@ def network(where: str, text: Any) -> str:
     return f"{_text(cleared.to_bytes(len(packed), 'big'))}/{bits}"
 
 
+def reachable(where: str, text: Any, everything: bool = False) -> str:
+    """A network that a route can lead to: neither loopback nor multicast, nor ``everything`` unless that is meant."""
+    found = network(where, text)
+    if found.endswith("/0") and everything:
+        return found
+    if found.endswith("/0"):
+        raise SpecError(where, f"{found} is everything: this host's own way out would be gone")
+    packed, _bits = _interface(where, found)
+    first = packed[0]
+    if (
+        (len(packed) == 4 and (first in (0, 127) or first >= 224))
+        or packed == bytes(15) + b"\x01"
+        or (len(packed) == 16 and first == 0xFF)
+    ):
+        raise SpecError(where, f"{found} has addresses that are on no other host: loopback, multicast, or reserved")
+    return found
+
+
 def _packed(where: str, text: str) -> bytes:
     try:
         found = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)

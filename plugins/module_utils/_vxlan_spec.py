@@ -235,7 +235,7 @@ def _peers(device: Wanted, params: Mapping[str, Any], protocol: str, faults: Fau
                 _once(neighbours, overlay, Neighbour(device.name, overlay, mac, protocol), at, "has another MAC")
             for place, text in enumerate(peer["subnets"]):
                 at = f"{where}.subnets[{place}]"
-                subnet = _spec.network(at, text)
+                subnet = _spec.reachable(at, text)
                 family = _spec.version(subnet)
                 if family not in gateways:
                     raise SpecError(at, f"{subnet} needs an `overlay` address of IPv{family} to be routed through")

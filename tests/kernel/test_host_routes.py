@@ -50,7 +50,7 @@ def test_all_that_a_route_can_have_is_set_and_compared(host: Host) -> None:
         to(3, table="77"),
         {"destination": "192.0.2.200/32", "device": "eth0"},
         {"destination": "10.244.4.0/24", "gateway": "192.0.2.14", "table": "default"},
-        {"destination": "0.0.0.0/0", "gateway": "192.0.2.1"},
+        {"destination": "0.0.0.0/0", "gateway": "192.0.2.1", "table": "77"},
         {"destination": "fd00:244:3::/64", "gateway": "2001:db8:9::1", "device": "eth0", "onlink": True, "metric": 7},
         {"destination": "fd00:244:4::/64", "gateway": "fe80::1", "device": "eth0", "mtu": 1300},
     ]
@@ -60,7 +60,7 @@ def test_all_that_a_route_can_have_is_set_and_compared(host: Host) -> None:
         "10.244.3.0/24 via 192.0.2.13 dev eth0 table 77",
         "10.244.4.0/24 via 192.0.2.14 dev eth0 table default",
         "192.0.2.200 dev eth0 scope link",
-        "default via 192.0.2.1 dev eth0",
+        "default via 192.0.2.1 dev eth0 table 77",
         "fd00:244:3::/64 via 2001:db8:9::1 dev eth0 metric 7 onlink pref medium",
         "fd00:244:4::/64 via fe80::1 dev eth0 metric 1024 mtu 1300 pref medium",
     ]
@@ -162,6 +162,8 @@ def test_all_faults_are_told_with_their_places_and_nothing_is_touched(host: Host
         {"destination": "fd00:1::/64", "gateway": "fe80::1"},
         {"destination": "10.244.5.0/24", "gateway": "192.0.2.15", "mtu": 9},
         {"destination": "10.244.6.0/24", "gateway": "192.0.2.16", "metric": -1},
+        {"destination": "0.0.0.0/0", "gateway": "192.0.2.17"},
+        {"destination": "127.0.0.0/8", "gateway": "192.0.2.17"},
     ]
     params = {"routes": routes, "protocol": 4, "masquerade": {"pods": ["10.244.0.0/99"]}, "masquerade_table": "a b"}
     assert host.run_module(MODULE, params, failing=True)["msg"].splitlines() == [
@@ -174,6 +176,8 @@ def test_all_faults_are_told_with_their_places_and_nothing_is_touched(host: Host
         "routes[5].device: needed, as fe80::1 is link-local",
         "routes[6].mtu: 9 is not a number of 68 to 65535",
         "routes[7].metric: -1 is not a number of 0 to 4294967295",
+        "routes[8].destination: 0.0.0.0/0 is everything: this host's own way out would be gone",
+        "routes[9].destination: 127.0.0.0/8 has addresses that are on no other host: loopback, multicast, or reserved",
         "masquerade.pods[0]: '10.244.0.0/99' has no prefix length of 0 to 32",
     ]
     assert shown(host) == []
@@ -190,6 +194,7 @@ def test_what_the_host_does_not_allow_is_refused_before_anything_is_touched(host
         to(6, host.address),
         to(1, "192.0.2.99"),
         {"destination": "10.244.2.7/24", "gateway": "192.0.2.99"},
+        {"destination": "192.0.2.0/24", "gateway": "192.0.2.12"},
     ]
     assert host.run_module(MODULE, {"routes": routes}, failing=True)["msg"].splitlines() == [
         "routes[1].gateway: 198.51.100.1 is on no network of this host; with `device` and `onlink` it need not be",
@@ -198,6 +203,7 @@ def test_what_the_host_does_not_allow_is_refused_before_anything_is_touched(host
         "routes[4].gateway: 192.0.2.11 is an address of this host itself",
         "routes[6].destination: 10.244.2.0/24 is routed in another way in routes[0]",
         "routes[5].destination: 10.244.1.0/24 is a network of this host, on cni0",
+        "routes[7].destination: 192.0.2.0/24 is a network of this host, on eth0",
     ]
     assert shown(host) == []
 

@@ -98,3 +98,18 @@ def test_all_faults_are_kept_and_very_many_are_counted() -> None:
 def test_what_is_no_name_of_an_interface_is_refused(text: str) -> None:
     with pytest.raises(_spec.SpecError, match="is no name of an interface"):
         _spec.name("devices[0].name", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.0.0.0/0", "::/0", "10.0.0.0/0", "127.0.0.0/8", "127.5.0.0/16", "0.0.0.0/8", "224.0.0.0/4", "239.1.0.0/16",
+     "240.0.0.0/4", "255.255.255.255", "::1", "ff02::/16"],
+)  # fmt: skip
+def test_no_route_leads_where_no_other_host_is(text: str) -> None:
+    with pytest.raises(_spec.SpecError, match=r"^routes\[0\]\.destination: "):
+        _spec.reachable("routes[0].destination", text)
+
+
+@pytest.mark.parametrize("text", ["10.244.7.0/24", "128.0.0.0/1", "192.0.2.7", "fd00::/64", "2000::/3", "::2"])
+def test_a_route_leads_to_any_other_network(text: str) -> None:
+    assert _spec.reachable("here", text) == _spec.network("here", text)
