@@ -36,6 +36,22 @@ def test_an_inventory_without_hosts_is_refused(name: str, text: str, tmp_path: P
     assert "put the hosts that run pods into the group nodes" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("name", ["site", "verify"])
+def test_it_is_refused_for_some_of_its_hosts_too(name: str, tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.ini"
+    inventory.write_text("[node]\nh1\nh2\n")
+    done = play(name, "--inventory", str(inventory), "--limit", "h1")
+    assert done.returncode != 0
+    assert "Its groups are node." in done.stdout
+
+
+def test_hosts_with_kubeconfigs_alone_are_enough_for_site(tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.ini"
+    inventory.write_text("[clients]\nadmin kubeconfig_files=[] cluster_api_vip=192.0.2.9 ansible_connection=local\n")
+    done = play("site", "--inventory", str(inventory), "--tags", "preflight", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("name", ["site", "verify", "drift", "teardown", "bundle"])
 def test_the_syntax_is_checked_without_an_inventory(name: str) -> None:
     done = play(name, "--syntax-check")
