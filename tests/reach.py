@@ -22,6 +22,9 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 # A change to one of these can change what any gate says.
 EVERYTHING = (
     "tests/gates.py",
+    "tests/reach.py",
+    "tests/run_ansible_test.py",
+    "site.yml",
     "Makefile",
     "ansible.cfg",
     "galaxy.yml",
@@ -42,13 +45,17 @@ PLAYBOOK = re.compile(r"""(?:playbooks?/|vars/|playbook\(["']|import_playbook: )
 QUOTED = re.compile(r"""["'](\w+)["']""")
 CODE = ("plugins/", "molecule/shared/")
 SHARED = re.compile(r"shared/(\w+)")
+INVENTORY = re.compile(r"inventories/(\w+)")
 
 
 def changed(reference: str) -> list[str]:
-    """Files that differ from a commit, those included that git does not know yet."""
-    commands = (["git", "diff", "--name-only", reference], ["git", "ls-files", "--others", "--exclude-standard"])
+    """Files that differ from a commit, those included that git does not know yet, and both names of a renamed one."""
+    commands = (
+        ["git", "diff", "--name-only", "--no-renames", "-z", reference],
+        ["git", "ls-files", "--others", "--exclude-standard", "-z"],
+    )
     said = [subprocess.run(one, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout for one in commands]
-    return sorted({line for text in said for line in text.splitlines()})
+    return sorted({name for text in said for name in text.split("\0") if name})
 
 
 def part_of(path: str) -> str:
@@ -81,6 +88,8 @@ def text(part: str) -> str:
 def _code(path: Path) -> str:
     """A file without its documentation, but for the fragments that this names."""
     whole = path.read_text(errors="replace")
+    if path.is_symlink():
+        whole += f"\n{path.resolve().relative_to(CHECKOUT)}"
     documentation = re.findall(r'^(?:DOCUMENTATION|EXAMPLES|RETURN) = r?""".*?"""', whole, re.MULTILINE | re.DOTALL)
     for one in documentation:
         whole = whole.replace(one, "\n".join(re.findall(r"binary_cluster\.networking\._\w+", one)))
@@ -111,6 +120,7 @@ def named(words: str) -> frozenset[str]:
     # Tests call modules by their name alone.
     code |= set(QUOTED.findall(words))
     found = {part for name in names for part in called(name)}
+    found |= {f"inventories/{name}" for name in INVENTORY.findall(words)} & files().keys()
     return frozenset(found | {part for name in code for part in called(name) if part.startswith(CODE)})
 
 
@@ -157,9 +167,9 @@ def of(part: str) -> set[str]:
     return reach([part], frozenset(GROUPS), frozenset(NETWORKS))
 
 
-def plugins() -> list[str]:
-    """All plugins."""
-    return [part for part in files() if part.startswith("plugins/")]
+def code() -> list[str]:
+    """All plugins and roles, whose files are Python too."""
+    return [part for part in files() if part.startswith(("plugins/", "roles/"))]
 
 
 def of_scenario(folder: str, environment: Mapping[str, str]) -> set[str]:
@@ -172,5 +182,6 @@ def of_scenario(folder: str, environment: Mapping[str, str]) -> set[str]:
     )
     spoken = {name for name in NETWORKS if re.search(rf"\b(?:to_)?{name}\b", text(own))}
     # The folders there that not every scenario uses are named by those that do.
-    shared = {part for part in files() if part.startswith("molecule/shared/")} - {"molecule/shared/routed"}
+    of_some = {f"molecule/shared/{name}" for name in ("routed", "machines")}
+    shared = {part for part in files() if part.startswith("molecule/shared/")} - of_some
     return reach([own, "playbooks/site.yml", "inventories/lab", *shared], groups, networks | spoken)

@@ -33,11 +33,18 @@ def test_every_role_and_plugin_is_looked_at_by_a_gate_that_runs_it() -> None:
         ("roles/vxlan_mesh/tasks/main.yml", {"vxlan_mesh", "host_routes"}),
         ("molecule/seed/tests/test_seed.py", {"seed"}),
         ("molecule/shared/routed/boot.yml", {"vxlan_mesh", "host_routes"}),
+        ("inventories/machines/hosts.py", {"machines"}),
     ],
 )
 def test_a_part_is_looked_at_by_the_scenarios_that_have_it(path: str, scenarios: set[str]) -> None:
     found = {name.removeprefix("molecule-") for name in reached(path) if name.startswith("molecule-")}
     assert found == scenarios
+
+
+@pytest.mark.parametrize("path", ["site.yml", "tests/reach.py", "roles/gone.yml", "requirements-dev.txt"])
+def test_what_cannot_be_followed_leaves_out_nothing(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "changed", lambda _commit: [path])
+    assert gates.reached(ALL, "HEAD") == ALL
 
 
 def test_what_all_have_reaches_all() -> None:
