@@ -85,6 +85,10 @@ ansible_facts:
         default_interface:
           description: Interface of the default route; empty without one.
           type: str
+        boot_sysctls:
+          description:
+            - File and value by name, of the sysctls that other files set after role node's own at the next boot.
+          type: dict
         advertised:
           description: Interfaces that take IPv6 routers' advertisements and have routes by them.
           type: list
@@ -166,6 +170,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _iproute,
     _ledger,
     _links,
+    _sysctl_files,
     _who_has,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
@@ -372,6 +377,7 @@ def main() -> None:
                 "interfaces": links,
                 "nft": version.group(1) if version else "",
                 "ipip": has_ipip(module),
+                "boot_sysctls": _sysctl_files.read_after("90-binary-cluster-node.conf"),
                 "advertised": advertised(routes_v6, links),
                 "ipv6_off": ipv6_off(),
                 "default_interface": routes[0].get("dev", "") if routes else "",

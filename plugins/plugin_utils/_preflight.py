@@ -145,7 +145,7 @@ def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:
         earlier = found.get(key)
         hosts = (*earlier.hosts, *(h for h in fault.hosts if h not in earlier.hosts)) if earlier else fault.hosts
         found[key] = replace(fault, hosts=hosts)
-    particular = {_base(fault.variable) for fault in found.values() if not fault.general}
+    particular = {_base(fault.variable) for fault in found.values() if not fault.general and not fault.warning}
     return [fault for fault in found.values() if not (fault.general and _base(fault.variable) in particular)]
 
 
@@ -200,6 +200,19 @@ def data_stays_where_it_is(inventory: Inventory) -> Iterator[Fault]:
 
 # Variable -> group whose hosts have a daemon of that name with its data there.
 DATA_DIRECTORIES = {"etcd_data_directory": "etcd"}
+
+
+def sysctls_outlive_a_boot(inventory: Inventory) -> Iterator[Fault]:
+    """A file that is read after the role's own would undo its settings at the next boot."""
+    for host in inventory.members("nodes"):
+        default = inventory.specs.get("node", {}).get("node_sysctls", {}).get("default", {})
+        wanted = host.variables.get("node_sysctls", default)
+        later = host.facts.get("boot_sysctls", {})
+        for name, value in wanted.items() if isinstance(wanted, Mapping) else ():
+            path, other = later.get(str(name), ("", ""))
+            if path and other != str(value):
+                remedy = f"{path} sets {other} and is read later, at every boot; take it out there"
+                yield Fault("node_sysctls", f"{name} = {value}", remedy, (host.name,))
 
 
 def groups_are_filled(inventory: Inventory) -> Iterator[Fault]:
@@ -884,6 +897,7 @@ CHECKS: tuple[Check, ...] = (
     hosts_can_run_it,
     records_are_readable,
     data_stays_where_it_is,
+    sysctls_outlive_a_boot,
     variables_are_known,
     cluster_variables_are_set,
     cluster_variables_agree,
