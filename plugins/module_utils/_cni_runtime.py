@@ -260,7 +260,8 @@ class Runtime:
             "labels": attachment.labels,
             "result": result,
         }
-        with open(self._cache_file(network.name, attachment), "w", encoding="utf-8") as stream:
+        descriptor = os.open(self._cache_file(network.name, attachment), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as stream:
             json.dump(kept, stream)
 
 

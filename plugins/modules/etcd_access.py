@@ -154,7 +154,7 @@ def ask(params: Mapping[str, Any], directory: str) -> dict[str, bool | _etcd.Etc
     """What each endpoint answers. Raises EtcdError where the certificates cannot be used."""
     paths = {name: os.path.join(directory, name) for name in params["secrets"]}
     for name, path in paths.items():
-        with open(path, "w", encoding="ascii") as stream:
+        with open(path, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
             stream.write(params["secrets"][name])
     client = _etcd.Client(
         params["endpoints"], paths.get("ca.crt"), paths.get("client.crt"), paths.get("client.key"), params["timeout"]
