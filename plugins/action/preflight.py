@@ -106,13 +106,15 @@ class ActionModule(ActionBase):
         named = ("nodes", "kube_control_plane", *roles.values())
         groups = {group: list(task_vars["groups"].get(group, ())) for group in named}
         specs = {role: argument_spec(role) for role in roles}
+        if any("kubeconfig_files" in hostvars[name] for members in groups.values() for name in members):
+            specs["kubeconfig"] = argument_spec("kubeconfig")  # not bound to a group
         faults: list[_preflight.Fault] = []
         hosts = {}
         of_the_play = self._play_variables(task_vars, hostvars)
         for name in dict.fromkeys(host for members in groups.values() for host in members):
             own = {role: specs[role] for role, group in roles.items() if name in groups[group]}
-            if "kubeconfig_files" in hostvars[name]:  # not bound to a group
-                own["kubeconfig"] = argument_spec("kubeconfig")
+            if "kubeconfig_files" in hostvars[name]:
+                own["kubeconfig"] = specs["kubeconfig"]
             variables = {**self._variables(hostvars, [*own, *networks, "cluster"], name, faults), **of_the_play}
             for options in own.values():
                 faults += validate(options, variables, name)

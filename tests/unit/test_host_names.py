@@ -44,7 +44,8 @@ def test_names_as_servers_have_them_are_taken(name: str) -> None:
 )
 def test_names_that_dns_and_kubernetes_do_not_take_are_refused(name: str, advice: str) -> None:
     (said,) = refused(name)
-    assert said.startswith(f"inventory_hostname: {name}: ")
+    shown = name if name.isprintable() else repr(name)
+    assert said.startswith(f"inventory_hostname: {shown}: ")
     assert advice in said or "63 are the most" in said
 
 

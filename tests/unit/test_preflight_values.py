@@ -37,6 +37,25 @@ def refused(variable: str, value: Any) -> list[str]:
         ("flannel_etcd_prefix", '/a"b'),
         ("flannel_etcd_prefix", "/a b"),
         ("flannel_etcd_prefix", "/skydns/../registry"),
+        ("flannel_etcd_prefix", ""),
+        ("flannel_etcd_prefix", "/calico"),
+        ("flannel_etcd_prefix", "/skydns"),
+        ("flannel_etcd_prefix", "/registry/flannel"),
+        ("flannel_etcd_endpoints", ["https://192.0.2.1:2379 --x"]),
+        ("flannel_etcd_endpoints", ["https://192.0.2.1:2379", "https://192.0.2.1:2379\\"]),
+        ("flannel_etcd_endpoints", ["https://%n:2379"]),
+        ("etcd_members", {"node1": "192.0.2.11\\"}),
+        ("etcd_snapshot_count", True),
+        ("etcd_data_directory", "/etc/systemd/system"),
+        ("etcd_data_directory", "/root/.ssh"),
+        ("etcd_data_directory", "/tmp/etcd"),
+        ("etcd_data_directory", "/var/lib/binary_cluster"),
+        ("etcd_data_directory", "/data/etcd/"),
+        ("cluster_etcd_client_port", "2_379"),
+        ("cluster_api_port", "6_443"),
+        ("cluster_api_port", True),
+        ("cluster_api_name", "x}"),
+        ("verify_outside_name", "x, y: z"),
         ("flannel_bridge", "../x"),
         ("flannel_bridge", "a b"),
         ("flannel_bridge", "b" * 30),
@@ -84,6 +103,10 @@ def refused(variable: str, value: Any) -> list[str]:
         ("api_load_balancer_listeners", [{"port": "7_443", "backends": ["192.0.2.1:6443"]}]),
         ("api_load_balancer_backends", ["192.0.2.1:6443\n; x"]),
         ("coredns_etcd_path", "/skydns\n}"),
+        ("coredns_etcd_path", ""),
+        ("coredns_etcd_path", "/coreos.com"),
+        ("coredns_etcd_endpoints", ["https://192.0.2.1:2379 }"]),
+        ("coredns_status_address", "127.0.0.1 }"),
         ("coredns_etcd_path", "/skydns/../registry"),
         ("coredns_cache", "-30"),
         ("coredns_upstreams", ["192.0.2.53\n    log"]),
@@ -104,6 +127,12 @@ def test_refused_is(variable: str, value: Any) -> None:
         ("etcd_data_directory", "/data"),
         ("etcd_data_directory", "/srv/disk@1/etcd"),
         ("etcd_auto_compaction_retention", "1h30m"),
+        ("etcd_environment", {"GOMAXPROCS": "2"}),
+        ("etcd_members", {"node1": "192.0.2.11", "node2": "2001:db8::12"}),
+        ("flannel_etcd_endpoints", ["https://etcd-1.example.com:2379", "https://[2001:db8::1]:2379"]),
+        ("node_sysctls", {"net.ipv4.ip_local_port_range": "32768\t60999\n"}),
+        ("cluster_api_port", "6443"),
+        ("cluster_notes", "of the user\nfor himself"),
         ("etcd_environment", {"ETCD_LOG_LEVEL": "warn", "ETCD_LOG_OUTPUTS": "stderr, /var/log/etcd.log", "ETCD_X": ""}),
         ("etcd_client_port", "2379"),
         ("etcd_peer_port", 2380),
@@ -116,9 +145,18 @@ def test_nothing_is_said_of(variable: str, value: Any) -> None:
     assert refused(variable, value) == []
 
 
-@pytest.mark.parametrize("name", ["api_load_balancer_vrrp_password", "certificates_passphrase"])
-def test_a_secret_is_not_shown_where_it_is_refused(name: str) -> None:
-    assert not any("s3cr3t" in fault for fault in refused(name, "s3cr3t\nx"))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("api_load_balancer_vrrp_password", "s3cr3t\nx"),
+        ("etcd_users", [{"name": "x", "permissions": [], "password": "s3cr3t\n"}]),
+        ("etcd_environment", {"ETCD_PASSWORD": "s3cr3t'"}),
+    ],
+)
+def test_a_secret_is_not_shown_where_it_is_refused(name: str, value: Any) -> None:
+    found = refused(name, value)
+    assert found
+    assert not any("s3cr3t" in fault for fault in found)
 
 
 TEXT_OPTIONS = [
