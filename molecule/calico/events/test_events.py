@@ -106,6 +106,12 @@ def test_an_address_of_a_tunnel_that_somebody_took_away_comes_back(pods: dict[st
     assert wait_for(set(), pods) == set()
 
 
+def test_a_node_whose_neighbours_the_kernel_dropped_is_not_cut_off_for_long(pods: dict[str, str]) -> None:
+    # As it does where the last address of the tunnel goes before the new one is there, which is a race in Felix.
+    lab.inside("worker-2.lab.example", "ip neigh flush dev vxlan.calico nud permanent")
+    assert wait_for(set(), pods) == set()
+
+
 def test_without_a_member_of_etcd_pods_are_attached_and_reached(pods: dict[str, str]) -> None:
     lab.inside("cp-1", "systemctl stop etcd")
     try:
