@@ -57,19 +57,19 @@ class Scenario:
 MACHINES = ("molecule/shared/prepare-host", "machines")
 # The longest begin early, so that none runs on where nothing is left to run beside it.
 SCENARIOS = {
-    "default": Scenario("default", 400),
-    "etcd": Scenario("etcd", 460),
-    "calico": Scenario("calico", 600),
-    "verify": Scenario("verify", 620),
+    "default": Scenario("default", 500),
+    "etcd": Scenario("etcd", 480),
+    "calico": Scenario("calico", 720),
+    "verify": Scenario("verify", 720),
     "host_routes": Scenario("host_routes", 400),
-    "vxlan_mesh": Scenario("vxlan_mesh", 400),
-    "debian13": Scenario("releases", 180, {"LAB_SUITE": "trixie"}),
-    "debian11": Scenario("releases", 180, {"LAB_SUITE": "bullseye"}),
-    "seed": Scenario("seed", 80),
-    "coredns": Scenario("coredns", 340, alone=True),
-    "api_load_balancer": Scenario("api_load_balancer", 580, alone=True),
-    "machines": Scenario("machines", 480, alone=True, needs=MACHINES),
-    "machines_flannel": Scenario("machines_flannel", 480, alone=True, needs=MACHINES, on_request=True),
+    "vxlan_mesh": Scenario("vxlan_mesh", 420),
+    "debian13": Scenario("releases", 280, {"LAB_SUITE": "trixie"}),
+    "debian11": Scenario("releases", 280, {"LAB_SUITE": "bullseye"}),
+    "seed": Scenario("seed", 100),
+    "coredns": Scenario("coredns", 420, alone=True),
+    "api_load_balancer": Scenario("api_load_balancer", 500, alone=True),
+    "machines": Scenario("machines", 650, alone=True, needs=MACHINES),
+    "machines_flannel": Scenario("machines_flannel", 650, alone=True, needs=MACHINES, on_request=True),
 }
 
 
@@ -99,15 +99,15 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
         yield Gate("changelog", ("antsibull-changelog", "lint"), 10)
         yield Gate("unit", ("pytest", "tests/unit"), 90)
         yield Gate("package", ("pytest", "tests/package"), 90)
-        yield Gate("ansible-lint", ("ansible-lint", "--offline", "--strict"), 180, idle=not fast)
+        yield Gate("ansible-lint", ("ansible-lint", "--offline", "--strict"), 220, idle=not fast)
         if not fast:
             yield Gate("integration", (sys.executable, "tests/run_ansible_test.py", "integration"), 60)
             yield Gate(
-                "sanity", (sys.executable, "tests/run_ansible_test.py", "sanity"), 180, idle=True, parts=reach.code
+                "sanity", (sys.executable, "tests/run_ansible_test.py", "sanity"), 300, idle=True, parts=reach.code
             )
-            yield Gate("kernel", ("pytest", "tests/kernel"), 300, idle=True, parts=partial(reach.of, "tests/kernel"))
+            yield Gate("kernel", ("pytest", "tests/kernel"), 600, idle=True, parts=partial(reach.of, "tests/kernel"))
             yield Gate("browser", ("pytest", "tests/browser"), 60, idle=True, parts=partial(reach.of, "tests/browser"))
-            yield Gate("readme", ("pytest", "tests/readme"), 200)
+            yield Gate("readme", ("pytest", "tests/readme"), 240)
     if fast:
         return
     for name, scenario in SCENARIOS.items():
