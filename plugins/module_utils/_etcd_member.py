@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -263,6 +264,28 @@ def leave(here: Here, client: _etcd.Client, own: _etcd.Member, fresh: bool) -> s
     return "\nIt was taken out of the cluster again; the other members are as they were"
 
 
+# Seconds in which members that elect a leader are healthy again.
+ELECTION = 10
+
+
+def restartable(here: Here, view: _etcd_cluster.View, own: _etcd.Member) -> tuple[_etcd_cluster.View, _etcd.Member]:
+    """The cluster once it can miss this member; one that elects a leader right now gets the time for it.
+
+    Raises ClusterError where it cannot be restarted.
+    """
+    until = time.monotonic() + (0 if here.module.check_mode else ELECTION)
+    while True:
+        try:
+            _etcd_cluster.require_restart(view, own)
+            return view, own
+        except _etcd_cluster.ClusterError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(1)
+        view = here.look() or view
+        own = view.listed(here.own) or own
+
+
 def bring_up_to_date(here: Here, made: Plan) -> list[str]:
     """Do what is due to one member at a time; return what was done."""
     view, own, check_mode = made.view, made.own, here.module.check_mode
@@ -274,7 +297,7 @@ def bring_up_to_date(here: Here, made: Plan) -> list[str]:
             _etcd_cluster.require_join(view, own)
         return due if check_mode else join(here, made)
     if view and own and {"restart", "readdress"} & set(due):
-        _etcd_cluster.require_restart(view, own)
+        view, own = restartable(here, view, own)
     if check_mode:
         return due
     if "readdress" in due and view and own:
