@@ -86,9 +86,9 @@ def network(where: str, text: Any) -> str:
 def reachable(where: str, text: Any, everything: bool = False) -> str:
     """A network that a route can lead to: neither loopback nor multicast, nor ``everything`` unless that is meant."""
     found = network(where, text)
-    if found.endswith("/0") and everything:
-        return found
     if found.endswith("/0"):
+        if everything:
+            return found
         raise SpecError(where, f"{found} is everything: this host's own way out would be gone")
     packed, _bits = _interface(where, found)
     first = packed[0]

@@ -125,7 +125,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host_mo
 Changes = dict[str, "str | None"]
 
 OWNER = re.compile(r"[A-Za-z0-9._@-]+")
-# Keys of flannel, Calico and Kubernetes, unless they were told to keep them elsewhere.
+# Default key prefixes of flannel, Calico and Kubernetes.
 OTHERS = ("/coreos.com/", "/calico/", "/registry/")
 
 

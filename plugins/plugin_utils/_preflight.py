@@ -64,7 +64,7 @@ class Fault:
     hosts: tuple[str, ...] = ()
     # Allowed, but worth knowing.
     warning: bool = False
-    # Left out where something more particular is told of the same variable.
+    # Not reported where a specific fault of the same variable is.
     general: bool = False
 
     def __str__(self) -> str:

@@ -34,7 +34,7 @@ SLOWEST = 40.95  # seconds between advertisements, in the twelve bits of VRRP ve
 IN_PASSWORD = re.compile(r"[A-Za-z0-9._+,:;/=*%^&?~|<>-]")
 # What a path may hold in a request (RFC 3986).
 IN_PATH = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@%?-]")
-NUMBERS = {"int": re.compile(r"-?[0-9]+"), "float": re.compile(r"-?[0-9]+(\.[0-9]+)?")}
+DIGITS = re.compile(r"-?[0-9]+")
 # The least that makes sense. What is not here is judged by another check.
 LEAST = {
     "api_load_balancer_connect_timeout": 1,
@@ -125,7 +125,7 @@ def _backends(inventory: Inventory, host: Host) -> list[str]:
 def _split(backend: str) -> tuple[Address, int] | None:
     address, _colon, port = backend.rpartition(":")
     plain = address[1:-1] if address.startswith("[") and address.endswith("]") else address
-    parsed, number = _address(plain), integer(port) if NUMBERS["int"].fullmatch(port) else None
+    parsed, number = _address(plain), integer(port) if DIGITS.fullmatch(port) else None
     if parsed is None or not legal(number):
         return None
     if parsed.version == 6 and not address.startswith("["):

@@ -119,13 +119,18 @@ def texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
             yield from texts(one, f"{where}[{number}]")
 
 
+def known(inventory: Inventory) -> dict[str, Any]:
+    """Options of all roles in the run, and the cluster's variables, by name."""
+    return {**CLUSTER, **{name: one for each in inventory.specs.values() for name, one in each.items()}}
+
+
 def values_are_one_line(inventory: Inventory) -> Iterator[Fault]:
     """No value brings a line, or a character that nobody sees, into a file."""
-    options = {**CLUSTER, **{name: one for each in inventory.specs.values() for name, one in each.items()}}
+    options = known(inventory)
     for host in inventory.hosts.values():
         for name in sorted(options.keys() & host.variables.keys() - set(TEXTS)):
             if options[name].get("type") in DIGITS:
-                continue  # told by numbers_are_digits
+                continue  # numbers_are_digits reports these
             for place, text in texts(host.variables[name], name):
                 # The kernel tells sysctls with tabs, and their file is written with blanks.
                 whole = text.replace("\t", " ").rstrip("\n") if name == "node_sysctls" else text
@@ -137,7 +142,7 @@ def values_are_one_line(inventory: Inventory) -> Iterator[Fault]:
 
 def values_have_their_form(inventory: Inventory) -> Iterator[Fault]:
     """What stands in a file as it is has nothing in it that the file's reader takes for something else."""
-    options = {**CLUSTER, **{name: one for each in inventory.specs.values() for name, one in each.items()}}
+    options = known(inventory)
     for host in inventory.hosts.values():
         for name in sorted(FORMS.keys() & options.keys() & host.variables.keys()):
             value, form = host.variables[name], FORMS[name]

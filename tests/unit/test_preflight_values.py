@@ -18,7 +18,7 @@ COMMAND = "\nExecStartPre=+/usr/bin/touch /root/x"
 
 
 def refused(variable: str, value: Any) -> list[str]:
-    """What an inventory with this value is told of the variable."""
+    """Faults that preflight reports for the variable with this value."""
     change = {"variables": {variable: value}}
     if variable.startswith("coredns_"):
         found = told_of_names(change)
