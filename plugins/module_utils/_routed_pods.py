@@ -19,27 +19,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routes import Route
 
 DEVICE = "vxlan-mesh"
 # Marks of the owner on routes and neighbours, none that iproute2 has a name for.
 TUNNELLED, DIRECT = "145", "146"
 # Address reservations end with the bridge: at the next boot neither is there.
 RESERVATIONS = "/run/cni/ipam"
-UNIT = """\
-# Ansible managed
-[Unit]
-Description=Pod network {name}, as it was last applied
-Wants=network-online.target
-After=network-online.target nftables.service
-StartLimitIntervalSec=0
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/sh -e {script}
-Restart=on-failure
-RestartSec=1
-
+SANDBOX = """\
 CapabilityBoundingSet=CAP_NET_ADMIN
 DevicePolicy=closed
 LockPersonality=yes
@@ -59,9 +46,64 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
+"""
+# nftables.service flushes all tables where it is started, stopped, restarted or reloaded. A unit that is active is
+# restarted and reloaded with it.
+UNIT = f"""\
+# Ansible managed
+[Unit]
+Description=Pod network {{name}}, as it was last applied
+Wants=network-online.target
+After=network-online.target nftables.service
+PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -e {{script}}
+ExecReload=/bin/sh -e {{script}}
+Restart=on-failure
+RestartSec=1
+
+{SANDBOX}
+[Install]
+WantedBy=multi-user.target nftables.service
+"""
+# With an address that is set again the kernel drops the routes of its interface, and no unit is started or stopped
+# by it. Both write their state down after each change.
+WATCH = """\
+# Ansible managed
+[Unit]
+Description=Changes of the host's network, with which routes of the pod network {name} may go
+
+[Path]
+PathChanged=/run/systemd/netif/state
+PathChanged=/run/NetworkManager/devices
 
 [Install]
 WantedBy=multi-user.target
+"""
+# A change is several writes within milliseconds, and one while the unit runs does not start it again: it waits for
+# them to be over. Never active for long, it is started with nftables.service where the unit above is active already.
+AGAIN = f"""\
+# Ansible managed
+[Unit]
+Description=Pod network {{name}} again, after others changed the host's network or firewall
+After={{name}}.service nftables.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStartPre=/bin/sleep 0.2
+ExecStart=/bin/sh -e {{script}}
+Restart=on-failure
+RestartSec=1
+
+{SANDBOX}
+[Install]
+WantedBy=nftables.service
 """
 
 
@@ -204,21 +246,41 @@ def record(own: Node, every: Iterable[Node]) -> str:
     return json.dumps({"node": own.name, "pod_cidrs": {node.name: node.pod_cidr for node in every}}, indent=2) + "\n"
 
 
-def script(name: str, changes: Sequence[Change], tunnel: bool) -> str:
-    """Changes as a shell script that a machine runs at boot; it may be cut short, and run again."""
-    lines = [
-        "# Ansible managed",
-        f"# Puts the pod network {name} back after a boot.",
-        *([f"ip link delete dev {DEVICE} 2>/dev/null || true"] if tunnel else []),
-        f"ip route flush table all protocol {DIRECT} 2>/dev/null || true",
-    ]
+def units(name: str, script: str) -> dict[str, str]:
+    """Files of systemd by name, which put the network back at boot and after what others do to the host's network."""
+    return {
+        f"{name}.service": UNIT.format(name=name, script=script),
+        f"{again(name)}.service": AGAIN.format(name=name, script=script),
+        f"{again(name)}.path": WATCH.format(name=name),
+    }
+
+
+def again(name: str) -> str:
+    """Name of the units, without their endings, that put a network back while it is in use."""
+    return f"{name}-restore"
+
+
+def script(name: str, changes: Sequence[Change]) -> str:
+    """Changes from nothing as a shell script for boot, which also adds what is missing of a network in use.
+
+    It may be cut short, and run again; what is there already goes on.
+    """
+    lines = ["# Ansible managed", f"# Puts back what is missing of the pod network {name}."]
     takers = {"ip": "ip -batch -", "bridge": "bridge -batch -", "nft": "nft --file -"}
+    unless_there = f"ip link show dev {DEVICE} >/dev/null 2>&1 || ip -batch -"
     taking = ""
     for change in changes:
-        for line in change.lines():
-            program = change.item.program
-            if program != taking:
-                lines += (["EOF"] if taking else []) + [f"{takers[program]} <<'EOF'"]
-                taking = program
+        for line in _repeatable(change):
+            taker = unless_there if line.startswith("link add ") else takers[change.item.program]
+            if taker != taking:
+                lines += (["EOF"] if taking else []) + [f"{taker} <<'EOF'"]
+                taking = taker
             lines.append(line.rstrip("\n"))
     return "\n".join(lines + (["EOF"] if taking else [])) + "\n"
+
+
+def _repeatable(change: Change) -> list[str]:
+    """Lines of a change that the kernel takes a second time too, save for a link's first."""
+    if isinstance(change.after, Route) and not change.implied:
+        return change.after.put(change.after)
+    return change.lines()

@@ -18,7 +18,7 @@ description:
     not its own.
   - Everything else passes, and no other table is touched. The table is replaced in one transaction.
   - A systemd unit loads the table at boot, before there is a network, and again after C(nftables.service) has
-    flushed it.
+    flushed it, where that is started, restarted or reloaded.
   - A member is known by its source address. A machine in the same network segment that forges the source address of
     a member is not kept out.
 extends_documentation_fragment:
@@ -154,8 +154,21 @@ NAME = "binary-cluster-firewall"
 SCRIPT = "/etc/binary_cluster/firewall.nft"
 # Kind of the ledger's entries: the table -> how nft listed it after it was loaded.
 KIND = "tables"
+SANDBOX = """\
+CapabilityBoundingSet=CAP_NET_ADMIN
+LockPersonality=yes
+NoNewPrivileges=yes
+ProtectHome=yes
+ProtectSystem=strict
+RestrictAddressFamilies=AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+"""
 # What restarts or reloads nftables.service flushes all tables. Before the network, as nftables.service itself.
-UNIT = """\
+UNIT = f"""\
 # Ansible managed
 [Unit]
 Description=Closes the ports between the nodes of the cluster to others
@@ -170,24 +183,35 @@ ReloadPropagatedFrom=nftables.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart={nft} --file {script}
-ExecReload={nft} --file {script}
+ExecStart={{nft}} --file {{script}}
+ExecReload={{nft}} --file {{script}}
 
-CapabilityBoundingSet=CAP_NET_ADMIN
-LockPersonality=yes
-NoNewPrivileges=yes
-ProtectHome=yes
-ProtectSystem=strict
-RestrictAddressFamilies=AF_NETLINK AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-
+{SANDBOX}
 [Install]
 WantedBy=sysinit.target nftables.service
 """
+# What starts nftables.service flushes all tables too, and does not start a unit that is active already: this one is
+# never for longer than it takes.
+AGAIN = f"{NAME}-restore"
+UNIT_AGAIN = f"""\
+# Ansible managed
+[Unit]
+Description=Closes the ports between the nodes of the cluster again after a start of nftables.service
+DefaultDependencies=no
+Wants=network-pre.target
+After=local-fs.target nftables.service
+Before=network-pre.target shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart={{nft}} --file {{script}}
+
+{SANDBOX}
+[Install]
+WantedBy=nftables.service
+"""
+UNITS = {NAME: UNIT, AGAIN: UNIT_AGAIN}
 
 
 class FirewallError(Exception):
@@ -261,8 +285,9 @@ class Firewall:
 
     def files(self, script: str) -> list[_files.Change]:
         """Write the script and the unit; what was written, or is to be."""
-        unit = UNIT.format(nft=self.module.get_bin_path("nft", required=True), script=SCRIPT)
-        paths = {SCRIPT: script, f"/etc/systemd/system/{NAME}.service": unit}
+        nft = self.module.get_bin_path("nft", required=True)
+        units = {name: text.format(nft=nft, script=SCRIPT) for name, text in UNITS.items()}
+        paths = {SCRIPT: script, **{f"/etc/systemd/system/{name}.service": text for name, text in units.items()}}
         wanted = [_files.Entry(path, data=text.encode()) for path, text in paths.items()]
         changes = _files.reach(wanted, self.ledger, self.module.run_command, self.check_mode)
         self.actions += [f"file {change.path}" for change in changes]
@@ -281,10 +306,10 @@ class Firewall:
         unit = _systemd.show(run, NAME)
         if not self.check_mode and (unit.needs_reload or any(change.path != SCRIPT for change in changes)):
             _systemd.command(run, "daemon-reload")
-        if not unit.enabled:
-            self.actions.append(f"enable {NAME}")
+        for name in (name for name in UNITS if not _systemd.show(run, name).enabled):
+            self.actions.append(f"enable {name}")
             if not self.check_mode:
-                _systemd.command(run, "enable", "--quiet", NAME)
+                _systemd.command(run, "enable", "--quiet", name)
         if not unit.active:
             self.actions.append(f"start {NAME}")
             if not self.check_mode:
@@ -295,10 +320,10 @@ class Firewall:
         if not self.ledger.entries:
             return
         run = self.module.run_command
-        if _systemd.show(run, NAME).loaded:
-            self.actions.append(f"disable {NAME}")
+        for name in (name for name in UNITS if _systemd.show(run, name).loaded):
+            self.actions.append(f"disable {name}")
             if not self.check_mode:
-                _systemd.command(run, "disable", "--quiet", "--now", NAME)
+                _systemd.command(run, "disable", "--quiet", "--now", name)
         if self.ledger.owns(KIND, TABLE) and self.nft.there and self.nft.listing(TABLE):
             self.actions.append(f"delete table {FAMILY} {TABLE}")
             if not self.check_mode:

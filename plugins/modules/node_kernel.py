@@ -33,6 +33,15 @@ options:
     description: Values by name.
     type: dict
     default: {}
+  unmanaged:
+    description:
+      - Interfaces that systemd-networkd and NetworkManager are to leave alone, as names in which C(*), C(?) and
+        C([0-9]) are patterns. Files for it are written for those of the two that run or are enabled, and
+        systemd-networkd is told to leave routes alone that are not its own (C(ManageForeignRoutes=no)).
+      - Each reads its file when it starts next. This module restarts neither.
+    type: list
+    elements: str
+    default: []
   state:
     description: Whether the settings are there.
     type: str
@@ -50,6 +59,7 @@ EXAMPLES = r"""
     sysctls:
       net.ipv4.ip_forward: 1
       net.bridge.bridge-nf-call-iptables: 1
+    unmanaged: [cni0, "flannel*"]
 
 - name: The kernel's settings are as they were
   binary_cluster.networking.node_kernel:
@@ -79,6 +89,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _iproute,
     _kernel_modules,
     _ledger,
+    _network_managers,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
@@ -189,6 +200,7 @@ def install(module: HostModule, ledger: Ledger) -> dict[str, Any]:
     wanted = {key: str(value) for key, value in module.params["sysctls"].items()}
     noted = {key: ledger.before(SYSCTLS, key) for key in ledger.names(SYSCTLS)}
     files = entries(name, modules, wanted)
+    files += _network_managers.entries(module.run_command, name, module.params["unmanaged"])
     changed_files = _files.plan(files, _files.observe(files, ledger), ledger)
     missing = {key: provides for key, provides in modules.items() if not os.path.exists(provides)}
     leaving = [key for key in _kernel_modules.noted(ledger) if key not in modules]
@@ -240,6 +252,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "modules": {"type": "dict", "default": {}},
             "sysctls": {"type": "dict", "default": {}},
+            "unmanaged": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
@@ -247,7 +260,7 @@ def main() -> None:
     ledger = _ledger.opened(module, module.params["name"])
     try:
         result = install(module, ledger) if module.params["state"] == "present" else remove(module, ledger)
-    except (KernelError, _files.FileError, _iproute.KernelError) as error:
+    except (KernelError, _files.FileError, _iproute.KernelError, ValueError) as error:
         module.fail_json(msg=f"{module.params['name']}: {error}")
     module.exit_json(**result)
 

@@ -15,7 +15,8 @@ description:
   - Leads the pods of all other nodes' CIDRs through a VXLAN device, by plain routes, or by both, and masquerades
     what pods send out of the cluster. All nodes that joined, left or changed are dealt with in one call.
   - Keeps what it applied as a script that a systemd unit runs at boot, so that the network is there again before
-    Ansible is.
+    Ansible is. The script also puts back what is missing after C(nftables.service) is started, restarted or reloaded,
+    and after systemd-networkd or NetworkManager change the host's network. It leaves what is there as it is.
   - Writes the CNI configuration last, so that no pod is attached before the node can carry its packets.
   - Should the kernel refuse a change, what was begun is undone, and the message has the kernel's own words.
   - O(state=absent) detaches the pods it knows, and removes device, routes, rules, bridge and files. A bridge or device
@@ -299,21 +300,44 @@ class RoutedNode:
             _links.forget(self.ledger, keep, self.gateways(own))
 
     def write(self, files: list[_files.Entry], conflist: _files.Entry) -> None:
-        """Write the files, have the unit started at the next boot, and write the CNI configuration last."""
+        """Write the files, have the units started now and at boot, and write the CNI configuration last."""
         run = self.module.run_command
         wanted = [*files, conflist]
         changes = _files.plan(wanted, _files.observe(wanted, self.ledger), self.ledger)
-        enabled = _systemd.show(run, self.name).enabled
-        self.actions += [f"file {change.path}" for change in changes] + ([] if enabled else [f"enable {self.name}"])
+        commands = self.commands({change.path for change in changes})
+        self.actions += [f"file {change.path}" for change in changes] + [" ".join(command) for command in commands]
         self.diff += [change.diff() for change in changes]
         if self.module.check_mode:
             return
         _files.apply([change for change in changes if change.path != conflist.path], self.ledger, run)
         if any(change.path.startswith(f"{UNITS}/") for change in changes):
             _systemd.command(run, "daemon-reload")
-        if not enabled:
-            _systemd.command(run, "enable", "--quiet", self.name)
+        for verb, unit in commands:
+            _systemd.command(run, verb, "--quiet", unit)
         _files.apply([change for change in changes if change.path == conflist.path], self.ledger, run)
+
+    def commands(self, changed: set[str]) -> list[tuple[str, str]]:
+        """What systemctl is to do, as verb and unit."""
+        found = []
+        again = _routed_pods.again(self.name)
+        for unit in (f"{self.name}.service", f"{again}.service", f"{again}.path"):
+            there = _systemd.show(self.module.run_command, unit)
+            # Enabled again where it may be wanted by others than before.
+            if not there.enabled or f"{UNITS}/{unit}" in changed:
+                found.append(("enable", unit))
+            # A unit follows others only while it is active.
+            if not there.active and unit != f"{again}.service":
+                found.append(("start", unit))
+        return found
+
+    def rest(self) -> None:
+        """Stop what would put back what is about to be removed."""
+        run, again = self.module.run_command, _routed_pods.again(self.name)
+        for unit in (f"{again}.path", f"{again}.service"):
+            if _systemd.show(run, unit).loaded:
+                self.actions.append(f"disable {unit}")
+                if not self.module.check_mode:
+                    _systemd.command(run, "disable", "--quiet", "--now", unit)
 
 
 def wanted_state(node: RoutedNode, every: list[_routed_pods.Node], state: State) -> tuple[Wanted, int]:
@@ -372,8 +396,8 @@ def present(node: RoutedNode) -> dict[str, Any]:
     conflist = _routed_pods.conflist(node.name, node.params["bridge"], own.cidrs(), mtu)
     files = {
         f"{node.directory}/nodes.json": _routed_pods.record(own, every),
-        script: _routed_pods.script(node.name, plan(wanted, bare), bool(wanted.devices)),
-        f"{UNITS}/{node.name}.service": _routed_pods.UNIT.format(name=node.name, script=script),
+        script: _routed_pods.script(node.name, plan(wanted, bare)),
+        **{f"{UNITS}/{unit}": text for unit, text in _routed_pods.units(node.name, script).items()},
     }
     node.write(
         [_files.Entry(path, data=text.encode()) for path, text in files.items()],
@@ -387,6 +411,7 @@ def absent(node: RoutedNode) -> dict[str, Any]:
     if not node.ledger.entries:
         return {}
     run, check_mode = node.module.run_command, node.module.check_mode
+    node.rest()
     node.actions += _cni_runtime.Runtime(run).leave(node.name, check_mode, node.module.warn)
     # The device goes with its routes, below.
     lines = _links.removal(node.ledger, node.kernel.routes.links(), [DEVICE])

@@ -17,7 +17,7 @@ class Module:
     check_mode = False
 
     def __init__(self, **params: Any) -> None:
-        self.params = {"name": "node", "modules": {}, "sysctls": {}, **params}
+        self.params = {"name": "node", "modules": {}, "sysctls": {}, "unmanaged": [], **params}
         self.warnings: list[str] = []
 
     def warn(self, text: str) -> None:

@@ -69,10 +69,6 @@ HOMES = {
     "module_utils/_nftrace.py": {"firewall": "its own table, which has a name of its own"},
     "module_utils/_masquerade.py": {"firewall": "its own table, which bears its comment"},
     "module_utils/_routes.py": {"route": "routes with the protocol number of the collection"},
-    "module_utils/_routed_pods.py": {
-        "link": "its own device, in the unit that makes it at a boot",
-        "route": "routes of its own, in that unit",
-    },
     "module_utils/_plan.py": {"link": "carries out what a plan says, and decides nothing"},
     "module_utils/_vxlan_link.py": {
         "link": "devices that a task of module vxlan names; routed_node plans for its own only where the record has it"

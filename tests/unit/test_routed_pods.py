@@ -13,6 +13,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routed_pods import Node
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routes import Hop, Route
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_entries import Fdb
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_link import Link
 
 A = Node("a", "192.0.2.11", "10.244.0.0/24")
 B = Node("b", "192.0.2.12", "10.244.1.0/24")
@@ -82,22 +83,44 @@ def test_the_script_gives_each_program_its_lines_in_order_and_ends_with_the_firs
     stand_ins = (
         'ip() { echo "ip $*"; cat; }; bridge() { echo "bridge $*"; cat; }; nft() { echo "nft $*"; cat; false; }\n'
     )
-    script = stand_ins + _routed_pods.script("vxlan_mesh", changes, tunnel=True) + "echo not reached\n"
+    script = stand_ins + _routed_pods.script("vxlan_mesh", changes) + "echo not reached\n"
     done = subprocess.run(["sh", "-e"], input=script, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     told = [line for line in done.stdout.splitlines() if not line.startswith(("\t", "}"))]
-    assert told[0] == "ip link delete dev vxlan-mesh"
-    assert told[1] == "ip route flush table all protocol 146"
-    assert told[2:] == [
+    assert told == [
         "bridge -batch -",
         "fdb replace 02:bc:0a:f4:01:00 dev vxlan-mesh dst 192.0.2.12 self permanent",
         "ip -batch -",
-        "route append 10.244.1.0/24 via 10.244.1.0 dev vxlan-mesh onlink protocol 145",
+        "route replace 10.244.1.0/24 via 10.244.1.0 dev vxlan-mesh onlink protocol 145",
         "nft --file -",
         "table inet vxlan_mesh",
         "delete table inet vxlan_mesh",
         "table inet vxlan_mesh {",
     ]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_script_makes_the_device_only_where_it_is_not_there_and_sets_it_up_in_any_case(there: bool) -> None:
+    link = Link("vxlan-mesh", 1, 4789)
+    stand_ins = f"""ip() {{ case $1 in link) {str(there).lower()};; *) cat;; esac; }}\n"""
+    script = stand_ins + _routed_pods.script("vxlan_mesh", [Change(None, link, "")])
+    done = subprocess.run(["sh", "-e"], input=script, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "link set dev vxlan-mesh up"
+    assert done.stdout.startswith("link add vxlan-mesh ") is not there
+
+
+def test_units_follow_a_start_a_restart_and_a_reload_of_nftables_and_changes_of_the_hosts_network() -> None:
+    units = _routed_pods.units("mesh", "/etc/binary_cluster/mesh/restore")
+    assert set(units) == {"mesh.service", "mesh-restore.service", "mesh-restore.path"}
+    kept, again, watch = units["mesh.service"], units["mesh-restore.service"], units["mesh-restore.path"]
+    assert "PartOf=nftables.service\nReloadPropagatedFrom=nftables.service\n" in kept
+    assert "ExecReload=/bin/sh -e /etc/binary_cluster/mesh/restore\n" in kept
+    # What stays active is not started again.
+    assert "RemainAfterExit=yes" in kept and "RemainAfterExit" not in again
+    assert "ExecStart=/bin/sh -e /etc/binary_cluster/mesh/restore\n" in again
+    assert again.endswith("[Install]\nWantedBy=nftables.service\n")
+    assert "PathChanged=/run/systemd/netif/state\nPathChanged=/run/NetworkManager/devices\n" in watch
+    assert not any("{" in text for text in units.values())
 
 
 # --- IPv6 ------------------------------------------------------------------------------
