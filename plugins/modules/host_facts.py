@@ -36,9 +36,6 @@ options:
     type: list
     elements: str
     default: []
-  controller_time:
-    description: The controller's clock when the task was sent, in seconds since the epoch.
-    type: float
 """
 
 EXAMPLES = r"""
@@ -46,7 +43,6 @@ EXAMPLES = r"""
 - name: The hosts are known
   binary_cluster.networking.host_facts:
     reach: [192.0.2.11, 192.0.2.12]
-    controller_time: "{{ now().timestamp() }}"
 """
 
 RETURN = r"""
@@ -69,7 +65,12 @@ ansible_facts:
           description: Whether systemd runs the host.
           type: bool
         clock_skew:
-          description: Seconds this clock is ahead of the controller's; the way to the host is in it.
+          description: Seconds this clock is ahead of the controller's, measured by the round trip of this task.
+          type: float
+        clock_error:
+          description:
+            - Seconds by which RV(ansible_facts.cluster_host.clock_skew) can be wrong at most. Half of the time that
+              the task was on its way.
           type: float
         interfaces:
           description:
@@ -340,11 +341,10 @@ def main() -> None:
             "reach": {"type": "list", "elements": "str", "default": []},
             "sources": {"type": "list", "elements": "str", "default": []},
             "claims": {"type": "list", "elements": "str", "default": []},
-            "controller_time": {"type": "float"},
         },
         supports_check_mode=True,
     )
-    now = began()
+    since = began()
 
     def run(*command: str) -> str:
         code, out, err = module.run_command(list(command))
@@ -373,7 +373,6 @@ def main() -> None:
                 "architecture": ARCHITECTURES.get(machine, machine),
                 "python": platform.python_version(),
                 "systemd": os.path.isdir("/run/systemd/system"),
-                "clock_skew": now - (module.params["controller_time"] or now),
                 "interfaces": links,
                 "nft": version.group(1) if version else "",
                 "ipip": has_ipip(module),
@@ -397,7 +396,9 @@ def main() -> None:
                 "etcd": etcd_member() if "etcd" in records["owners"] else {},
                 "authorities": _authorities.installed(),
             }
-        }
+        },
+        # For the action plugin, which makes clock_skew of it.
+        clock={"began": since, "ended": time.time()},
     )
 
 
