@@ -112,7 +112,8 @@ def judge(tables: Tables, peers: Sequence[Peer], known: Mapping[str, Known], sil
     for peer in peers:
         own = known[peer.name]
         wrong = tables.fault(peer, own.subnet) if own.subnet else f"no route leads to the pods of {peer.name}"
-        if peer.address in silent:
+        # Where the network filters ICMP, the node itself never answers, and its pods do.
+        if peer.address in silent and silent.issuperset(candidates(own.subnet)):
             faults[peer.name] = f"{peer.name} ({peer.address}) does not answer, pods or not"
         elif wrong:
             faults[peer.name] = wrong

@@ -22,10 +22,17 @@ attributes:
     support: full
 options:
   reach:
-    description: Addresses that this host should reach; each is sent ICMP echo requests.
+    description:
+      - Addresses that this host should reach; each is sent ICMP echo requests. One that does not answer them is asked
+        at O(ports), and then for its MAC where it is in a network of the host.
     type: list
     elements: str
     default: []
+  ports:
+    description: TCP ports of O(reach) that networks do not filter. A host answers at one that is closed, too.
+    type: list
+    elements: int
+    default: [22]
   sources:
     description: Addresses to tell the source address of, that of packets that this host would send there.
     type: list
@@ -115,9 +122,13 @@ ansible_facts:
           description: Source address for each of O(sources) that there is a route to.
           type: dict
         unreachable:
-          description: Addresses of O(reach) that did not answer.
+          description: Addresses of O(reach) that did not answer in any way.
           type: list
           elements: str
+        without_echo:
+          description: How the addresses of O(reach) did answer that answered no ICMP echo request.
+          type: dict
+          sample: {192.0.2.12: answers at tcp/22, 192.0.2.13: "has the MAC 52:54:00:12:34:56"}
         pod_cidr:
           description: Network of this host's pods, where a backend without a daemon was applied; else empty.
           type: str
@@ -172,6 +183,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _ledger,
     _links,
     _sysctl_files,
+    _tcp_answers,
     _who_has,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
@@ -335,10 +347,20 @@ def answered(claims: list[str], links: dict[str, dict[str, Any]]) -> dict[str, l
     return found
 
 
+def without_echo(silent: list[str], ports: list[int], links: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """How addresses answer that answer no ICMP echo request; those that do not answer are left out."""
+    legal = [port for port in ports if 1 <= port <= 65535]
+    found = {address: f"answers at tcp/{port}" for address, port in _tcp_answers.tcp_answers(silent, legal).items()}
+    # A firewall may drop all that is tried here and let the cluster's packets through.
+    macs = answered([address for address in silent if address not in found], links)
+    return {**found, **{address: f"has the MAC {of[0]}" for address, of in macs.items() if of}}
+
+
 def main() -> None:
     module = HostModule(
         argument_spec={
             "reach": {"type": "list", "elements": "str", "default": []},
+            "ports": {"type": "list", "elements": "int", "default": [22]},
             "sources": {"type": "list", "elements": "str", "default": []},
             "claims": {"type": "list", "elements": "str", "default": []},
         },
@@ -359,7 +381,8 @@ def main() -> None:
     links = interfaces(seen, recorded)
     routes_v6 = json.loads(run("ip", "-6", "-json", "route", "show") or "[]") if os.path.isdir(IPV6) else []
     try:
-        unreachable = _icmp.silent(module.params["reach"])
+        silent = _icmp.silent(module.params["reach"])
+        other_ways = without_echo(silent, module.params["ports"], links)
         answers = answered(module.params["claims"], links)
     except PermissionError as error:
         module.fail_json(msg=f"raw socket: {error}: this module needs root")
@@ -388,7 +411,8 @@ def main() -> None:
                     for address in module.params["sources"]
                     if "prefsrc" in (route := kernel.egress(address))
                 },
-                "unreachable": unreachable,
+                "unreachable": [address for address in silent if address not in other_ways],
+                "without_echo": other_ways,
                 "pod_cidr": pod_cidr,
                 "pod_cidrs": pod_cidrs,
                 **(records := installed()),

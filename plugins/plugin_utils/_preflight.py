@@ -472,8 +472,12 @@ def addresses_answer(inventory: Inventory) -> Iterator[Fault]:
     for host in inventory.hosts.values():
         for address in host.facts.get("unreachable", ()):
             who = names.get(address, "it")
-            remedy = f"{who} does not answer ICMP echo from {host.name}; check cables, routes, firewalls"
+            remedy = f"{who} answers neither ICMP echo nor TCP from {host.name}; check cables, routes, firewalls"
             yield Fault("cluster_node_address", address, remedy)
+        # Networks filter ICMP, and the cluster does not need it.
+        for address, how in host.facts.get("without_echo", {}).items():
+            remedy = f"{names.get(address, 'it')} {how}, but answers no ICMP echo from these hosts: is it filtered?"
+            yield Fault("cluster_node_address", address, remedy, (host.name,), warning=True)
 
 
 def _addresses(host: Host) -> set[str]:

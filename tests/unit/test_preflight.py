@@ -30,7 +30,7 @@ ROLES = {
 
 def cases(kind: str) -> list[Any]:
     """Cases of all files, each with the good inventory of its file."""
-    return [pytest.param(one["good"], case, id=case["name"]) for one in FILES.values() for case in one[kind]]
+    return [pytest.param(one["good"], case, id=case["name"]) for one in FILES.values() for case in one.get(kind, ())]
 
 
 def merged(base: Any, change: Any) -> Any:
@@ -94,9 +94,8 @@ def test_refused_is(good: dict[str, Any], case: dict[str, Any]) -> None:
     assert told(good, case["change"]) == case["faults"]
 
 
-@pytest.mark.parametrize("case", FILES["records"]["warned"], ids=lambda case: case["name"])
-def test_warned_of_is(case: dict[str, Any]) -> None:
-    good = FILES["records"]["good"]
+@pytest.mark.parametrize(("good", "case"), cases("warned"))
+def test_warned_of_is(good: dict[str, Any], case: dict[str, Any]) -> None:
     assert told(good, case["change"]) == []
     assert told(good, case["change"], warning=True) == case["warnings"]
 

@@ -88,8 +88,13 @@ def test_forwarding_is_this_node_s_own_fault() -> None:
 
 
 def test_a_machine_that_is_silent_explains_its_pods() -> None:
-    faults = _watch.judge(without("routes", "10.244.2.0/24"), PEERS, KNOWN, frozenset({"192.0.2.12", "10.244.2.0"}))
+    silent = frozenset({"192.0.2.12", "10.244.2.0", "10.244.2.1"})
+    faults = _watch.judge(without("routes", "10.244.2.0/24"), PEERS, KNOWN, silent)
     assert faults == {"node2": "node2 (192.0.2.12) does not answer, pods or not"}
+
+
+def test_a_network_that_filters_icmp_between_machines_is_no_fault_where_pods_answer() -> None:
+    assert _watch.judge(WHOLE, PEERS, KNOWN, frozenset({"192.0.2.12", "10.244.2.1"})) == {}
 
 
 def test_only_what_has_answered_before_has_to_answer() -> None:
