@@ -27,6 +27,9 @@ TUNNELLED, DIRECT = "145", "146"
 # Address reservations end with the bridge: at the next boot neither is there.
 RESERVATIONS = "/run/cni/ipam"
 SANDBOX = """\
+# The boot waits for it, and without this for ever: one of type oneshot has no timeout of its own.
+TimeoutStartSec=60
+
 CapabilityBoundingSet=CAP_NET_ADMIN
 DevicePolicy=closed
 LockPersonality=yes

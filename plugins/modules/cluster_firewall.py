@@ -155,6 +155,9 @@ SCRIPT = "/etc/binary_cluster/firewall.nft"
 # Kind of the ledger's entries: the table -> how nft listed it after it was loaded.
 KIND = "tables"
 SANDBOX = """\
+# The boot waits for it, and without this for ever: one of type oneshot has no timeout of its own.
+TimeoutStartSec=60
+
 CapabilityBoundingSet=CAP_NET_ADMIN
 LockPersonality=yes
 NoNewPrivileges=yes
