@@ -68,6 +68,14 @@ ansible_facts:
         python:
           description: Version of Python that runs the modules.
           type: str
+        distribution:
+          description: The distribution's C(name), and C(families), its own ID and those it is like (os-release(5)).
+          type: dict
+        unit_python:
+          description:
+            - Python for services. C(/usr/bin/python3) where it is 3.9 or newer, and otherwise that of the modules.
+              Empty where that is in a directory that services do not see, such as a home directory.
+          type: str
         systemd:
           description: Whether systemd runs the host.
           type: bool
@@ -170,6 +178,7 @@ import json
 import os
 import platform
 import re
+import sys
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -190,6 +199,8 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host_mo
 
 IPV6 = "/proc/sys/net/ipv6/conf"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+# Directories that ProtectHome= and PrivateTmp= take away from a service (systemd.exec(5)).
+HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")
 
 
 def interfaces(
@@ -250,6 +261,33 @@ def listeners(lines: str) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def distribution(path: str = "/etc/os-release") -> dict[str, Any]:
+    """Name and families of the distribution, from its os-release(5); empty ones where there is no such file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            lines = [line.strip().partition("=") for line in stream]
+    except OSError:
+        lines = []
+    told = {name: value.strip("\"'") for name, _mark, value in lines}
+    return {
+        "name": told.get("PRETTY_NAME") or told.get("NAME", ""),
+        "families": [told.get("ID", ""), *told.get("ID_LIKE", "").split()],
+    }
+
+
+def unit_python(module: HostModule, usual: str = "/usr/bin/python3", own: str = sys.executable) -> str:
+    """An interpreter that services can use. The distribution's own is there whatever the modules are run with."""
+    for path in (usual, own):
+        real = os.path.realpath(path)
+        if not path or not os.path.exists(real) or path.startswith(HIDDEN) or real.startswith(HIDDEN):
+            continue
+        # One that is not the modules' own may be too old, or one that must not be started.
+        recent = [path, "-c", "import sys; sys.exit(sys.version_info < (3, 9))"]
+        if real == os.path.realpath(own) or module.run_command(recent)[0] == 0:
+            return path
+    return ""
 
 
 def nameservers(path: str = "/etc/resolv.conf") -> list[str]:
@@ -395,6 +433,8 @@ def main() -> None:
             "cluster_host": {
                 "architecture": ARCHITECTURES.get(machine, machine),
                 "python": platform.python_version(),
+                "distribution": distribution(),
+                "unit_python": unit_python(module),
                 "systemd": os.path.isdir("/run/systemd/system"),
                 "interfaces": links,
                 "nft": version.group(1) if version else "",

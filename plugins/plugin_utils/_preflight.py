@@ -28,6 +28,8 @@ IPv4 = ipaddress.IPv4Network
 IPv6 = ipaddress.IPv6Network
 
 ARCHITECTURES = ("amd64", "arm64")
+# Words of os-release(5) for the distributions whose packages and paths the roles know.
+FAMILIES = ("debian", "ubuntu")
 OLDEST_PYTHON = (3, 9)
 OLDEST_ANSIBLE = (2, 19)
 # Older ones cannot comment a table (sigs.k8s.io/knftables, which flanneld uses).
@@ -168,6 +170,10 @@ def hosts_can_run_it(inventory: Inventory) -> Iterator[Fault]:
         facts, name = host.facts, (host.name,)
         if not facts:
             continue
+        told = facts.get("distribution", {"name": "", "families": FAMILIES})
+        if not set(FAMILIES) & set(told["families"]):
+            remedy = "only Debian, Ubuntu and distributions made from them are supported; install one of these"
+            yield Fault("distribution", told["name"] or "unknown", remedy, name)
         if facts["architecture"] not in ARCHITECTURES:
             yield Fault("architecture", facts["architecture"], f"only {' and '.join(ARCHITECTURES)} are served", name)
         if not facts["systemd"]:
@@ -175,6 +181,18 @@ def hosts_can_run_it(inventory: Inventory) -> Iterator[Fault]:
         if _numbers(facts["python"]) < OLDEST_PYTHON:
             oldest = ".".join(map(str, OLDEST_PYTHON))
             yield Fault("python", facts["python"], f"version {oldest} or newer is needed on the host", name)
+
+
+def services_have_a_python(inventory: Inventory) -> Iterator[Fault]:
+    """What runs the load balancer's health check and the timer of role verify."""
+    timed = [host for host in inventory.members("nodes") if host.variables.get("verify_timer")]
+    for host in {host.name: host for host in (*inventory.members("api_load_balancer"), *timed)}.values():
+        if host.facts.get("unit_python") == "":
+            remedy = (
+                "services need Python 3.9 or newer at /usr/bin/python3, or an ansible_python_interpreter outside of "
+                "home and temporary directories, which they do not see"
+            )
+            yield Fault("python for services", "none", remedy, (host.name,))
 
 
 def records_are_readable(inventory: Inventory) -> Iterator[Fault]:
@@ -899,6 +917,7 @@ CHECKS: tuple[Check, ...] = (
     ansible_is_new_enough,
     groups_are_filled,
     hosts_can_run_it,
+    services_have_a_python,
     records_are_readable,
     data_stays_where_it_is,
     sysctls_outlive_a_boot,
