@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ansible.utils.display import Display
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _condition,
     _connectivity,
+    _diagnosis,
     _paths,
     _prometheus,
 )
@@ -26,12 +28,27 @@ display = Display()
 SHOWN = 20
 
 
-def absence(ready: Mapping[str, Any], probed: Mapping[str, Any]) -> str:
-    """Why a node has no probe pod, or did not probe."""
-    failed = [found for found in (ready, probed) if found.get("failed") or found.get("unreachable")]
+# Of a connection that works and gives no privileges, which Ansible counts as a task that failed.
+NO_BECOME = re.compile(
+    r"(Missing|Incorrect) \w+ password|waiting for (become success|privilege escalation)|a password is required"
+)
+
+
+def absence(*results: Mapping[str, Any]) -> str:
+    """Why a node has no probe pod, or did not probe, from the results of its tasks in their order."""
+    failed = next((found for found in results if found.get("failed") or found.get("unreachable")), None)
     if not failed:
         return "it was not reached"
-    return str(failed[0]["msg"]).removeprefix("Task failed: ").removeprefix("Module failed: ")
+    why = str(failed["msg"]).removeprefix("Task failed: ").removeprefix("Module failed: ")
+    if failed.get("unreachable") or NO_BECOME.search(why):
+        return _diagnosis.UNREACHABLE + first_line(why)
+    return why
+
+
+def first_line(text: str) -> str:
+    """The first line that says something; one that ends with a colon only announces the next."""
+    first, *more = [line.strip() for line in text.splitlines() if line.strip()] or ["no reason"]
+    return f"{first} {more[0]}" if more and first.endswith(":") else first
 
 
 class ActionModule(ActionBase):
@@ -46,6 +63,7 @@ class ActionModule(ActionBase):
             {
                 "backend": {"type": "str", "required": True},
                 "addresses": dictionary,
+                "prepared": {"type": "dict", "default": {}},
                 "ready": dictionary,
                 "probed": dictionary,
                 "evidence": {"type": "dict", "default": {}},
@@ -62,14 +80,14 @@ class ActionModule(ActionBase):
             _checked("prometheus_file", arguments, _prometheus.check)
         # Before anything is written: the earlier report may be the one that is replaced.
         earlier = _checked("compare", arguments, _condition.read) if arguments["compare"] else None
-        ready, probed = arguments["ready"], arguments["probed"]
+        prepared, ready, probed = arguments["prepared"], arguments["ready"], arguments["probed"]
         report = _connectivity.build(
             backend=arguments["backend"],
             every={node: found["pods"] for node, found in ready.items() if "pods" in found},
             addresses=arguments["addresses"],
             outcomes={node: found["outcomes"] for node, found in probed.items() if "outcomes" in found},
             absent={
-                node: absence(ready.get(node, {}), probed.get(node, {}))
+                node: absence(prepared.get(node, {}), ready.get(node, {}), probed.get(node, {}))
                 for node in arguments["addresses"]
                 if "pods" not in ready.get(node, {}) or "outcomes" not in probed.get(node, {})
             },

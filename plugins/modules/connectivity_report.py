@@ -27,6 +27,10 @@ options:
     description: Addresses of the nodes on the underlay, by name.
     type: dict
     required: true
+  prepared:
+    description: Results of what a node did before its pods were asked for, by node; of those that failed, the reason.
+    type: dict
+    default: {}
   ready:
     description: Results of O(binary_cluster.networking.pod_probe#module:state=ready), by node.
     type: dict

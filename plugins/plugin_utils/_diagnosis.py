@@ -131,7 +131,14 @@ def _without_address(
             yield Cause("pod-address-missing", node, f"{text} gives none", _site(node)), frozenset([node])
 
 
+UNREACHABLE = "unreachable by Ansible: "
+
+
 def _pod_missing(node: str, why: str) -> Cause:
+    if why.startswith(UNREACHABLE):
+        # Nothing is known of its network, and a run of site would not reach it either.
+        fix = f'Advice: have "ansible {node} --become -m ansible.builtin.ping" succeed: address, SSH, sudo'
+        return Cause("host-unreachable", node, f"{node} is {why}", fix)
     return Cause("pod-missing", node, f"{node} has no probe pod: {why}", _site(node))
 
 
