@@ -26,7 +26,7 @@ DEVICE = "vxlan-mesh"
 TUNNELLED, DIRECT = "145", "146"
 # Address reservations end with the bridge: at the next boot neither is there.
 RESERVATIONS = "/run/cni/ipam"
-SANDBOX = """\
+LIMITS = """\
 # The boot waits for it, and without this for ever: one of type oneshot has no timeout of its own.
 TimeoutStartSec=60
 
@@ -70,7 +70,7 @@ ExecReload=/bin/sh -e {{script}}
 Restart=on-failure
 RestartSec=1
 
-{SANDBOX}
+{LIMITS}
 [Install]
 WantedBy=multi-user.target nftables.service
 """
@@ -104,7 +104,7 @@ ExecStart=/bin/sh -e {{script}}
 Restart=on-failure
 RestartSec=1
 
-{SANDBOX}
+{LIMITS}
 [Install]
 WantedBy=nftables.service
 """

@@ -154,7 +154,7 @@ NAME = "binary-cluster-firewall"
 SCRIPT = "/etc/binary_cluster/firewall.nft"
 # Kind of the ledger's entries: the table -> how nft listed it after it was loaded.
 KIND = "tables"
-SANDBOX = """\
+LIMITS = """\
 # The boot waits for it, and without this for ever: one of type oneshot has no timeout of its own.
 TimeoutStartSec=60
 
@@ -189,7 +189,7 @@ RemainAfterExit=yes
 ExecStart={{nft}} --file {{script}}
 ExecReload={{nft}} --file {{script}}
 
-{SANDBOX}
+{LIMITS}
 [Install]
 WantedBy=sysinit.target nftables.service
 """
@@ -210,7 +210,7 @@ Conflicts=shutdown.target
 Type=oneshot
 ExecStart={{nft}} --file {{script}}
 
-{SANDBOX}
+{LIMITS}
 [Install]
 WantedBy=nftables.service
 """
