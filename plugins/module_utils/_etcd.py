@@ -224,8 +224,18 @@ class Client:
 
     def members(self, linearizable: bool = True) -> list[Member]:
         """The members of the cluster, as the quorum, or else the member asked, knows them."""
+        return self.membership(linearizable)[1]
+
+    def cluster_of(self, endpoint: str) -> str:
+        """The id of the cluster that a member serves, in hexadecimal."""
+        answer = self.ask(endpoint, "/v3/cluster/member/list", {"linearizable": False})
+        return _hex(answer.get("header", {}).get("cluster_id", "0"))
+
+    def membership(self, linearizable: bool = True) -> tuple[str, list[Member]]:
+        """The id of the cluster in hexadecimal, and its members."""
         answer = self.call("/v3/cluster/member/list", {"linearizable": linearizable})
-        return [_member(entry) for entry in answer.get("members", ())]
+        cluster = _hex(answer.get("header", {}).get("cluster_id", "0"))
+        return cluster, [_member(entry) for entry in answer.get("members", ())]
 
     def add_learner(self, peer_url: str) -> list[Member]:
         """Add a member that does not vote yet; return all members."""

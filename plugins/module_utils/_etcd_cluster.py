@@ -51,6 +51,8 @@ class View:
     inventory: tuple[Wanted, ...]
     serving: tuple[str, ...] = ()
     alarms: tuple[tuple[str, str], ...] = ()
+    # Its id in hexadecimal.
+    cluster: str = ""
 
     def wanted(self, member: _etcd.Member) -> Wanted | None:
         """The member of the inventory that a listed one is: by its name, or else by where it is reached."""
@@ -80,12 +82,16 @@ class View:
 def look(
     client_of: Callable[[Sequence[str]], _etcd.Client], endpoints: Sequence[str], inventory: Sequence[Wanted]
 ) -> View:
-    """The cluster behind some endpoints, of which one must answer. Raises EtcdError where none does."""
+    """The cluster behind some endpoints, of which one must answer.
+
+    Raises EtcdError where none does, and ClusterError where they serve several clusters.
+    """
     client = client_of(endpoints)
     health = client.each(lambda endpoint: client.health(endpoint, RESOLVABLE))
     serving = [endpoint for endpoint, state in health.items() if state is True]
     asked = client_of(serving or endpoints)
-    members = asked.members(linearizable=bool(serving))
+    require_one_cluster(asked.each(asked.cluster_of) if serving else {})
+    cluster, members = asked.membership(linearizable=bool(serving))
     alarms = tuple((one["member"], one["alarm"]) for one in asked.alarms()) if serving else ()
     inventory = tuple(inventory)
     urls = {one.id: _reached_at(one, View((), {}, inventory).wanted(one)) for one in members}
@@ -97,7 +103,21 @@ def look(
         if len(faults) == len(urls[one.id]):
             sick[one.id] = faults[0] if faults else "it has never started"
     serving = [endpoint for endpoint, state in health.items() if state is True]
-    return View(tuple(members), sick, inventory, tuple(serving), alarms)
+    return View(tuple(members), sick, inventory, tuple(serving), alarms, cluster)
+
+
+def require_one_cluster(clusters: Mapping[str, str | _etcd.EtcdError]) -> None:
+    """Refuse to take members of several clusters for one; clusters are given by endpoint. Raises ClusterError."""
+    served: dict[str, list[str]] = {}
+    for endpoint, found in clusters.items():
+        if isinstance(found, str):
+            served.setdefault(found, []).append(endpoint)
+    if len(served) > 1:
+        told = ", and ".join(f"{', '.join(sorted(urls))} of {found}" for found, urls in sorted(served.items()))
+        raise ClusterError(
+            f"the members serve different clusters: {told}; stop etcd where it is not of your cluster, move the "
+            "directory member in its data directory away, and run again to let that member join"
+        )
 
 
 def _reached_at(member: _etcd.Member, wanted: Wanted | None) -> list[str]:

@@ -22,6 +22,7 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _etcd,
     _etcd_cluster,
+    _etcd_data,
     _etcd_process,
     _run_lock,
     _systemd,
@@ -114,12 +115,7 @@ def plan(here: Here) -> Plan:
         else:
             made.due.append("rejoin" if made.own and made.own.name else "join")
         return made
-    if made.own is None and made.view and made.view.serving:
-        names = ", ".join(_etcd_cluster.label(one) for one in made.view.members)
-        raise MemberError(
-            f"the cluster of {names} does not list this member, and {here.data} holds data of one; "
-            "move that directory away, and run again to let it join"
-        )
+    require_own_data(here, made.view, made.own)
     if made.own and made.own.learner:
         made.due.append("join")
     if made.own and made.own.peer_urls != (here.own.peer_url,):
@@ -131,6 +127,29 @@ def plan(here: Here) -> Plan:
     if not running and not {"join", "readdress"} & set(made.due):
         made.now.append("start")
     return made
+
+
+def require_own_data(here: Here, view: _etcd_cluster.View | None, own: _etcd.Member | None) -> None:
+    """Refuse data of another cluster, or of a member that the cluster does not list any more. Raises MemberError.
+
+    etcd would start on them, and serve them: beside the cluster, or never.
+    """
+    if view is None or not view.serving or not here.has_data:
+        return
+    names = ", ".join(sorted(_etcd_cluster.label(one, view.wanted(one)) for one in view.members))
+    found = _etcd_data.identity(here.data)
+    if found and found.cluster != view.cluster:
+        told = f"{here.data} holds data of another cluster ({found.cluster}) than that of {names} ({view.cluster})"
+    elif found and found.member not in {one.id for one in view.members}:
+        told = f"the cluster of {names} has removed member {found.member}, and {here.data} still holds its data"
+    elif own is None:
+        told = f"the cluster of {names} does not list this member, and {here.data} holds data of one"
+    else:
+        return
+    raise MemberError(
+        f"{told}; {'stop etcd here, ' if here.process.running else ''}move that directory away, "
+        "and run again to let this member join"
+    )
 
 
 def resolvable_alarms(here: Here, made: Plan) -> bool:
@@ -158,6 +177,7 @@ def check(here: Here) -> None:
     if view is None:
         return
     _etcd_cluster.require_one_move(view)
+    require_own_data(here, view, view.listed(here.own))
     _etcd_cluster.removable(view, here.params["remove_members"])
     resolvable_alarms(here, Plan(view, view.listed(here.own)))
     strangers = _etcd_cluster.strangers(view, here.params["remove_members"])
@@ -364,6 +384,8 @@ def run(here: Here, result: dict[str, Any]) -> list[str]:
     if state == "checked":
         check(here)
         result["holds_data"] = here.has_data
+        found = _etcd_data.identity(here.data)
+        result["cluster"] = found.cluster if found else ""
     elif state == "started":
         actions, result["due"] = start(here)
         result["endpoints"] = here.process.urls("ETCD_ADVERTISE_CLIENT_URLS")

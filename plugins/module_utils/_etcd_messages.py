@@ -159,6 +159,8 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "UserListResponse": {"header": (1, "ResponseHeader"), "users": (2, "string*")},
     "RoleGetResponse": {"header": (1, "ResponseHeader"), "perm": (2, "Permission*")},
     "RoleListResponse": {"header": (1, "ResponseHeader"), "roles": (2, "string*")},
+    "WalRecord": {"type": (1, "int64"), "crc": (2, "uint32"), "data": (3, "bytes")},
+    "WalMetadata": {"NodeID": (1, "uint64"), "ClusterID": (2, "uint64")},
     "Empty": {},
     "HeaderResponse": {"header": (1, "ResponseHeader")},
 }

@@ -15,9 +15,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd, _systemd
 
@@ -26,20 +27,39 @@ T = TypeVar("T")
 UNIT = "etcd"
 POLL = 0.1
 # Lines of the log that a message shows, and those that its cause is looked for in.
-SHOWN, READ = 8, 60
-LEVELS = ("fatal", "panic", "error", "warn")
+SHOWN, READ = 8, 400
+LEVELS = ("panic", "fatal", "error", "warn")
+ENDS = LEVELS[:2]
+# Seconds between two looks at a process that is waited for, and in which one that ends may still come up.
+LOOK, PATIENCE = 1, 10
+DAMAGED = (
+    "the data are damaged; move {data_directory}/member away, and run again: it joins the other members, and where "
+    "there are none, restore a snapshot"
+)
 # What etcd logs, and what to do then.
 REMEDIES = {
+    "no space left on device": "make room on the file system of {data_directory}, and run again",
+    "read-only file system": "mount the file system of {data_directory} for writing, and run again",
+    "permission denied": "give {data_directory} and all in it to the account etcd, and run again",
     "permanently removed": "the cluster has removed this member; move the directory member in {data_directory} away, "
     "and run again to let it join as a new one",
     "cannot assign requested address": "the address is on none of the host's interfaces",
     "address already in use": "stop the process that has the port, or choose another one",
     "member ID is already registered": "another member has its peer URL",
+    "cluster ID mismatch": "this member or the other one has data of another cluster in its data directory, such as "
+    "{data_directory}/member; move those away, and run again to let that member join",
+    "crc mismatch": DAMAGED,
+    "invalid database": DAMAGED,
+    "proto: ": DAMAGED,
+    "unknown authority": "members trust only certificates that the cluster's own authority has signed",
+    "certificate has expired": "renew the certificates, and run again",
 }
+# A line of the stack traces that follow a panic.
+TRACE = re.compile(r"\s|$|goroutine |created by |panic: |[\w./%*()-]+\(.*\)$")
 
 
 class ProcessError(Exception):
-    """The member does not serve; the message begins with the cause and ends with etcd's last log lines."""
+    """The member does not serve; the message begins with the cause and ends with what etcd logged last."""
 
 
 class Process:
@@ -105,53 +125,127 @@ class Process:
             time.sleep(POLL)
 
     def wait(self, what: str, ask: Callable[[], object]) -> None:
-        """Wait until ``ask`` raises no EtcdError. Raises ProcessError at the deadline: ``what`` was waited for."""
+        """Wait until ``ask`` raises no EtcdError.
+
+        Raises ProcessError where it does not, at the deadline or once the process ends: ``what`` was waited for.
+        """
+        began = time.monotonic()
+        watch = Watch(self)
         try:
-            retry(self.timeout, ask)
+            retry(self.timeout, ask, watch.given_up)
         except _etcd.EtcdError as error:
             self.refresh()
-            raise self.error(f"{what} after {self.timeout:g} s", str(error)) from error
+            raise self.error(f"{what} after {time.monotonic() - began:.0f} s", str(error), watch.last) from error
 
-    def error(self, what: str, answer: str) -> ProcessError:
-        """What was waited for, with the cause first that etcd's log gives."""
-        _code, log, _err = self.run(
-            ["journalctl", "--unit", UNIT, "--lines", str(READ), "--no-pager", "--output", "cat"]
-        )
-        lines = log.strip().splitlines()
-        found = cause(lines)
-        remedy = next((told for sign, told in REMEDIES.items() if sign in found), "")
-        parts = [f"{what}: {found or answer or 'etcd logs nothing'}"]
-        if remedy:
-            parts.append(remedy.format(data_directory=self.data_directory))
+    def log(self) -> list[str]:
+        """The last lines of this process; where it has logged none, of the unit."""
+        chosen = [["--unit", UNIT]]
+        if self.unit.invocation:
+            chosen.insert(0, [f"_SYSTEMD_INVOCATION_ID={self.unit.invocation}"])
+        lines: list[str] = []
+        for words in chosen:
+            told = self.run(["journalctl", *words, "--lines", str(READ), "--no-pager", "--output", "cat"])[1]
+            lines = told.strip().splitlines()
+            if lines and not lines[0].startswith("-- No entries"):
+                break
+        return lines
+
+    def error(self, what: str, answer: str, ended: str = "") -> ProcessError:
+        """What was waited for, with the cause first; ``ended`` is that of a process which ended meanwhile."""
+        lines = self.log()
+        found = ended or cause(lines)
+        told = remedy(found)
+        parts = [found or answer or "etcd logs nothing"]
+        if told:
+            parts.append(told.format(data_directory=self.data_directory))
+        parts.append(what)
         if found and answer:
             parts.append(answer)
         parts.append("etcd runs" if self.running else "etcd does not run")
-        return ProcessError("; ".join(parts) + "; its last log lines:\n" + "\n".join(lines[-SHOWN:]))
+        last = [words for words in map(readable, lines) if words][-SHOWN:]
+        return ProcessError("; ".join(parts) + "; its last log lines:\n" + "\n".join(last))
 
 
-def retry(seconds: float, ask: Callable[[], T]) -> T:
-    """What ``ask`` returns once it raises no EtcdError; the last one is raised at the deadline."""
+class Watch:
+    """A process that is waited for: whether there is still something to wait for.
+
+    systemd starts one that ended again and again. It is given up at once where its log names a cause that no further
+    start removes, and otherwise where it ended a while ago and does not run.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.looked = time.monotonic()
+        self.ended: float | None = None
+        # Why the process ended last.
+        self.last = ""
+
+    def given_up(self) -> bool:
+        """Whether to wait no longer; it looks once a second, however often it is asked."""
+        now = time.monotonic()
+        if now - self.looked < LOOK:
+            return False
+        self.looked = now
+        self.process.refresh()
+        if self.process.running:
+            return False
+        self.ended = self.ended or now
+        found = cause(self.process.log(), ENDS)
+        self.last = found or self.last
+        return bool(remedy(found)) or now - self.ended >= PATIENCE
+
+
+def remedy(found: str) -> str:
+    """What to do about a cause, with a place for the data directory; empty where nothing is known."""
+    return next((told for sign, told in REMEDIES.items() if sign in found), "")
+
+
+def retry(seconds: float, ask: Callable[[], T], given_up: Callable[[], bool] = lambda: False) -> T:
+    """What ``ask`` returns once it raises no EtcdError; the last one is raised at the deadline, or once given up."""
     until = time.monotonic() + seconds
     while True:
         try:
             return ask()
         except _etcd.EtcdError:
-            if time.monotonic() > until:
+            if time.monotonic() > until or given_up():
                 raise
         time.sleep(POLL)
 
 
-def cause(lines: Sequence[str]) -> str:
-    """The gravest of the last messages in a log of etcd, which is a JSON object a line; empty where none is grave."""
-    found: dict[str, str] = {}
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            entry = json.loads(line)
-            if isinstance(entry, dict) and entry.get("level") in LEVELS:
-                found[entry["level"]] = ": ".join(
-                    dict.fromkeys(str(entry[key]) for key in ("msg", "error") if entry.get(key))
-                )
-    return next((found[level] for level in LEVELS if level in found), "")
+def _entry(line: str) -> dict[str, Any] | None:
+    """A line of etcd's log, which is a JSON object; None for any other, such as one of a stack trace."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _words(entry: Mapping[str, Any]) -> str:
+    # etcd says "discovery failed" of whatever kept it from starting.
+    keys = ("error",) if entry.get("msg") == "discovery failed" and entry.get("error") else ("msg", "error")
+    return ": ".join(dict.fromkeys(str(entry[key]) for key in keys if entry.get(key)))
+
+
+def readable(line: str) -> str:
+    """A line of etcd's log without the form of JSON; one of a stack trace is empty."""
+    entry = _entry(line)
+    if entry is not None:
+        return f"{entry.get('level', '')}: {_words(entry)}"
+    return "" if TRACE.match(line) else line
+
+
+def cause(lines: Sequence[str], levels: Sequence[str] = LEVELS) -> str:
+    """The gravest of the last messages in a log of etcd; empty where none is grave.
+
+    Among those of one gravity, one that a remedy is known for comes first.
+    """
+    found: dict[str, list[str]] = {}
+    for entry in filter(None, map(_entry, lines)):
+        if entry.get("level") in levels:
+            found.setdefault(entry["level"], []).append(_words(entry))
+    gravest = next((found[level] for level in levels if level in found), [])
+    return next((words for words in reversed(gravest) if remedy(words)), gravest[-1] if gravest else "")
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - O(state=checked) changes nothing. It refuses what cannot be done - another run that changes the members, a database
-    that is full and stays so, new addresses of several members at once - and warns of members that the inventory does
-    not have. It may run before etcd is there.
+    that is full and stays so, new addresses of several members at once, data of another cluster or of a member that was
+    removed from it - and warns of members that the inventory does not have. It may run before etcd is there.
   - O(state=started) may run on all members at once. It founds the cluster, or starts the member of a
     cluster that exists, and waits until it is healthy. What must happen to one member at a time it
     leaves undone and returns in RV(due). The health of a process whose restart is due is not waited for.
@@ -155,6 +155,11 @@ holds_data:
   description: Whether there is a member's data on this host.
   returned: O(state=checked)
   type: bool
+cluster:
+  description: Cluster that the data on this host are of, by its id in hexadecimal; empty without any.
+  returned: O(state=checked)
+  type: str
+  sample: a71e945d7e0ed2a3
 actions:
   description: What was done, or would be done in check mode, a sentence each.
   returned: always

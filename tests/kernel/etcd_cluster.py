@@ -131,6 +131,11 @@ class Member:
         """What an operator does by hand."""
         self.host.exec(str(self.base / "bin" / "systemctl"), operation, "etcd")
 
+    def take_data_of(self, other: Member) -> None:
+        """Hold a copy of another member's data instead of its own."""
+        self.host.exec("rm", "-rf", str(self.data))
+        self.host.exec("cp", "-a", str(other.data), str(self.data))
+
     def ctl(self, *words: str) -> str:
         """Run etcdctl against this member."""
         return self.host.exec(program("etcd", "etcdctl"), f"--endpoints={self.url(self.client_port)}", *words)

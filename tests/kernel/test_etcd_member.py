@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ def names(members: list[Member]) -> list[str]:
     return [one.name for one in members]
 
 
+def eventually(do: Callable[[], object]) -> None:
+    """Try until it is done: etcd changes no members before all have been connected for five seconds."""
+    until = time.monotonic() + 15
+    while True:
+        try:
+            do()
+            return
+        except CommandFailed:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.2)
+
+
 def test_a_cluster_is_founded_whatever_else_is_in_the_directory(etcd: Cluster) -> None:
     (one,) = members = etcd.add(1)
     (one.base / "data" / "lost+found").mkdir()
@@ -39,7 +53,7 @@ def test_a_cluster_is_founded_whatever_else_is_in_the_directory(etcd: Cluster) -
 def test_what_a_founding_began_that_never_had_a_leader_is_taken_back(etcd: Cluster) -> None:
     one, _other = members = etcd.add(2)
     said = etcd.module(one, members, "started", found=True, timeout=2, failing=True)["msg"]
-    assert said.startswith("etcd member member1: not healthy after its start after 2 s: ")
+    assert "; not healthy after its start after 2 s; " in said.partition("its last log lines")[0]
     assert "so that the next run can found the cluster" in said
     assert not one.data.exists()
     etcd.found(members)
@@ -192,8 +206,8 @@ def test_a_restart_that_fails_has_a_deadline_and_says_the_cause_first(etcd: Clus
     members = one, two, three = etcd.founded(3)
     one.configure(ETCD_LISTEN_PEER_URLS=UNREACHABLE)
     said = etcd.module(one, members, "current", restart_required=True, timeout=3, failing=True)["msg"]
-    assert said.startswith("etcd member member1: not healthy after its restart after 3 s: ")
-    assert "cannot assign requested address" in said.partition("its last log lines")[0]
+    assert said.startswith("etcd member member1: listen tcp 198.51.100.1:2380: bind: cannot assign requested address; ")
+    assert "; etcd does not run; " in said.partition("its last log lines")[0]
     said = etcd.module(two, members, "current", restart_required=True, failing=True)["msg"]
     assert "member1 is not healthy" in said
     # The repair is not refused because of what it repairs, nor by its own timeout while nobody serves.
@@ -218,8 +232,117 @@ def test_data_of_a_member_that_was_removed_is_named_and_kept(etcd: Cluster) -> N
     identity = next(line for line in one.ctl("member", "list").splitlines() if "member3" in line).partition(",")[0]
     one.ctl("member", "remove", identity)
     said = etcd.module(three, members, "started", failing=True)["msg"]
-    assert f"does not list this member, and {three.data} holds data of one; move that directory away" in said
+    assert (
+        f"the cluster of member1, member2 has removed member {identity}, and {three.data} still holds its data; "
+        "move that directory away" in said
+    )
     assert three.data.exists()
+
+
+def test_data_of_another_cluster_are_refused_before_etcd_serves_them(etcd: Cluster) -> None:
+    one, two, three = members = etcd.founded(3)
+    (stranger,) = etcd.founded(1)
+    stranger.systemctl("stop")
+    three.systemctl("stop")
+    three.take_data_of(stranger)
+    for state in ("checked", "started", "current"):
+        said = etcd.module(three, members, state, failing=True)["msg"]
+        assert (
+            f"{three.data} holds data of another cluster (" in said and "than that of member1, member2, member3" in said
+        )
+        assert "; move that directory away, and run again to let this member join" in said
+    # Somebody started it: it serves, beside the cluster.
+    three.systemctl("start")
+    time.sleep(2)
+    assert "is healthy" in three.ctl("endpoint", "health")
+    for member in (one, three):
+        said = etcd.module(member, members, "checked", failing=True)["msg"]
+        assert "the members serve different clusters: " in said and f"{three.wanted['client_url']} of " in said
+    three.systemctl("stop")
+    # What the message says mends it.
+    three.data.rename(three.base / "away")
+    assert etcd.module(three, members, "started")["due"] == ["rejoin"]
+    etcd.module(three, members, "current")
+    assert sorted(one.listed()) == names(members)
+    assert etcd.module(one, members, "checked")["cluster"] == etcd.module(two, members, "checked")["cluster"] != ""
+
+
+def test_a_member_of_a_dead_cluster_says_whose_data_it_holds(etcd: Cluster) -> None:
+    members = etcd.founded(2)
+    (stranger,) = etcd.founded(1)
+    for member in (*members, stranger):
+        member.systemctl("stop")
+    members[1].take_data_of(stranger)
+    found = [etcd.module(member, members, "checked")["cluster"] for member in members]
+    assert all(found) and len(set(found)) == 2
+    (newcomer,) = etcd.add(1)
+    assert etcd.module(newcomer, [newcomer], "checked")["cluster"] == ""
+
+
+def test_a_member_that_was_removed_and_listed_again_says_that_its_data_are_of_the_old_one(etcd: Cluster) -> None:
+    one, _two, three = members = etcd.founded(3)
+    three.systemctl("stop")
+    identity = next(line for line in one.ctl("member", "list").splitlines() if "member3" in line).partition(",")[0]
+    one.ctl("member", "remove", identity)
+    eventually(lambda: one.ctl("member", "add", "member3", "--learner", f"--peer-urls={three.wanted['peer_url']}"))
+    began = time.monotonic()
+    for state in ("checked", "started", "current"):
+        said = etcd.module(three, members, state, failing=True)["msg"]
+        assert f"has removed member {identity}, and {three.data} still holds its data; move that directory" in said
+    assert time.monotonic() - began < 20
+    three.data.rename(three.base / "away")
+    assert etcd.module(three, members, "current")["actions"] == ["join"]
+
+
+@pytest.fixture
+def full(etcd: Cluster) -> Iterator[Member]:
+    """A member whose data directory is a file system that etcd's log does not fit into."""
+    (one,) = etcd.add(1)
+    data = str(one.base / "data")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m,mode=0700", "tmpfs", data], check=True)
+    try:
+        yield one
+    finally:
+        etcd.stop()
+        subprocess.run(["umount", data], check=True)
+
+
+def test_a_full_disk_is_told_at_once_and_without_a_stack_trace(etcd: Cluster, full: Member) -> None:
+    began = time.monotonic()
+    said = etcd.module(full, [full], "started", found=True, failing=True)["msg"]
+    assert time.monotonic() - began < 15
+    assert said.startswith(
+        "etcd member member1: failed to create WAL: no space left on device; "
+        f"make room on the file system of {full.data.parent}, and run again; "
+    )
+    assert "goroutine" not in said and '{"level"' not in said
+    assert not full.data.exists()
+    subprocess.run(["mount", "-o", "remount,size=200m", str(full.data.parent)], check=True)
+    assert etcd.module(full, [full], "started", found=True)["actions"] == ["found the cluster"]
+
+
+def test_a_port_that_is_taken_and_data_that_are_damaged_are_told_at_once(etcd: Cluster) -> None:
+    (one,) = etcd.founded(1)
+    (two,) = etcd.add(1)
+    two.configure(ETCD_LISTEN_PEER_URLS=one.wanted["peer_url"])
+    began = time.monotonic()
+    said = etcd.module(two, [two], "started", found=True, failing=True)["msg"]
+    assert "address already in use; stop the process that has the port, or choose another one; " in said
+    one.systemctl("stop")
+    (log,) = (one.data / "wal").glob("*.wal")
+    log.write_bytes(log.read_bytes().replace(b'"member1"', b'"memberX"'))
+    said = etcd.module(one, [one], "started", failing=True)["msg"]
+    assert f"the data are damaged; move {one.data} away" in said.partition("its last log lines")[0]
+    assert time.monotonic() - began < 25
+
+
+def test_an_end_that_no_remedy_is_known_for_is_waited_for_briefly(etcd: Cluster) -> None:
+    (one,) = etcd.add(1)
+    one.configure(ETCD_HEARTBEAT_INTERVAL="5000", ETCD_ELECTION_TIMEOUT="1000")
+    began = time.monotonic()
+    said = etcd.module(one, [one], "started", found=True, failing=True)["msg"]
+    assert 10 <= time.monotonic() - began < 20
+    assert "--election-timeout" in said.partition("etcd does not run")[0]
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:x", "127.0.0.1:2379", "http://:2379", "http://127.0.0.1:70000"])

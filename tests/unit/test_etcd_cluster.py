@@ -148,6 +148,36 @@ def test_the_gravest_of_the_last_messages_is_the_cause() -> None:
         {"level": "info", "msg": "no fault"},
     ]
     lines = ["Started etcd.", *map(json.dumps, entries), "{", "[1]"]
-    assert _etcd_process.cause(lines) == "discovery failed: listen tcp: bind: address already in use"
+    assert _etcd_process.cause(lines) == "listen tcp: bind: address already in use"
     assert _etcd_process.cause(lines[:2]) == "an old one"
     assert _etcd_process.cause([]) == ""
+
+
+def test_a_cause_that_a_remedy_is_known_for_comes_first_and_no_stack_trace_is_shown() -> None:
+    lines = [
+        json.dumps({"level": "panic", "msg": "failed to create WAL", "error": "no space left on device"}),
+        json.dumps({"level": "panic", "msg": "another"}),
+        "panic: failed to create WAL",
+        "",
+        "goroutine 1 [running]:",
+        "go.uber.org/zap.(*Logger).Panic(0x1c0677492e70?, {0x12b2151?, 0x180?})",
+        "\tgo.uber.org/zap@v1.27.0/logger.go:284 +0x51",
+        "created by go.etcd.io/etcd/server/v3/storage.OpenBackend in goroutine 1",
+        "etcd.service: Main process exited, code=exited, status=2/INVALIDARGUMENT",
+    ]
+    assert _etcd_process.cause(lines) == "failed to create WAL: no space left on device"
+    assert [words for words in map(_etcd_process.readable, lines) if words] == [
+        "panic: failed to create WAL: no space left on device",
+        "panic: another",
+        lines[-1],
+    ]
+
+
+def test_members_of_several_clusters_are_not_taken_for_one() -> None:
+    unanswered = _etcd.EtcdError("http://c: timed out")
+    _etcd_cluster.require_one_cluster({})
+    _etcd_cluster.require_one_cluster({"http://a": "1f", "http://b": "1f", "http://c": unanswered})
+    with pytest.raises(
+        _etcd_cluster.ClusterError, match="different clusters: http://a of 1f, and http://b of 2f; stop"
+    ):
+        _etcd_cluster.require_one_cluster({"http://b": "2f", "http://a": "1f", "http://c": unanswered})
