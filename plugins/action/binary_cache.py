@@ -58,7 +58,10 @@ class ActionModule(ActionBase):
         if faults:
             raise AnsibleActionFail("\n".join(faults))
         try:
-            stored = _artifacts.ensure(cache, wanted, lambda line: display.display(f"binaries: {line}"))
+            if self._task.check_mode:
+                stored = _artifacts.foresee(cache, wanted)
+            else:
+                stored = _artifacts.ensure(cache, wanted, lambda line: display.display(f"binaries: {line}"))
         except (_artifacts.ArtifactError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         result["artifacts"] = {arch: [] for arch in arguments["architectures"]}
@@ -72,11 +75,11 @@ class ActionModule(ActionBase):
                     "directory": entry["directory"],
                     "links": entry["links"],
                     "sha256": one.sha256,
-                    "cached": str(one.directory),
+                    "cached": str(one.directory) if one.fetched else "",
                 }
             )
         if arguments["bundle"]:
-            result["changed"] = bundle(Path(arguments["bundle"]), stored)
+            result["changed"] = bundle(Path(arguments["bundle"]), stored, self._task.check_mode)
         return result
 
     @staticmethod
@@ -92,8 +95,8 @@ class ActionModule(ActionBase):
         return _artifacts.Cache(str(root), sources)
 
 
-def bundle(root: Path, stored: list[_artifacts.Stored]) -> bool:
-    """Copy artifacts to a bundle; return whether it changed."""
+def bundle(root: Path, stored: list[_artifacts.Stored], check_mode: bool) -> bool:
+    """Copy artifacts to a bundle; return whether it changed, or would change."""
     changed = False
     for one in stored:
         artifact = one.artifact
@@ -101,10 +104,12 @@ def bundle(root: Path, stored: list[_artifacts.Stored]) -> bool:
         record = target / _artifacts.RECORD
         if record.exists() and json.loads(record.read_text())["sha256"] == one.sha256:
             continue
+        changed = True
+        if check_mode:
+            continue
         partial = target.with_name(f".partial-{target.name}")
         for path in (partial, target):
             shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(one.directory, partial)
         partial.rename(target)
-        changed = True
     return changed

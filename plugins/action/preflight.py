@@ -164,7 +164,9 @@ def authority(directory: Any) -> list[str]:
 
 def coredns_plugins(artifacts: Mapping[str, Any]) -> list[str]:
     """Plugins of the CoreDNS among the artifacts; none where it is not there, or not for the controller's processor."""
-    for artifact in (one for stored in artifacts.values() for one in stored if one["name"] == "coredns"):
+    for artifact in (
+        one for stored in artifacts.values() for one in stored if one["name"] == "coredns" and one["cached"]
+    ):
         command = [str(Path(artifact["cached"]) / "coredns"), "-plugins"]
         with contextlib.suppress(OSError):
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

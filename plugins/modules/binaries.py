@@ -122,8 +122,12 @@ def sha256_of(path: str) -> str:
 
 
 def differs(path: str, sha256: str, ledger: Ledger) -> bool:
-    """Whether a file is not the wanted one. Hashed only if it was touched since it was noted."""
+    """Whether a file is not the wanted one. Hashed only if it was touched since it was noted.
+
+    In check mode an artifact may not have been fetched, and its sha256 is empty: then the noted one is taken.
+    """
     try:
+        sha256 = sha256 or next(iter(ledger.before(KIND, path) or [""]))
         if ledger.before(KIND, path) == [sha256, *fingerprint(path)]:
             return False
         return sha256_of(path) != sha256
@@ -186,7 +190,12 @@ def install(module: HostModule) -> dict[str, Any]:
         "changed": changed,
         "missing": missing,
         "diff": [
-            {"before_header": path, "after_header": path, "before": "", "after": f"sha256 {wanted[path][0]}\n"}
+            {
+                "before_header": path,
+                "after_header": path,
+                "before": "",
+                "after": f"sha256 {wanted[path][0] or 'unknown'}\n",
+            }
             for path in missing
         ]
         + [change.diff() for name in changes for change in changes[name]],

@@ -18,8 +18,8 @@ extends_documentation_fragment:
   - binary_cluster.networking._attributes.CONTROLLER
 attributes:
   check_mode:
-    description: The cache is filled in check mode too, because the prediction needs the digests. It is
-      the controller's, not the target's.
+    description: Nothing is fetched or built. Artifacts that the cache does not hold have empty digests, and no
+      directory.
     support: full
 options:
   names:

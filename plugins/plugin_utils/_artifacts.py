@@ -89,12 +89,16 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Stored:
-    """An artifact in the cache: its directory, where it came from, sha256 by file name."""
+    """An artifact in the cache: its directory, where it came from, sha256 by file name.
+
+    Where ``fetched`` is false it would be fetched: its directory is not there yet, and its sha256 are empty.
+    """
 
     artifact: Artifact
     directory: Path
     source: str
     sha256: dict[str, str]
+    fetched: bool = True
 
 
 def describe(name: str, arch: str, manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Artifact:
@@ -428,6 +432,10 @@ def sweep(root: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def _unserved(artifact: Artifact, reasons: Sequence[str]) -> ArtifactError:
+    return ArtifactError(f"{artifact.label}: no source can serve it: {'; '.join(reasons)}")
+
+
 class Cache:
     """The verified artifacts of this controller."""
 
@@ -448,6 +456,17 @@ class Cache:
                 return stored, []
         return None, reasons
 
+    def foresee(self, artifact: Artifact) -> Stored:
+        """The artifact, if it is here already; else what would be fetched, and from where."""
+        stored, reasons = self.find(artifact)
+        if stored:
+            return stored
+        for source in self.sources:
+            with contextlib.suppress(CannotServe):
+                directory = self._directory(artifact, source.pin(artifact))
+                return Stored(artifact, directory, source.name, dict.fromkeys(artifact.files, ""), fetched=False)
+        raise _unserved(artifact, reasons)
+
     def fetch(self, artifact: Artifact, say: Say) -> Stored:
         """The artifact, from the first source that can serve it."""
         reasons = []
@@ -458,7 +477,7 @@ class Cache:
                     return stored or self._make(artifact, source, say)
             except CannotServe as error:
                 reasons.append(f"{source.name}: {error}")
-        raise ArtifactError(f"{artifact.label}: no source can serve it: {'; '.join(reasons)}")
+        raise _unserved(artifact, reasons)
 
     def _directory(self, artifact: Artifact, pin: str) -> Path:
         return self.root / f"{artifact.name}-{artifact.version}-{artifact.arch}-{pin[:12]}"
@@ -496,6 +515,19 @@ class Cache:
             work.chmod(0o755)
             work.rename(directory)
         return Stored(artifact, directory, source.name, digests)
+
+
+def foresee(cache: Cache, artifacts: Sequence[Artifact]) -> list[Stored]:
+    """All the artifacts, of which none is fetched. Raises one ArtifactError that lists all that no source can serve."""
+    found, faults = [], []
+    for artifact in artifacts:
+        try:
+            found.append(cache.foresee(artifact))
+        except ArtifactError as error:
+            faults.append(str(error))
+    if faults:
+        raise ArtifactError("\n".join(sorted(faults)))
+    return found
 
 
 def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, interval: float = 5.0) -> list[Stored]:

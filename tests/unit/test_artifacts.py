@@ -15,9 +15,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.binary_cluster.networking.plugins.action import binary_cache
+from ansible_collections.binary_cluster.networking.plugins.modules import binaries
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _artifacts
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import Artifact, ArtifactError, Cache
 
@@ -314,3 +317,33 @@ def test_a_toolchain_is_kept_by_its_version_and_former_ones_go(tmp_path: Path, m
     ]
     monkeypatch.setattr(_artifacts, "_run", None)
     assert go._toolchain(module, lambda _what: None) == found
+
+
+def test_a_preview_fetches_nothing_and_names_what_cannot_be_had(tmp_path: Path, url: str) -> None:
+    cache = release_cache(tmp_path)
+    wanted = tool(f"{url}/whole")
+    (foreseen,) = _artifacts.foresee(cache, [wanted])
+    assert (foreseen.source, foreseen.sha256, foreseen.fetched) == ("release", {"tool": ""}, False)
+    assert not foreseen.directory.exists()
+    assert Server.requested == [] and not cache.root.exists()
+    with pytest.raises(ArtifactError) as caught:
+        _artifacts.foresee(cache, [tool(url, ""), wanted, tool(url, "", name="other")])
+    assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == ["other", "tool"]
+    assert fetched(cache, wanted) == _artifacts.foresee(cache, [wanted])
+    bundle = tmp_path / "bundle"
+    assert binary_cache.bundle(bundle, [foreseen], True) and not bundle.exists()
+    assert binary_cache.bundle(bundle, fetched(cache, wanted), False)
+    assert not binary_cache.bundle(bundle, fetched(cache, wanted), True)
+
+
+def test_a_host_that_has_the_version_needs_no_artifact_for_a_preview(tmp_path: Path) -> None:
+    path = tmp_path / "tool"
+    noted: dict[str, Any] = {}
+    ledger: Any = SimpleNamespace(before=lambda _kind, name: noted.get(name))
+    assert binaries.differs(str(path), "", ledger)
+    path.write_bytes(CONTENT)
+    assert binaries.differs(str(path), "", ledger)
+    noted[str(path)] = [hashlib.sha256(CONTENT).hexdigest(), 0, 0, 0]
+    assert not binaries.differs(str(path), "", ledger)
+    path.write_bytes(b"edited")
+    assert binaries.differs(str(path), "", ledger)
