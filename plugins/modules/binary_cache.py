@@ -10,8 +10,8 @@ short_description: Verified artifacts in a cache on the controller
 version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
-  - Fetches or builds every artifact that the cache does not hold, side by side, and says every few
-    seconds how far it is. An interrupted fetch leaves nothing half and is taken up again.
+  - Fetches or builds every artifact that the cache does not hold, side by side, and says how far it is,
+    after a few seconds and then ever more rarely. An interrupted fetch leaves nothing half and is taken up again.
   - Everything that cannot be had is reported at once, before any host is touched.
   - An action plugin. It runs on the controller only.
 extends_documentation_fragment:

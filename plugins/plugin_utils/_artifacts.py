@@ -53,6 +53,7 @@ PARTIAL = ".partial-"
 NAMELESS = re.compile(r"\.partial-[a-z0-9_]{8}")
 # Seconds.
 LONGEST_RUN = 86400
+LONGEST_PAUSE = 60.0
 Say = Callable[[str], None]
 # What is to be ended and removed where this process is told to stop.
 _processes: set[subprocess.Popen[str]] = set()
@@ -530,8 +531,8 @@ def foresee(cache: Cache, artifacts: Sequence[Artifact]) -> list[Stored]:
     return found
 
 
-def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, interval: float = 5.0) -> list[Stored]:
-    """All the artifacts, fetched side by side, with a line of progress every ``interval`` seconds.
+def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, pause: float = 5.0) -> list[Stored]:
+    """All the artifacts, fetched side by side; progress is told after ``pause`` seconds, and then ever more rarely.
 
     Raises one ArtifactError that lists everything that could not be had.
     """
@@ -563,7 +564,7 @@ def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, interval:
         pending = {pool.submit(work, artifact): artifact for artifact in missing}
         while pending:
             done, _waiting = concurrent.futures.wait(
-                pending, timeout=interval, return_when=concurrent.futures.FIRST_COMPLETED
+                pending, timeout=pause, return_when=concurrent.futures.FIRST_COMPLETED
             )
             for future in done:
                 artifact = pending.pop(future)
@@ -580,6 +581,7 @@ def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, interval:
                 now = time.monotonic()
                 state = ", ".join(f"{k} {what} {now - since:.0f} s" for k, (what, since) in doing.items())
                 announce(f"{now - began:.0f} s: {state}")
+                pause = min(2 * pause, LONGEST_PAUSE)
     if faults:
         raise ArtifactError("\n".join(sorted(faults)))
     return [results[artifact.label] for artifact in artifacts]

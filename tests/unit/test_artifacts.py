@@ -276,6 +276,20 @@ def test_what_a_killed_run_left_is_gone_with_the_next_one(tmp_path: Path, url: s
     assert leftovers(cache) == []
 
 
+def test_progress_is_told_ever_more_rarely(tmp_path: Path) -> None:
+    class Slow(_artifacts.Release):
+        def fetch(self, artifact: Artifact, into: Path, say: _artifacts.Say) -> None:
+            say("building")
+            time.sleep(1.2)
+            (into / "tool").write_bytes(CONTENT)
+
+    told: list[str] = []
+    _artifacts.ensure(Cache(str(tmp_path), [Slow()]), [tool("")], told.append, pause=0.1)
+    # After 0.1, 0.3 and 0.7 seconds; a slow machine may miss some, and never has more.
+    assert 2 <= len([line for line in told if "building" in line]) <= 3
+    assert told[-1].endswith("done (1 of 1)")
+
+
 def test_nameless_leftovers_are_removed_once_no_run_can_be_that_old(tmp_path: Path, url: str) -> None:
     cache = release_cache(tmp_path)
     names = [".partial-ab12_xyz", ".partial-new1new2", ".partial-somebody-elses", "notes"]
