@@ -13,10 +13,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _artifacts
-
-display = Display()
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _artifacts, _terminal
 
 
 class ActionModule(ActionBase):
@@ -61,7 +58,7 @@ class ActionModule(ActionBase):
             if self._task.check_mode:
                 stored = _artifacts.foresee(cache, wanted)
             else:
-                stored = _artifacts.ensure(cache, wanted, lambda line: display.display(f"binaries: {line}"))
+                stored = _artifacts.ensure(cache, wanted, lambda line: _terminal.progress(f"binaries: {line}"))
         except (_artifacts.ArtifactError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         result["artifacts"] = {arch: [] for arch in arguments["architectures"]}

@@ -14,16 +14,15 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _condition,
     _connectivity,
     _diagnosis,
     _paths,
     _prometheus,
+    _terminal,
 )
 
-display = Display()
 # A cut network fails every pair; nobody reads a thousand lines.
 SHOWN = 20
 
@@ -106,12 +105,14 @@ class ActionModule(ActionBase):
         text = self._write(report, _paths.called_from(arguments["directory"]), Path(arguments["template"]))
         if arguments["prometheus_file"]:
             _prometheus.write(_paths.called_from(arguments["prometheus_file"]), report)
-        display.display(text)
-        if not report["ok"]:
-            raise AnsibleActionFail("the pod network is not whole:\n" + _shortened(_connectivity.failures(report)))
-        result["report"] = {
-            key: report[key] for key in ("ok", "backend", "started", "duration_s", "compared") if key in report
-        }
+        _terminal.show(result, text)
+        if report["ok"]:
+            result["report"] = {
+                key: report[key] for key in ("ok", "backend", "started", "duration_s", "compared") if key in report
+            }
+        else:
+            told = _shortened(_connectivity.failures(report))
+            result.update(failed=True, msg=f"the pod network is not whole:\n{told}")
         return result
 
     @staticmethod

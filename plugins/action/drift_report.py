@@ -10,12 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _drift, _paths
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _drift,
+    _paths,
+    _terminal,
+)
 
-display = Display()
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
@@ -45,9 +46,10 @@ class ActionModule(ActionBase):
         path = _paths.called_from(arguments["directory"]) / "drift.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n")
-        display.display(f"\n{_drift.table(report)}\n\nreport: {_paths.shown(path)}")
-        if not report["ok"]:
+        _terminal.show(result, f"\n{_drift.table(report)}\n\nreport: {_paths.shown(path)}")
+        if report["ok"]:
+            result["report"] = {key: report[key] for key in ("ok", "started", "hosts")}
+        else:
             count = len(report["differences"])
-            raise AnsibleActionFail(f"{count} differences from the inventory; a run of site mends them")
-        result["report"] = {key: report[key] for key in ("ok", "started", "hosts")}
+            result.update(failed=True, msg=f"{count} differences from the inventory; a run of site mends them")
         return result

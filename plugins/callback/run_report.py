@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Writes a JSON file for every run, with each task that was executed, changed or failed by host, the versions
-    that took part, and the time of every role and host. Ends the run with a short table.
+    that took part, and the time of every role and host. Ends the run with a short table, where the stdout callback is
+    P(ansible.builtin.default#callback); to that of another it adds nothing.
   - A file of check mode and one of the run after it have the same form, so the two can be compared.
 requirements:
   - Enable it, for example with C(ANSIBLE_CALLBACKS_ENABLED=binary_cluster.networking.run_report).
@@ -39,7 +40,7 @@ from typing import Any
 from ansible import __version__ as ansible_version
 from ansible import context
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _paths
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _paths, _terminal
 
 OUTCOMES = ("ok", "changed", "skipped", "failed", "unreachable")
 
@@ -86,7 +87,8 @@ class CallbackModule(CallbackBase):
         text = json.dumps(report, indent=1) + "\n"
         (directory / f"run-{began:%Y%m%dT%H%M%S%f}{mode}.json").write_text(text)
         (directory / "run.json").write_text(text)
-        self._display.display(table(report))
+        if _terminal.is_default():
+            self._display.display(table(report))
 
     def _note(self, result: Any, outcome: str) -> None:
         task = result._task

@@ -99,4 +99,11 @@ report:
   description: Verdict, backend, start and duration, and what changed where O(compare) was given.
   returned: success
   type: dict
+text:
+  description:
+    - The matrix, the summary and the page's path, for a terminal.
+    - Stdout callbacks other than P(ansible.builtin.default#callback) have it here to print, and so has that one where
+      its O(ansible.builtin.default#callback:result_format) is V(yaml).
+  returned: where the module did not print it
+  type: str
 """

@@ -48,4 +48,11 @@ report:
   description: Verdict, start and hosts.
   returned: success
   type: dict
+text:
+  description:
+    - The differences and the report's path, for a terminal.
+    - Stdout callbacks other than P(ansible.builtin.default#callback) have it here to print, and so has that one where
+      its O(ansible.builtin.default#callback:result_format) is V(yaml).
+  returned: where the module did not print it
+  type: str
 """
