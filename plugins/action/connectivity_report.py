@@ -19,6 +19,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _connectivity,
     _diagnosis,
     _paths,
+    _printable,
     _prometheus,
     _terminal,
 )
@@ -102,6 +103,7 @@ class ActionModule(ActionBase):
             report["throughput"] = _connectivity.throughput(measured)
         if earlier:
             report["compared"] = _condition.compare(earlier, report)
+        report = _printable.cleaned(report)
         text = self._write(report, _paths.called_from(arguments["directory"]), Path(arguments["template"]))
         if arguments["prometheus_file"]:
             _prometheus.write(_paths.called_from(arguments["prometheus_file"]), report)
@@ -120,15 +122,15 @@ class ActionModule(ActionBase):
         """Write the report in all its forms; return that for a terminal."""
         directory.mkdir(parents=True, exist_ok=True)
         page = directory / "connectivity.html"
-        (directory / "connectivity.json").write_text(json.dumps(report, indent=1) + "\n")
-        (directory / "connectivity.xml").write_text(_connectivity.junit(report))
+        (directory / "connectivity.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        (directory / "connectivity.xml").write_text(_connectivity.junit(report), encoding="utf-8")
         page.write_text(_connectivity.page(template.read_text(encoding="utf-8"), report), encoding="utf-8")
         text = f"\n{_connectivity.matrix(report)}\n\n{_connectivity.summary(report)}\n"
         text += "".join(f"{line}\n" for line in _connectivity.costs(report))
         if "compared" in report:
             text += _shortened(list(_condition.changes(report["compared"]))) + "\n"
         text += f"report: {_paths.shown(page)}"
-        (directory / "connectivity.txt").write_text(text + "\n")
+        (directory / "connectivity.txt").write_text(text + "\n", encoding="utf-8")
         return text
 
 

@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _drift,
     _paths,
+    _printable,
     _terminal,
 )
 
@@ -43,6 +44,7 @@ class ActionModule(ActionBase):
         report = _drift.build(
             arguments["hosts"], registered, (path.name for path in ROLES.iterdir()), arguments["started"]
         )
+        report = _printable.cleaned(report)
         path = _paths.called_from(arguments["directory"]) / "drift.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n")
