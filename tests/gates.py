@@ -107,7 +107,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             )
             # Members of etcd elect a leader there, which takes its share of the processors.
             yield Gate("kernel", ("pytest", "tests/kernel"), 300, parts=partial(reach.of, "tests/kernel"))
-            yield Gate("browser", ("pytest", "tests/browser"), 60, idle=True, parts=partial(reach.of, "tests/browser"))
+            yield Gate("browser", ("pytest", "tests/browser"), 90, idle=True, parts=partial(reach.of, "tests/browser"))
             yield Gate("readme", ("pytest", "tests/readme"), 240)
     if fast:
         return

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
+import re
+from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _cause, _condition
@@ -150,3 +153,19 @@ def finished(report: dict[str, Any]) -> dict[str, Any]:
     _condition.classify(report["pairs"])
     report["ok"] = all(probe["ok"] for probe in report["pairs"])
     return report
+
+
+# Names as hosts have them: of one domain, of several, and addresses.
+NAMES: dict[str, Callable[[int], str]] = {
+    "domain": lambda number: f"worker-{number}.cluster-a.example.internal",
+    "domains": lambda number: f"worker-{number}.cluster-{'abc'[number % 3]}.eu-central.example.{'org' * (number % 2)}x",
+    "ipv4": lambda number: f"192.168.{100 + number}.{200 + number}",
+    "ipv6": lambda number: f"2001:db8:1234:5678:9abc:def0:1234:{0xAB00 + number:x}",
+    "label": lambda number: f"node{number:02}" + "x" * 57,
+}
+
+
+def renamed(report: dict[str, Any], kind: str) -> dict[str, Any]:
+    """A report whose nodes have other names, wherever it names them."""
+    text = re.sub(r"\bnode(\d+)\b", lambda found: NAMES[kind](int(found[1])), json.dumps(report))
+    return dict(json.loads(text))
