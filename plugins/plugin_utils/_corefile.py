@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns_records
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._quote import quoted
 
 Zone = Mapping[str, Any]
 SOURCES = ("kubernetes", "file", "etcd", "forward")
@@ -74,9 +75,9 @@ def render(zones: Sequence[Zone], settings: Settings, copies: Mapping[str, str])
         lines = [
             "errors",
             *(["log"] if settings.query_log else []),
-            f"prometheus {settings.status_address}:{settings.metrics_port}",
-            f"ready {settings.status_address}:{settings.ready_port}",
-            *([] if number else [f"health {settings.status_address}:{settings.health_port}"]),
+            f"prometheus {_status(settings, settings.metrics_port)}",
+            f"ready {_status(settings, settings.ready_port)}",
+            *([] if number else [f"health {_status(settings, settings.health_port)}"]),
             *_cache(int(zone.get("cache", settings.cache))),
             "loadbalance",
             *_sources(zone, names, f"coredns_zones[{number}]", settings, made),
@@ -103,12 +104,25 @@ def _version(made: Files) -> str:
 
 
 def _block(names: Sequence[str], lines: Iterable[str], settings: Settings) -> str:
-    keys = " ".join(f"{name}:{settings.port}" for name in names)
+    keys = _words([f"{name}:{settings.port}" for name in names], "coredns_zones.names")
     # Asked before all plugins that answer, whatever their order here. Of several rules the first that fits counts, so
     # those of a zone's own words come first.
-    clients = _plugin("acl", [f"allow net {' '.join(settings.clients)}", "block"])
-    body = [f"bind {' '.join(settings.addresses)}", *lines, *clients]
+    clients = _plugin("acl", [f"allow net {_words(settings.clients, 'coredns_allowed_networks')}", "block"])
+    body = [f"bind {_words(settings.addresses, 'coredns_listen')}", *lines, *clients]
     return "\n".join([f"{keys} {{", *(f"    {line}".rstrip() for line in body), "}", ""])
+
+
+def _word(value: Any, variable: str) -> str:
+    """One word of the Corefile. Raises ValueError, with the variable and the character, where it cannot be one."""
+    return quoted(str(value), "corefile", variable)
+
+
+def _words(values: Iterable[Any], variable: str) -> str:
+    return " ".join(_word(value, variable) for value in values)
+
+
+def _status(settings: Settings, port: int) -> str:
+    return _word(f"{settings.status_address}:{port}", "coredns_status_address")
 
 
 def _cache(seconds: int) -> list[str]:
@@ -138,14 +152,14 @@ def _sources(zone: Zone, names: Sequence[str], where: str, settings: Settings, m
     for source in present:
         hand_on = ["fallthrough"] if source != present[-1] else []
         if source == "kubernetes":
-            lines += _kubernetes(zone["kubernetes"], names, hand_on, made)
+            lines += _kubernetes(zone["kubernetes"], names, f"{where}.kubernetes", hand_on, made)
         elif source == "file":
             for name, path in files.items():
-                lines += _plugin(f"file {path} {name}", ["reload 0", *hand_on])
+                lines += _plugin(f"file {_words([path, name], f'{where}.names')}", ["reload 0", *hand_on])
         elif source == "etcd":
-            lines += _etcd(zone["etcd"], names, hand_on)
+            lines += _etcd(zone["etcd"], names, f"{where}.etcd", hand_on)
         else:
-            lines += _forward(zone["forward"], names[0], made)
+            lines += _forward(zone["forward"], names[0], f"{where}.forward", made)
     return lines
 
 
@@ -205,37 +219,44 @@ def _pods(network: str, names: Sequence[str], settings: Settings) -> list[str]:
     ]
 
 
-def _kubernetes(source: Mapping[str, Any], names: Sequence[str], hand_on: list[str], made: Files) -> list[str]:
+def _kubernetes(
+    source: Mapping[str, Any], names: Sequence[str], where: str, hand_on: list[str], made: Files
+) -> list[str]:
     lines = []
     if source.get("kubeconfig"):
         made.copies["kubernetes/kubeconfig"] = str(source["kubeconfig"])
         lines.append("kubeconfig kubernetes/kubeconfig")
     else:
-        lines.append(f"endpoint {source['endpoint']}")
+        lines.append(f"endpoint {_word(source['endpoint'], f'{where}.endpoint')}")
     if source.get("certificate"):
         paths = [f"kubernetes/{part}.pem" for part in ("certificate", "key", "ca")]
         made.copies.update({path: str(source[part]) for path, part in zip(paths, ("certificate", "key", "ca"))})
         lines.append(f"tls {' '.join(paths)}")
-    lines += [f"pods {source['pods']}"] if source.get("pods") else []
+    lines += [f"pods {_word(source['pods'], f'{where}.pods')}"] if source.get("pods") else []
     return _plugin(f"kubernetes {' '.join(names)}", [*lines, *source.get("options", ()), *hand_on])
 
 
-def _etcd(source: Mapping[str, Any], names: Sequence[str], hand_on: list[str]) -> list[str]:
-    lines = [f"path {source['path']}", f"endpoint {' '.join(source['endpoints'])}"]
+def _etcd(source: Mapping[str, Any], names: Sequence[str], where: str, hand_on: list[str]) -> list[str]:
+    lines = [
+        f"path {_word(source['path'], f'{where}.path')}",
+        f"endpoint {_words(source['endpoints'], f'{where}.endpoints')}",
+    ]
     if any(endpoint.startswith("https:") for endpoint in source["endpoints"]):
         lines.append(f"tls {' '.join(ETCD_TLS)}")
     return _plugin(f"etcd {' '.join(names)}", [*lines, *hand_on])
 
 
-def _forward(source: Mapping[str, Any], name: str, made: Files) -> list[str]:
-    lines = [f"policy {source['policy']}"] if source.get("policy") else []
+def _forward(source: Mapping[str, Any], name: str, where: str, made: Files) -> list[str]:
+    lines = [f"policy {_word(source['policy'], f'{where}.policy')}"] if source.get("policy") else []
     if source.get("ca"):
         path = _path("pki/forward", name, "crt")
         made.copies[path] = str(source["ca"])
         lines.append(f"tls {path}")
-    lines += [f"tls_servername {source['tls_servername']}"] if source.get("tls_servername") else []
+    if source.get("tls_servername"):
+        lines.append(f"tls_servername {_word(source['tls_servername'], f'{where}.tls_servername')}")
     # Where an answer came back to the same place, CoreDNS stops: it would go round for ever.
-    return ["loop", *_plugin(f"forward . {' '.join(source['to'])}", [*lines, *source.get("options", ())])]
+    servers = _words(source["to"], f"{where}.to")
+    return ["loop", *_plugin(f"forward . {servers}", [*lines, *source.get("options", ())])]
 
 
 # --- what raw parts name ---------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _quote
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     NO_PORT,
     Check,
@@ -30,8 +31,7 @@ FIRST_ROUTER = 51
 API_PORT = 6443
 PASSWORD = 8  # characters that VRRP version 2 has room for
 SLOWEST = 40.95  # seconds between advertisements, in the twelve bits of VRRP version 3
-# What needs no quotes in keepalived.conf, where ! and # begin a comment, and braces and blanks have a meaning.
-IN_PASSWORD = re.compile(r"[A-Za-z0-9._+,:;/=*%^&?~|<>-]")
+IN_PASSWORD = re.compile(_quote.IN_KEEPALIVED)
 # What a path may hold in a request (RFC 3986).
 IN_PATH = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@%?-]")
 DIGITS = re.compile(r"-?[0-9]+")

@@ -24,6 +24,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     Inventory,
     is_secret,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._quote import UNSEEN
 
 # Parts of CoreDNS' configuration and of Calico's policies, which are more than one line and in files of their own, and
 # what goes into no file.
@@ -45,8 +46,6 @@ CLUSTER: dict[str, dict[str, Any]] = {
     "cluster_pod_cidr_v6": {},
     "cluster_service_cidr": {},
 }
-# Line ends for some reader, and characters that turn around or hide what a person reads (Unicode's Cc, Zl, Zp, Bidi).
-UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # Directories of the system, with all that is in them, and those that have others' directories in them. A daemon's data
 # is in one of its own, which outlives a boot and which its unit does not hide from it.
 SYSTEM = re.compile(

@@ -1,0 +1,82 @@
+"""Templates of the roles, rendered as in a play, for a cluster of two hosts that are everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTS = {"node1": "192.0.2.11", "node2": "192.0.2.12"}
+GROUPS = ("nodes", "etcd", "coredns", "kube_control_plane", "api_load_balancer")
+CLUSTER = {
+    "cluster_pod_cidr": "10.244.0.0/16",
+    "cluster_service_cidr": "10.0.0.0/24",
+    "cluster_dns_domain": "cluster.test",
+    "cluster_api_vip": "192.0.2.100",
+    "cluster_certificates_directory": "/srv/pki",
+}
+
+
+def facts(address: str) -> dict[str, Any]:
+    """What the module host_facts returns, as far as templates read it."""
+    links = {
+        "eth0": {"mac": f"02:00:00:00:00:{address.rpartition('.')[2]}", "addresses": [f"{address}/24"], "mtu": 1500}
+    }
+    return {"cluster_host": {"interfaces": links, "default_interface": "eth0"}}
+
+
+@cache
+def loader() -> DataLoader:
+    """A loader that finds the collection's filters, also where a test has imported the collection as any package."""
+    init_plugin_loader([str(ROOT / ".ansible/collections")])
+    package = import_module("ansible_collections.binary_cluster.networking")
+    if not hasattr(package, "_collection_meta"):
+        package._collection_meta = {}  # type: ignore[attr-defined]
+    return DataLoader()
+
+
+@cache
+def role_variables(role: str) -> Mapping[str, Any]:
+    """Defaults and variables of a role; templates in them are templates."""
+    found: dict[str, Any] = {}
+    for folder in ("defaults", "vars"):
+        path = ROOT / "roles" / role / folder / "main.yml"
+        if path.is_file():
+            found.update(loader().load_from_file(str(path), trusted_as_template=True) or {})
+    return found
+
+
+def evaluate(role: str, expression: str, options: Mapping[str, Any]) -> Any:
+    """What an expression is on node1 with these options. Raises AnsibleError where it is refused."""
+    own = {**CLUSTER, **role_variables(role), **options}
+    hosts = {
+        name: {**CLUSTER, "cluster_node_address": address, "ansible_facts": facts(address)}
+        for name, address in HOSTS.items()
+    }
+    for name in hosts:
+        hosts[name].update(options)
+    variables = {
+        **own,
+        "ansible_facts": facts(HOSTS["node1"]),
+        "ansible_managed": "Ansible managed",
+        "ansible_play_hosts": list(HOSTS),
+        "ansible_play_hosts_all": list(HOSTS),
+        "ansible_search_path": [str(ROOT / "roles" / role)],
+        "groups": {group: list(HOSTS) for group in GROUPS},
+        "hostvars": hosts,
+        "inventory_hostname": "node1",
+        "role_path": str(ROOT / "roles" / role),
+    }
+    return Templar(loader=loader(), variables=variables).template(trust_as_template("{{ " + expression + " }}"))
+
+
+def render(role: str, template: str, options: Mapping[str, Any] | None = None) -> str:
+    """Text of a template of a role. Raises AnsibleError where it is refused."""
+    return str(evaluate(role, f"lookup('ansible.builtin.template', '{template}')", options or {}))
