@@ -166,10 +166,14 @@ def shell(host: str, command: str) -> str:
     return out
 
 
-def inside(host: str, command: str) -> str:
+def inside(host: str, command: str, standard_input: str = "") -> str:
     """Output of a shell command on a host, without the way over Ansible; fails where the command does."""
     done = subprocess.run(
-        ["docker", "exec", container(host), "sh", "-c", command], capture_output=True, text=True, check=False
+        ["docker", "exec", "--interactive", container(host), "sh", "-c", command],
+        input=standard_input,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
     return done.stdout
