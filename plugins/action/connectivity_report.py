@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,15 @@ def first_line(text: str) -> str:
     return f"{first} {more[0]}" if more and first.endswith(":") else first
 
 
+def no_pair(node: str, elsewhere: Sequence[str]) -> str:
+    """What a run of a single node says, where the inventory has more."""
+    return (
+        f"no pair of nodes was verified: {node} is alone in this run, without {', '.join(elsewhere[:SHOWN])}"
+        f"{', ...' if len(elsewhere) > SHOWN else ''}; verify with the other nodes: "
+        "ansible-playbook binary_cluster.networking.verify, without --limit"
+    )
+
+
 class ActionModule(ActionBase):
     """The whole of M(binary_cluster.networking.connectivity_report)."""
 
@@ -66,6 +75,7 @@ class ActionModule(ActionBase):
                 "prepared": {"type": "dict", "default": {}},
                 "ready": dictionary,
                 "probed": dictionary,
+                "elsewhere": {"type": "list", "elements": "str", "default": []},
                 "evidence": {"type": "dict", "default": {}},
                 "throughput": {"type": "dict", "default": {}},
                 "protocols": {"type": "list", "elements": "str", "required": True},
@@ -108,7 +118,9 @@ class ActionModule(ActionBase):
         if arguments["prometheus_file"]:
             _prometheus.write(_paths.called_from(arguments["prometheus_file"]), report)
         _terminal.show(result, text)
-        if report["ok"]:
+        if report["ok"] and arguments["elsewhere"] and len(arguments["addresses"]) == 1:
+            result.update(failed=True, msg=no_pair(next(iter(arguments["addresses"])), arguments["elsewhere"]))
+        elif report["ok"]:
             result["report"] = {
                 key: report[key] for key in ("ok", "backend", "started", "duration_s", "compared") if key in report
             }

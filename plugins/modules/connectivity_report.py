@@ -14,6 +14,7 @@ description:
     C(connectivity.json), C(connectivity.xml) (JUnit), C(connectivity.html) and C(connectivity.txt), and fails
     where a pair failed.
   - Tells the cause of a failed pair from what both nodes know and saw, and a line that mends it.
+  - A run of a single node of several verifies no pair, and fails.
   - A node whose probe pod could not be made counts as failed to and from every other node.
   - An action plugin. It runs on the controller only.
 extends_documentation_fragment:
@@ -39,6 +40,11 @@ options:
     description: Results of O(binary_cluster.networking.pod_probe#module:state=probed), by node.
     type: dict
     required: true
+  elsewhere:
+    description: Nodes that are not in this run. Where they leave a single one, nothing is verified, which is an error.
+    type: list
+    elements: str
+    default: []
   evidence:
     description: Results of M(binary_cluster.networking.path_evidence), by node.
     type: dict

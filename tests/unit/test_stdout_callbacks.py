@@ -160,3 +160,13 @@ def test_plugins_print_in_one_place_alone() -> None:
         if re.search(r"\bDisplay\b|_display\b|\bprint\(|sys\.std(out|err)", path.read_text())
     }
     assert found == {"_terminal.py", "run_report.py"}
+
+
+def test_a_verification_of_no_pair_is_an_error(directory: Path) -> None:
+    play = directory / "play.yml"
+    addresses = "addresses: {node1: 192.0.2.11}"
+    text = play.read_text().replace(addresses, f"{addresses}\n        elsewhere: [node2, node3]")
+    play.write_text(re.sub("ignore_errors: .*", "ignore_errors: true", text))
+    out, _errors = run(directory, "document")
+    found = json.loads(out)["Connectivity"]
+    assert found["msg"].startswith("no pair of nodes was verified: node1 is alone in this run, without node2, node3; ")
