@@ -30,7 +30,9 @@ VOLATILE_SYSCTLS = re.compile(
 
 def run(*command: str) -> str:
     """Output of a command, without its counters."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # sudo may find no program in sbin.
+    path = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+    done = subprocess.run(command, env={**os.environ, **path}, capture_output=True, text=True, check=False)
     # The container engine's resolver listens on other ports after a restart.
     return re.sub(r"packets \d+ bytes \d+|\[\d+:\d+\]|(?<=127.0.0.11:)\d+|sport \d+", "", done.stdout)
 

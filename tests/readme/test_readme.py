@@ -1,14 +1,12 @@
-"""The commands of the README, run in their order as a newcomer would, on a lab of their own.
+"""The commands of the README that are a checkout's, run as a newcomer would, on a lab of their own.
 
-The collection is the built tarball, installed into an empty directory; the example inventory's place is
-taken by the lab's. `make test` is what runs this file.
+Those of the installed collection are run by the scenario as_users_have_it.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 from pathlib import Path
 
@@ -58,21 +56,6 @@ def test_the_demo_ends_with_the_matrix_and_the_place_of_the_page(demo: str) -> N
     assert lines[-1] == "report: report/connectivity.html"
     assert re.search(r"flannel: 3 nodes, 6 pairs, \d+ probes, all passed, in (0\.\d\d|[1-9]\d*\.\d) s", lines[-2])
     assert (CHECKOUT / "report" / "connectivity.html").exists()
-
-
-def test_every_command_of_the_readme_works_in_its_order(demo: str, tmp_path: Path) -> None:
-    installed = {"ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "ANSIBLE_INVENTORY": str(CHECKOUT / "inventories" / "lab")}
-    run(f"ansible-galaxy collection build --output-path . {shlex.quote(str(CHECKOUT))}", tmp_path, **installed)
-    steps = [command for command in commands() if not command.startswith("make ")]
-    assert len(steps) >= 9
-    for step in steps:
-        step = step.replace("inventories/example", shlex.quote(installed["ANSIBLE_INVENTORY"]))
-        step = step.replace("/srv/bundle", str(tmp_path / "bundle")).replace("192.168.213", LAB["LAB_SUBNET"])
-        if step.startswith("ansible-galaxy collection install"):
-            step += f" -p {tmp_path}"
-        if step.endswith("teardown"):
-            step += " -e teardown_confirmed=true"  # it asks people only, at their terminal
-        run(step, tmp_path, **installed)
 
 
 def test_make_commands_of_the_readme_are_targets() -> None:

@@ -1,0 +1,143 @@
+"""The commands of the README, run in their order as they are printed, on the servers of its inventory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testing import lab
+
+# The addresses of the README are for documentation alone (RFC 5737); those of the lab end with the same numbers.
+SUBNET = lab.address("cp-1.example.com").rpartition(".")[0]
+README = (lab.CHECKOUT / "README.md").read_text().replace("192.0.2", SUBNET)
+CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+RECAP = re.compile(r"^(\S+) +: ok=\d+ +changed=(\d+) ", re.MULTILINE)
+NAME = "binary_cluster.networking"
+QUESTION = "Type yes to go on"
+
+
+def commands() -> list[str]:
+    """Commands of the README, with the lines that continue them, but for those of a checkout."""
+    found: list[str] = []
+    for block in CONSOLE.findall(README):
+        found += [part.strip() for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part.strip()]
+    return [re.sub(r"\s+# .*", "", command) for command in found if not command.startswith("make ")]
+
+
+class User:
+    """Somebody with ansible-core, the collection's tarball and an inventory from the README, in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        hosts, variables = YAML.findall(README)[:2]
+        groups = directory / "inventories" / "example" / "group_vars"
+        groups.mkdir(parents=True)
+        (groups.parent / "hosts.yml").write_text(hosts)
+        (groups / "all.yml").write_text(variables)
+        self.inventory = groups.parent / "hosts.yml"
+        password = directory / "password"
+        password.write_text(lab.variable("cp-1.example.com", "ansible_become_password"))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "LAB_"))}
+        self.environment = kept | {
+            "ANSIBLE_HOME": str(directory / "home"),
+            "ANSIBLE_COLLECTIONS_PATH": str(directory),
+            # None beside ansible-core's own, though this Python has more.
+            "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false",
+            # How the machines are reached, as it would stand in the inventory.
+            "ANSIBLE_REMOTE_USER": lab.variable("cp-1.example.com", "ansible_user"),
+            "ANSIBLE_PRIVATE_KEY_FILE": lab.variable("cp-1.example.com", "ansible_ssh_private_key_file"),
+            "ANSIBLE_SSH_COMMON_ARGS": lab.variable("cp-1.example.com", "ansible_ssh_common_args"),
+            "ANSIBLE_BECOME": "true",
+            "ANSIBLE_BECOME_PASSWORD_FILE": str(password),
+        }
+
+    def run(self, command: str, succeeds: bool = True, **environment: str) -> str:
+        """What a command says at a terminal, where its question is answered with yes."""
+        terminal, end = pty.openpty()
+        process = subprocess.Popen(
+            ["timeout", "--foreground", "600", "sh", "-c", f"umask 077; {command}"],
+            cwd=self.directory,
+            env={**self.environment, "NO_COLOR": "1", "COLUMNS": "200", **environment},
+            stdin=end,
+            stdout=end,
+            stderr=end,
+            preexec_fn=lambda: os.login_tty(end),  # a question is asked where there is a terminal to answer at
+        )
+        os.close(end)
+        said = ""
+        # The terminal's last reader is told so by an error.
+        with contextlib.suppress(OSError):
+            while part := os.read(terminal, 65536):
+                said += part.decode(errors="replace")
+                if QUESTION in said:
+                    head, _question, rest = said.partition(QUESTION)
+                    said = f"{head}{rest}"
+                    time.sleep(1)  # what was typed before the question is thrown away
+                    os.write(terminal, b"yes\r")
+        os.close(terminal)
+        said = said.replace("\r\n", "\n")
+        assert (process.wait() == 0) is succeeds, f"{command}\n{said}"
+        return said
+
+    def play(self, playbook: str, *arguments: str, succeeds: bool = True, **environment: str) -> str:
+        """What a playbook of the collection says."""
+        words = shlex.join(["ansible-playbook", "-i", "inventories/example", f"{NAME}.{playbook}", *arguments])
+        return self.run(words, succeeds, **environment)
+
+
+def changed(said: str) -> dict[str, int]:
+    """How many tasks changed each host, or would."""
+    return {host: int(number) for host, number in RECAP.findall(said)}
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    directory = tmp_path_factory.mktemp("user")
+    user = User(directory)
+    user.run(f"ansible-galaxy collection build --output-path . {shlex.quote(str(lab.CHECKOUT))}")
+    yield user
+
+
+def test_every_command_of_the_readme_works_in_its_order(user: User) -> None:
+    said: dict[str, str] = {}
+    for command in commands():
+        step = command.replace("/srv/bundle", str(user.directory / "bundle"))
+        if step.startswith("ansible-galaxy collection install"):
+            step += " --offline -p ."
+        said[command] = user.run(step)
+    check, site = (
+        said[f"ansible-playbook -i inventories/example {NAME}.site{mode}"] for mode in (" --check --diff", "")
+    )
+    assert changed(check) == changed(site)
+    assert all(changed(site).values())
+    assert "no difference" in said[f"ansible-playbook -i inventories/example {NAME}.drift"]
+    assert all(changed(said[f"ansible-playbook -i inventories/example {NAME}.teardown"]).values())
+
+
+@pytest.mark.parametrize(
+    ("forks", "environment"),
+    [
+        ("1", {"ANSIBLE_STRATEGY": "free"}),
+        ("5", {"ANSIBLE_STRATEGY": "host_pinned", "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}),
+    ],
+)
+def test_a_second_run_changes_nothing(user: User, forks: str, environment: dict[str, str]) -> None:
+    said = user.play("site", "--forks", forks, **environment)
+    assert set(changed(said).values()) == {0}, said
+    assert "2 nodes, 2 pairs" in said
+
+
+def test_services_that_set_the_network_up_again_harm_no_pod(user: User) -> None:
+    for host in ("worker-1.example.com", "worker-2.example.com"):
+        lab.inside(host, "networkctl reload && networkctl reconfigure eth0 && systemctl restart systemd-networkd")
+    assert "all passed" in user.play("verify")
