@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,11 +32,7 @@ def facts(address: str) -> dict[str, Any]:
 
 @cache
 def loader() -> DataLoader:
-    """A loader that finds the collection's filters, also where a test has imported the collection as any package."""
-    init_plugin_loader([str(ROOT / ".ansible/collections")])
-    package = import_module("ansible_collections.binary_cluster.networking")
-    if not hasattr(package, "_collection_meta"):
-        package._collection_meta = {}  # type: ignore[attr-defined]
+    """A loader that finds the collection's filters."""
     return DataLoader()
 
 

@@ -98,6 +98,7 @@ def run(directory: Path, callback: str, whole: bool = True, **environment: str) 
             "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible/collections"),
             "ANSIBLE_CALLBACK_PLUGINS": str(directory / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "binary_cluster.networking.run_report",
+            "BINARY_CLUSTER_RUN_REPORT": str(directory / "report"),
             "ANSIBLE_HOME": str(directory / "home"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_STDOUT_CALLBACK": callback,
