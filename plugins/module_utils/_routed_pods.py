@@ -89,7 +89,8 @@ PathChanged=/run/NetworkManager/devices
 WantedBy=multi-user.target
 """
 # A change is several writes within milliseconds, and one while the unit runs does not start it again: it waits for
-# them to be over. Never active for long, it is started with nftables.service where the unit above is active already.
+# them to be over, and runs twice. Never active for long, it is started with nftables.service where the unit above is
+# active already.
 AGAIN = f"""\
 # Ansible managed
 [Unit]
@@ -100,6 +101,9 @@ StartLimitIntervalSec=0
 [Service]
 Type=oneshot
 ExecStartPre=/bin/sleep 0.2
+ExecStart=/bin/sh -e {{script}}
+# What changed meanwhile has started nothing.
+ExecStart=/bin/sleep 1
 ExecStart=/bin/sh -e {{script}}
 Restart=on-failure
 RestartSec=1
@@ -269,10 +273,13 @@ def script(name: str, changes: Sequence[Change]) -> str:
     It may be cut short, and run again; what is there already goes on.
     """
     lines = ["# Ansible managed", f"# Puts back what is missing of the pod network {name}."]
-    takers = {"ip": "ip -batch -", "bridge": "bridge -batch -", "nft": "nft --file -"}
+    # A line that is refused, such as a route over an interface that is down, does not keep back the other lines of its
+    # program. The script fails all the same, and is run again.
+    takers = {"ip": "ip -force -batch -", "bridge": "bridge -force -batch -", "nft": "nft --file -"}
     unless_there = f"ip link show dev {DEVICE} >/dev/null 2>&1 || ip -batch -"
     taking = ""
-    for change in changes:
+    # Masquerading needs nothing of the rest.
+    for change in sorted(changes, key=lambda one: one.item.program != "nft"):
         for line in _repeatable(change):
             taker = unless_there if line.startswith("link add ") else takers[change.item.program]
             if taker != taking:

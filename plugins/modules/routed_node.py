@@ -225,6 +225,8 @@ class RoutedNode:
         self.directory = f"{CONFIGURATION}/{self.name}"
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
+        # Whether the path unit was stopped for a change.
+        self.paused = False
 
     @property
     def devices(self) -> list[str]:
@@ -243,6 +245,7 @@ class RoutedNode:
         after = before.after(changes)
         self.actions += [change.text() for change in changes]
         if changes and not self.module.check_mode:
+            self.pause()
             try:
                 after = _plan.reach(self.kernel, changes, self.observe, lambda state: plan(wanted, state))
             except _plan.PlanError as error:
@@ -313,7 +316,9 @@ class RoutedNode:
         if any(change.path.startswith(f"{UNITS}/") for change in changes):
             _systemd.command(run, "daemon-reload")
         for verb, unit in commands:
-            _systemd.command(run, verb, "--quiet", unit)
+            # The network is there, since Ansible came over it: nothing else is started and waited for.
+            alone = ["--job-mode=ignore-dependencies"] if verb == "start" else []
+            _systemd.command(run, verb, "--quiet", *alone, unit)
         _files.apply([change for change in changes if change.path == conflist.path], self.ledger, run)
 
     def commands(self, changed: set[str]) -> list[tuple[str, str]]:
@@ -326,9 +331,22 @@ class RoutedNode:
             if not there.enabled or f"{UNITS}/{unit}" in changed:
                 found.append(("enable", unit))
             # A unit follows others only while it is active.
-            if not there.active and unit != f"{again}.service":
+            if not there.active and unit != f"{again}.service" and not (self.paused and unit == f"{again}.path"):
                 found.append(("start", unit))
         return found
+
+    def pause(self) -> None:
+        """Let nothing put back the former state while it is changed: the script knows no other yet."""
+        run, again = self.module.run_command, _routed_pods.again(self.name)
+        if _systemd.show(run, f"{again}.path").active:
+            self.paused = True
+            _systemd.command(run, "stop", "--quiet", f"{again}.path", f"{again}.service")
+
+    def resume(self) -> None:
+        """Look after the network again, and make up for what happened meanwhile."""
+        run, again = self.module.run_command, _routed_pods.again(self.name)
+        if self.paused:
+            _systemd.command(run, "start", "--quiet", "--no-block", f"{again}.path", f"{again}.service")
 
     def rest(self) -> None:
         """Stop what would put back what is about to be removed."""
@@ -388,21 +406,24 @@ def present(node: RoutedNode) -> dict[str, Any]:
     wanted, mtu = wanted_state(node, every, before)
     if not node.module.check_mode:
         node.record(own)
-    after = node.reach(wanted, before)
-    node.bridge(own, mtu, node.kernel.routes.links())
-    # What a machine needs that has none of it.
-    bare = after.after(plan(NOTHING, after))
-    script = f"{node.directory}/restore"
-    conflist = _routed_pods.conflist(node.name, node.params["bridge"], own.cidrs(), mtu)
-    files = {
-        f"{node.directory}/nodes.json": _routed_pods.record(own, every),
-        script: _routed_pods.script(node.name, plan(wanted, bare)),
-        **{f"{UNITS}/{unit}": text for unit, text in _routed_pods.units(node.name, script).items()},
-    }
-    node.write(
-        [_files.Entry(path, data=text.encode()) for path, text in files.items()],
-        _files.json_file(f"{_cni.CONFIGURATIONS}/10-{node.name}.conflist", conflist),
-    )
+    try:
+        after = node.reach(wanted, before)
+        node.bridge(own, mtu, node.kernel.routes.links())
+        # What a machine needs that has none of it.
+        bare = after.after(plan(NOTHING, after))
+        script = f"{node.directory}/restore"
+        conflist = _routed_pods.conflist(node.name, node.params["bridge"], own.cidrs(), mtu)
+        files = {
+            f"{node.directory}/nodes.json": _routed_pods.record(own, every),
+            script: _routed_pods.script(node.name, plan(wanted, bare)),
+            **{f"{UNITS}/{unit}": text for unit, text in _routed_pods.units(node.name, script).items()},
+        }
+        node.write(
+            [_files.Entry(path, data=text.encode()) for path, text in files.items()],
+            _files.json_file(f"{_cni.CONFIGURATIONS}/10-{node.name}.conflist", conflist),
+        )
+    finally:
+        node.resume()
     return {"mtu": mtu}
 
 

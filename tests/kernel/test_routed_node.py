@@ -68,6 +68,21 @@ def test_names_of_networks_and_bridges_are_one_component_of_a_path(node: Sandbox
         assert told.startswith(f"{option}: {value!r}")
 
 
+def test_nothing_puts_back_the_former_network_while_it_is_changed(node: Sandbox) -> None:
+    node.run_module("routed_node", MESH)
+    told = node.scratch / "told"
+    # What the network is like at that moment stands beside what systemd is told.
+    note = f'echo "$1 $(ip route | grep -c vxlan-mesh) $*" >> {told}'
+    node.stand_in("systemctl", f"{note}; printf 'ActiveState=active\\nUnitFileState=enabled\\n'")
+    node.run_module("routed_node", MESH)
+    assert [line for line in told.read_text().splitlines() if not line.startswith("show ")] == []
+    told.write_text("")
+    node.run_module("routed_node", {**MESH, "nodes": NODES[:1]})
+    units = "vxlan_mesh-restore.path vxlan_mesh-restore.service"
+    lines = [line for line in told.read_text().splitlines() if line.endswith(units)]
+    assert lines == [f"stop 1 stop --quiet {units}", f"start 0 start --quiet --no-block {units}"]
+
+
 def test_a_node_that_leaves_takes_away_what_it_made_and_nothing_else(node: Sandbox) -> None:
     node.ip("link add flannel.1 type vxlan id 1 dstport 8472")
     before = sorted(node.links())

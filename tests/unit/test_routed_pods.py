@@ -73,7 +73,7 @@ def test_a_record_tells_the_next_run_what_the_node_has_and_knows() -> None:
     }
 
 
-def test_the_script_gives_each_program_its_lines_in_order_and_ends_with_the_first_that_is_refused() -> None:
+def test_the_script_masquerades_first_gives_each_program_its_lines_in_order_and_fails_where_one_does() -> None:
     route = Route(4, "10.244.1.0/24", (Hop("10.244.1.0", "vxlan-mesh", onlink=True),), "145")
     changes = [
         Change(None, Fdb("vxlan-mesh", B.mac, B.address), ""),
@@ -81,21 +81,21 @@ def test_the_script_gives_each_program_its_lines_in_order_and_ends_with_the_firs
         Change(None, _masquerade.masquerade("vxlan_mesh", ["10.244.0.0/16"], []), ""),
     ]
     stand_ins = (
-        'ip() { echo "ip $*"; cat; }; bridge() { echo "bridge $*"; cat; }; nft() { echo "nft $*"; cat; false; }\n'
+        'ip() { echo "ip $*"; cat; false; }; bridge() { echo "bridge $*"; cat; }; nft() { echo "nft $*"; cat; }\n'
     )
     script = stand_ins + _routed_pods.script("vxlan_mesh", changes) + "echo not reached\n"
     done = subprocess.run(["sh", "-e"], input=script, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     told = [line for line in done.stdout.splitlines() if not line.startswith(("\t", "}"))]
     assert told == [
-        "bridge -batch -",
-        "fdb replace 02:bc:0a:f4:01:00 dev vxlan-mesh dst 192.0.2.12 self permanent",
-        "ip -batch -",
-        "route replace 10.244.1.0/24 via 10.244.1.0 dev vxlan-mesh onlink protocol 145",
         "nft --file -",
         "table inet vxlan_mesh",
         "delete table inet vxlan_mesh",
         "table inet vxlan_mesh {",
+        "bridge -force -batch -",
+        "fdb replace 02:bc:0a:f4:01:00 dev vxlan-mesh dst 192.0.2.12 self permanent",
+        "ip -force -batch -",
+        "route replace 10.244.1.0/24 via 10.244.1.0 dev vxlan-mesh onlink protocol 145",
     ]
 
 

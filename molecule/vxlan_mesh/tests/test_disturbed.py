@@ -32,8 +32,8 @@ def test_entries_and_routes_of_the_device_are_added_again() -> None:
     )
     before = lab.inside(disturbed.HOST, kept)
     lost = (
-        "ip route flush proto 145; ip neighbour flush dev vxlan-mesh nud permanent; ip address flush dev vxlan-mesh"
-        " && systemctl restart vxlan_mesh"
+        "ip route flush proto 145; ip neighbour flush dev vxlan-mesh nud permanent;"
+        " ip address flush dev vxlan-mesh scope global && systemctl restart vxlan_mesh"
     )
     disturbed.comes_back("vxlan_mesh", lambda: lab.inside(disturbed.HOST, lost) and None)
     assert sorted(lab.inside(disturbed.HOST, kept).splitlines()) == sorted(before.splitlines())
