@@ -130,9 +130,9 @@ def plan(here: Here) -> Plan:
 
 
 def require_own_data(here: Here, view: _etcd_cluster.View | None, own: _etcd.Member | None) -> None:
-    """Refuse data of another cluster, or of a member that the cluster does not list any more. Raises MemberError.
+    """Refuse data of another cluster or member, or of a member that the cluster does not list any more.
 
-    etcd would start on them, and serve them: beside the cluster, or never.
+    Raises MemberError. etcd would start on them, and serve them: beside the cluster, or never.
     """
     if view is None or not view.serving or not here.has_data:
         return
@@ -142,6 +142,8 @@ def require_own_data(here: Here, view: _etcd_cluster.View | None, own: _etcd.Mem
         told = f"{here.data} holds data of another cluster ({found.cluster}) than that of {names} ({view.cluster})"
     elif found and found.member not in {one.id for one in view.members}:
         told = f"the cluster of {names} has removed member {found.member}, and {here.data} still holds its data"
+    elif found and own is not None and found.member != own.id:
+        told = f"{here.data} holds data of another member ({found.member}) of {names} than this one ({own.id})"
     elif own is None:
         told = f"the cluster of {names} does not list this member, and {here.data} holds data of one"
     else:
@@ -284,8 +286,8 @@ def leave(here: Here, client: _etcd.Client, own: _etcd.Member, fresh: bool) -> s
     return "\nIt was taken out of the cluster again; the other members are as they were"
 
 
-# Seconds in which members that elect a leader are healthy again.
-ELECTION = 10
+# Seconds in which members that elect a leader are healthy again. One that does not answer takes five for each look.
+ELECTION = 20
 
 
 def restartable(here: Here, view: _etcd_cluster.View, own: _etcd.Member) -> tuple[_etcd_cluster.View, _etcd.Member]:

@@ -70,6 +70,8 @@ class Process:
         self.timeout = timeout
         self.data_directory = data_directory
         self.unit = _systemd.show(run, UNIT)
+        # systemd's id of the process that had ended before the unit was told to start; empty where there is none.
+        self.former = ""
 
     def refresh(self) -> None:
         """Look at the unit again."""
@@ -96,11 +98,14 @@ class Process:
     def start(self) -> None:
         """Tell systemd to start the unit; one that failed too often before may start again."""
         self.run(["systemctl", "reset-failed", UNIT])
+        self.refresh()
+        self.former = "" if self.running else self.unit.invocation
         _systemd.command(self.run, "start", "--no-block", UNIT)
 
     def restart(self) -> None:
         """Restart the unit, and wait until the process is another one."""
         before = self.unit.invocation
+        self.former = ""
         self.run(["systemctl", "reset-failed", UNIT])
         _systemd.command(self.run, "restart", "--no-block", UNIT)
         self._until(lambda unit: unit.invocation not in ("", before), "the old process has not ended")
@@ -187,7 +192,8 @@ class Watch:
             return False
         self.looked = now
         self.process.refresh()
-        if self.process.running:
+        # One that has not begun has not ended: the start waits for other units, or for the time between two starts.
+        if self.process.running or self.process.unit.invocation in ("", self.process.former):
             return False
         self.ended = self.ended or now
         found = cause(self.process.log(), ENDS)

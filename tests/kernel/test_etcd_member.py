@@ -267,6 +267,16 @@ def test_data_of_another_cluster_are_refused_before_etcd_serves_them(etcd: Clust
     assert etcd.module(one, members, "checked")["cluster"] == etcd.module(two, members, "checked")["cluster"] != ""
 
 
+def test_data_of_another_member_of_the_cluster_are_refused(etcd: Cluster) -> None:
+    _one, two, three = members = etcd.founded(3)
+    three.systemctl("stop")
+    three.take_data_of(two)
+    for state in ("checked", "started"):
+        said = etcd.module(three, members, state, failing=True)["msg"]
+        assert f"{three.data} holds data of another member (" in said
+    assert three.data.exists()
+
+
 def test_a_member_of_a_dead_cluster_says_whose_data_it_holds(etcd: Cluster) -> None:
     members = etcd.founded(2)
     (stranger,) = etcd.founded(1)
