@@ -99,7 +99,8 @@ def bundle(root: Path, stored: list[_artifacts.Stored], check_mode: bool) -> boo
         artifact = one.artifact
         target = root / f"{artifact.name}-{artifact.version}-{artifact.arch}"
         record = target / _artifacts.RECORD
-        if record.exists() and json.loads(record.read_text())["sha256"] == one.sha256:
+        # What was not fetched has no digests to compare: its name has the version and the source's pin.
+        if record.exists() and (not one.fetched or json.loads(record.read_text())["sha256"] == one.sha256):
             continue
         changed = True
         if check_mode:

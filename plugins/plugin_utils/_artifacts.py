@@ -58,6 +58,8 @@ Say = Callable[[str], None]
 # What is to be ended and removed where this process is told to stop.
 _processes: set[subprocess.Popen[str]] = set()
 _works: set[Path] = set()
+# Held while something is begun; a process that was told to stop keeps it.
+_starting = threading.Lock()
 
 
 class ArtifactError(Exception):
@@ -365,8 +367,9 @@ def _lock(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _work(root: Path, prefix: str) -> Iterator[Path]:
     """A directory to make something in; gone afterwards, also where the process is told to stop."""
-    work = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
-    _works.add(work)
+    with _starting:
+        work = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
+        _works.add(work)
     try:
         yield work
     finally:
@@ -376,16 +379,18 @@ def _work(root: Path, prefix: str) -> Iterator[Path]:
 
 def _run(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[int, str]:
     """Run a program to its end; its exit code, and what it said."""
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,  # so that what it starts can be ended with it
-    ) as process:
+    with _starting:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # so that what it starts can be ended with it
+        )
         _processes.add(process)
+    with process:
         try:
             said, _none = process.communicate()
         finally:
@@ -398,6 +403,8 @@ def _tidy_when_stopped() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the programs that run, and remove what they began, before they end this process."""
 
     def stop(number: int, _frame: Any) -> None:
+        # Never given back, so that nothing is begun any more. A second signal does not wait for the first for ever.
+        _starting.acquire(timeout=5)
         for process in list(_processes):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -491,7 +498,6 @@ class Cache:
         except FileNotFoundError:
             intact = False
         if not intact:
-            shutil.rmtree(directory, ignore_errors=True)
             return None
         return Stored(artifact, directory, record["source"], record["sha256"])
 
@@ -514,6 +520,7 @@ class Cache:
             record = {"source": source.name, "sha256": digests, "stamps": stamps}
             (work / RECORD).write_text(json.dumps(record, indent=1))
             work.chmod(0o755)
+            shutil.rmtree(directory, ignore_errors=True)  # damaged, or it would have been taken
             work.rename(directory)
         return Stored(artifact, directory, source.name, digests)
 

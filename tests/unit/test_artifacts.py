@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -212,9 +213,13 @@ def test_a_mirror_serves_the_files_under_their_own_names() -> None:
 
 
 BUILDING = """
+import signal
 import sys
 from pathlib import Path
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _artifacts
+
+# A shell has its background jobs ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Slow(_artifacts.Release):
     def fetch(self, artifact, into, say):
@@ -264,6 +269,26 @@ def test_a_run_that_is_stopped_ends_what_it_started_and_leaves_nothing(tmp_path:
     group = stopped(cache.root, number)
     assert is_gone(group)
     assert leftovers(cache) == []
+
+
+def test_a_run_that_is_stopped_begins_nothing_more(tmp_path: Path) -> None:
+    cache = release_cache(tmp_path)
+    cache.root.mkdir()
+    (artifact,) = re.findall(r"^artifact = .*$", BUILDING, re.MULTILINE)
+    text = BUILDING.replace("> ../pid;", ">> ../pid;").replace("[artifact]", "artifacts")
+    text = text.replace(artifact, artifact.replace("artifact = ", "artifacts = [").replace('"tool"', 'f"tool{n}"', 1))
+    text = text.replace('"0" * 64}, None)', '"0" * 64}, None) for n in range(8)]')
+    process = subprocess.Popen(
+        [sys.executable, "-c", text, str(cache.root)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 20
+    while not ((cache.root / "pid").exists() and (cache.root / "pid").read_text()) and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == -signal.SIGTERM
+    assert [group for group in map(int, (cache.root / "pid").read_text().split()) if not is_gone(group)] == []
 
 
 def test_what_a_killed_run_left_is_gone_with_the_next_one(tmp_path: Path, url: str) -> None:
