@@ -114,13 +114,14 @@ class ActionModule(ActionBase):
         if earlier:
             report["compared"] = _condition.compare(earlier, report)
         report = _printable.cleaned(report)
+        # It proves nothing, and must not take the place of a report that did.
+        if report["ok"] and arguments["elsewhere"] and len(arguments["addresses"]) == 1:
+            raise AnsibleActionFail(no_pair(next(iter(arguments["addresses"])), arguments["elsewhere"]))
         text = self._write(report, _paths.called_from(arguments["directory"]), Path(arguments["template"]))
         if arguments["prometheus_file"]:
             _prometheus.write(_paths.called_from(arguments["prometheus_file"]), report)
         _terminal.show(result, text)
-        if report["ok"] and arguments["elsewhere"] and len(arguments["addresses"]) == 1:
-            result.update(failed=True, msg=no_pair(next(iter(arguments["addresses"])), arguments["elsewhere"]))
-        elif report["ok"]:
+        if report["ok"]:
             result["report"] = {
                 key: report[key] for key in ("ok", "backend", "started", "duration_s", "compared") if key in report
             }
