@@ -14,7 +14,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _calico_address, _calico_selector
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _calico_address,
+    _calico_selector,
+    _quote,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     SMALLEST_MTU,
     Checks,
@@ -223,6 +227,10 @@ def bgp_has_its_ends(inventory: Inventory) -> Iterator[Fault]:
         if name not in names:
             yield Fault("calico_route_reflectors", name, "not a host of group nodes")
     for place, peer in peers:
+        try:
+            _quote.quoted(str(peer.get("password") or ""), "bird", f"{place}.password")
+        except _quote.QuoteError as error:
+            yield Fault(f"{place}.password", "a password", str(error).partition(": ")[2])
         try:
             address = str(ipaddress.IPv4Address(str(peer.get("address"))))
         except ValueError:
