@@ -172,6 +172,7 @@ ansible_facts:
           type: dict
 """
 
+import contextlib
 import glob
 import ipaddress
 import json
@@ -263,13 +264,12 @@ def listeners(lines: str) -> list[dict[str, Any]]:
     return found
 
 
-def distribution(path: str = "/etc/os-release") -> dict[str, Any]:
+def distribution(*paths: str) -> dict[str, Any]:
     """Name and families of the distribution, from its os-release(5); empty ones where there is no such file."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            lines = [line.strip().partition("=") for line in stream]
-    except OSError:
-        lines = []
+    lines: list[tuple[str, str, str]] = []
+    for path in paths or ("/etc/os-release", "/usr/lib/os-release"):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as stream:
+            lines = lines or [line.strip().partition("=") for line in stream]
     told = {name: value.strip("\"'") for name, _mark, value in lines}
     return {
         "name": told.get("PRETTY_NAME") or told.get("NAME", ""),
@@ -284,7 +284,7 @@ def unit_python(module: HostModule, usual: str = "/usr/bin/python3", own: str = 
         if not path or not os.path.exists(real) or path.startswith(HIDDEN) or real.startswith(HIDDEN):
             continue
         # One that is not the modules' own may be too old, or one that must not be started.
-        recent = [path, "-c", "import sys; sys.exit(sys.version_info < (3, 9))"]
+        recent = [path, "-c", "import sys; assert sys.version_info >= (3, 9)"]
         if real == os.path.realpath(own) or module.run_command(recent)[0] == 0:
             return path
     return ""
