@@ -106,11 +106,14 @@ def test_a_node_that_leaves_removes_recorded_links_and_no_others(node: Sandbox) 
 
 # --- with etcd and flanneld ---------------------------------------------------------------------------------------
 
-# systemd as far as the module needs it: it starts flanneld and ends it, and knows whether it runs.
+# systemd as far as the module needs it: it starts flanneld and ends it, and knows whether it runs and has said so,
+# which it does after it has written its lease.
 SYSTEMCTL = """\
 pid=$(cat /run/flanneld.pid 2>/dev/null)
 case $1 in
-show) kill -0 "$pid" 2>/dev/null && echo ActiveState=active; exit 0;;
+show)
+    kill -0 "$pid" 2>/dev/null && [ /run/flannel/subnet.env -nt /run/flanneld.pid ] && echo ActiveState=active
+    exit 0;;
 stop|restart)
     kill "$pid" 2>/dev/null
     kill -CONT "$pid" 2>/dev/null

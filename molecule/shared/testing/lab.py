@@ -117,16 +117,16 @@ def run(path: Path, *arguments: str, environment: Mapping[str, str] | None = Non
     )
 
 
-def module(host: str, name: str, /, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
+def module(host: str, module_name: str, /, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
     """Call a module of the collection ad hoc; its result, failed or not."""
-    return modules([host], name, check_mode, **arguments)[host]
+    return modules([host], module_name, check_mode, **arguments)[host]
 
 
 def modules(
-    hosts: Iterable[str], name: str, /, check_mode: bool = False, **arguments: Any
+    hosts: Iterable[str], module_name: str, /, check_mode: bool = False, **arguments: Any
 ) -> dict[str, dict[str, Any]]:
     """Call a module on several hosts at once; its results by host. Arguments are templated for each."""
-    full = f"binary_cluster.networking.{name}"
+    full = f"binary_cluster.networking.{module_name}"
     mode = ["--check"] if check_mode else []
     done = subprocess.run(
         [
