@@ -286,8 +286,8 @@ def leave(here: Here, client: _etcd.Client, own: _etcd.Member, fresh: bool) -> s
     return "\nIt was taken out of the cluster again; the other members are as they were"
 
 
-# Seconds in which members that elect a leader are healthy again. One that does not answer takes five for each look.
-ELECTION = 20
+# Seconds in which members that elect a leader are healthy again.
+ELECTION = 10
 
 
 def restartable(here: Here, view: _etcd_cluster.View, own: _etcd.Member) -> tuple[_etcd_cluster.View, _etcd.Member]:
