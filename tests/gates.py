@@ -109,7 +109,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
                 "sanity", (sys.executable, "tests/run_ansible_test.py", "sanity"), 300, idle=True, parts=reach.code
             )
             # Members of etcd elect a leader there, which takes its share of the processors.
-            yield Gate("kernel", ("pytest", "tests/kernel"), 300, parts=partial(reach.of, "tests/kernel"))
+            yield Gate("kernel", ("pytest", "tests/kernel"), 480, parts=partial(reach.of, "tests/kernel"))
             yield Gate("browser", ("pytest", "tests/browser"), 90, idle=True, parts=partial(reach.of, "tests/browser"))
             yield Gate("readme", ("pytest", "tests/readme"), 100)
     if fast:
