@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _systemd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routes import Route
 
@@ -26,30 +27,19 @@ DEVICE = "vxlan-mesh"
 TUNNELLED, DIRECT = "145", "146"
 # Address reservations end with the bridge: at the next boot neither is there.
 RESERVATIONS = "/run/cni/ipam"
-LIMITS = """\
-# The boot waits for it, and without this for ever: one of type oneshot has no timeout of its own.
-TimeoutStartSec=60
-
-CapabilityBoundingSet=CAP_NET_ADMIN
+LIMITS = (
+    _systemd.NETWORK_ONESHOT
+    + """\
 DevicePolicy=closed
-LockPersonality=yes
 MemoryDenyWriteExecute=yes
-NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectClock=yes
 ProtectControlGroups=yes
-ProtectHome=yes
 ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
-ProtectSystem=strict
-RestrictAddressFamilies=AF_NETLINK AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
 """
+)
 # nftables.service flushes all tables where it is started, stopped, restarted or reloaded. A unit that is active is
 # restarted and reloaded with it.
 UNIT = f"""\

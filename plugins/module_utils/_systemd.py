@@ -40,6 +40,25 @@ class ServiceError(Exception):
     """A unit did not do as told; the message holds its last log lines."""
 
 
+# Part of a unit of type oneshot that sets up the kernel's network, and needs no more than that.
+NETWORK_ONESHOT = """\
+# The boot waits for it, and without this for ever: one of type oneshot has no timeout of its own.
+TimeoutStartSec=60
+
+CapabilityBoundingSet=CAP_NET_ADMIN
+LockPersonality=yes
+NoNewPrivileges=yes
+ProtectHome=yes
+ProtectSystem=strict
+RestrictAddressFamilies=AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+"""
+
+
 @dataclass(frozen=True)
 class Unit:
     """A unit as systemd sees it."""

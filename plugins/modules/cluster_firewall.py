@@ -154,22 +154,6 @@ NAME = "binary-cluster-firewall"
 SCRIPT = "/etc/binary_cluster/firewall.nft"
 # Kind of the ledger's entries: the table -> how nft listed it after it was loaded.
 KIND = "tables"
-LIMITS = """\
-# The boot waits for it, and without this for ever: one of type oneshot has no timeout of its own.
-TimeoutStartSec=60
-
-CapabilityBoundingSet=CAP_NET_ADMIN
-LockPersonality=yes
-NoNewPrivileges=yes
-ProtectHome=yes
-ProtectSystem=strict
-RestrictAddressFamilies=AF_NETLINK AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-"""
 # What restarts or reloads nftables.service flushes all tables. Before the network, as nftables.service itself.
 UNIT = f"""\
 # Ansible managed
@@ -189,7 +173,7 @@ RemainAfterExit=yes
 ExecStart={{nft}} --file {{script}}
 ExecReload={{nft}} --file {{script}}
 
-{LIMITS}
+{_systemd.NETWORK_ONESHOT}
 [Install]
 WantedBy=sysinit.target nftables.service
 """
@@ -210,7 +194,7 @@ Conflicts=shutdown.target
 Type=oneshot
 ExecStart={{nft}} --file {{script}}
 
-{LIMITS}
+{_systemd.NETWORK_ONESHOT}
 [Install]
 WantedBy=nftables.service
 """
@@ -306,10 +290,11 @@ class Firewall:
     def enable(self, changes: list[_files.Change]) -> None:
         """Have the unit started at boot, and count as started now: it follows nftables.service only then."""
         run = self.module.run_command
-        unit = _systemd.show(run, NAME)
+        shown = {name: _systemd.show(run, name) for name in UNITS}
+        unit = shown[NAME]
         if not self.check_mode and (unit.needs_reload or any(change.path != SCRIPT for change in changes)):
             _systemd.command(run, "daemon-reload")
-        for name in (name for name in UNITS if not _systemd.show(run, name).enabled):
+        for name in (name for name in UNITS if not shown[name].enabled):
             self.actions.append(f"enable {name}")
             if not self.check_mode:
                 _systemd.command(run, "enable", "--quiet", name)

@@ -348,10 +348,10 @@ class RoutedNode:
         if self.paused:
             _systemd.command(run, "start", "--quiet", "--no-block", f"{again}.path", f"{again}.service")
 
-    def rest(self) -> None:
-        """Stop what would put back what is about to be removed."""
-        run, again = self.module.run_command, _routed_pods.again(self.name)
-        for unit in (f"{again}.path", f"{again}.service"):
+    def disable(self, *units: str) -> None:
+        """Stop units, now and at the next boot."""
+        run = self.module.run_command
+        for unit in units:
             if _systemd.show(run, unit).loaded:
                 self.actions.append(f"disable {unit}")
                 if not self.module.check_mode:
@@ -432,7 +432,9 @@ def absent(node: RoutedNode) -> dict[str, Any]:
     if not node.ledger.entries:
         return {}
     run, check_mode = node.module.run_command, node.module.check_mode
-    node.rest()
+    # First, for they would put back what is about to be removed.
+    again = _routed_pods.again(node.name)
+    node.disable(f"{again}.path", f"{again}.service")
     node.actions += _cni_runtime.Runtime(run).leave(node.name, check_mode, node.module.warn)
     # The device goes with its routes, below.
     lines = _links.removal(node.ledger, node.kernel.routes.links(), [DEVICE])
@@ -440,10 +442,7 @@ def absent(node: RoutedNode) -> dict[str, Any]:
     if not check_mode:
         node.kernel.change(lines)
     node.reach(NOTHING, node.observe())
-    if _systemd.show(run, node.name).loaded:
-        node.actions.append(f"disable {node.name}")
-        if not check_mode:
-            _systemd.command(run, "disable", "--quiet", "--now", node.name)
+    node.disable(node.name)
     changes = _files.reach([], node.ledger, run, check_mode)
     node.actions += [f"remove {change.path}" for change in changes]
     node.diff += [change.diff() for change in changes]
