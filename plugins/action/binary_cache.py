@@ -99,7 +99,7 @@ def bundle(root: Path, stored: list[_artifacts.Stored], check_mode: bool) -> boo
         artifact = one.artifact
         target = root / f"{artifact.name}-{artifact.version}-{artifact.arch}"
         record = target / _artifacts.RECORD
-        # What was not fetched has no digests to compare: its name has the version and the source's pin.
+        # What was not fetched has no digests to compare; its version is in the name.
         if record.exists() and (not one.fetched or json.loads(record.read_text())["sha256"] == one.sha256):
             continue
         changed = True

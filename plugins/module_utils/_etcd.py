@@ -228,14 +228,12 @@ class Client:
 
     def cluster_of(self, endpoint: str) -> str:
         """The id of the cluster that a member serves, in hexadecimal."""
-        answer = self.ask(endpoint, "/v3/cluster/member/list", {"linearizable": False})
-        return _hex(answer.get("header", {}).get("cluster_id", "0"))
+        return _cluster_id(self.ask(endpoint, "/v3/cluster/member/list", {"linearizable": False}))
 
     def membership(self, linearizable: bool = True) -> tuple[str, list[Member]]:
         """The id of the cluster in hexadecimal, and its members."""
         answer = self.call("/v3/cluster/member/list", {"linearizable": linearizable})
-        cluster = _hex(answer.get("header", {}).get("cluster_id", "0"))
-        return cluster, [_member(entry) for entry in answer.get("members", ())]
+        return _cluster_id(answer), [_member(entry) for entry in answer.get("members", ())]
 
     def add_learner(self, peer_url: str) -> list[Member]:
         """Add a member that does not vote yet; return all members."""
@@ -334,6 +332,11 @@ def span(prefix: str) -> tuple[str, str]:
 
 def _hex(number: str) -> str:
     return f"{int(number):x}"
+
+
+def _cluster_id(answer: dict[str, Any]) -> str:
+    """Id, in hexadecimal, of the cluster that an answer came from."""
+    return _hex(answer.get("header", {}).get("cluster_id", "0"))
 
 
 def _decimal(number: str) -> str:

@@ -70,7 +70,7 @@ class Process:
         self.timeout = timeout
         self.data_directory = data_directory
         self.unit = _systemd.show(run, UNIT)
-        # systemd's id of the process that had ended before the unit was told to start; empty where there is none.
+        # Invocation ID of the process that had exited before this start; empty where there was none.
         self.former = ""
 
     def refresh(self) -> None:

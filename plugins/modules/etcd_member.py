@@ -13,8 +13,8 @@ version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - O(state=checked) changes nothing. It refuses what cannot be done - another run that changes the members, a database
-    that is full and stays so, new addresses of several members at once, data of another cluster or of a member that was
-    removed from it - and warns of members that the inventory does not have. It may run before etcd is there.
+    that is full and stays so, new addresses of several members at once, data of another cluster or member, or of a
+    member that was removed - and warns of members that the inventory does not have. It may run before etcd is there.
   - O(state=started) may run on all members at once. It founds the cluster, or starts the member of a
     cluster that exists, and waits until it is healthy. What must happen to one member at a time it
     leaves undone and returns in RV(due). The health of a process whose restart is due is not waited for.

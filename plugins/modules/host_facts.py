@@ -267,9 +267,10 @@ def listeners(lines: str) -> list[dict[str, Any]]:
 def distribution(*paths: str) -> dict[str, Any]:
     """Name and families of the distribution, from its os-release(5); empty ones where there is no such file."""
     lines: list[tuple[str, str, str]] = []
-    for path in paths or ("/etc/os-release", "/usr/lib/os-release"):
+    for path in filter(os.path.exists, paths or ("/etc/os-release", "/usr/lib/os-release")):
         with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as stream:
-            lines = lines or [line.strip().partition("=") for line in stream]
+            lines = [line.strip().partition("=") for line in stream]
+            break
     told = {name: value.strip("\"'") for name, _mark, value in lines}
     return {
         "name": told.get("PRETTY_NAME") or told.get("NAME", ""),

@@ -55,10 +55,10 @@ NAMELESS = re.compile(r"\.partial-[a-z0-9_]{8}")
 LONGEST_RUN = 86400
 LONGEST_PAUSE = 60.0
 Say = Callable[[str], None]
-# What is to be ended and removed where this process is told to stop.
+# Processes to kill and directories to remove on Ctrl-C and SIGTERM.
 _processes: set[subprocess.Popen[str]] = set()
 _works: set[Path] = set()
-# Held while something is begun; a process that was told to stop keeps it.
+# Held while a process is started or a directory made. The signal handler keeps it, so that nothing new starts.
 _starting = threading.Lock()
 
 
@@ -318,10 +318,7 @@ class Go:
         return str(private / "go" / "bin" / "go")
 
     def _install_toolchain(self, private: Path) -> None:
-        mark = f"{PARTIAL}{TOOLCHAIN}-"
-        for left in self.cache.glob(f"{mark}*"):  # by a process that was killed: the lock is ours
-            shutil.rmtree(left)
-        with _work(self.cache, mark) as work:
+        with _work(self.cache, f"{PARTIAL}{TOOLCHAIN}-") as work:
             requirement = work / "requirements.txt"
             requirement.write_text(GO_REQUIREMENT + "\n")
             target = work / "toolchain"
@@ -366,7 +363,12 @@ def _lock(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _work(root: Path, prefix: str) -> Iterator[Path]:
-    """A directory to make something in; gone afterwards, also where the process is told to stop."""
+    """A temporary directory, removed afterwards, also on Ctrl-C and SIGTERM; one of this prefix that was left is, too.
+
+    The caller holds the lock of what is made there, so nobody works in one that was left.
+    """
+    for left in root.glob(f"{prefix}*"):  # by a process that was killed
+        shutil.rmtree(left)
     with _starting:
         work = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
         _works.add(work)
@@ -503,10 +505,7 @@ class Cache:
 
     def _make(self, artifact: Artifact, source: Directory | Release | Go, say: Say) -> Stored:
         directory = self._directory(artifact, source.pin(artifact))
-        mark = f"{PARTIAL}{artifact.name}-{artifact.arch}-"
-        for left in self.root.glob(f"{mark}*"):  # by a process that was killed: the lock is ours
-            shutil.rmtree(left)
-        with _work(self.root, mark) as work:
+        with _work(self.root, f"{PARTIAL}{artifact.name}-{artifact.arch}-") as work:
             source.fetch(artifact, work, say)
             missing = [file for file in artifact.files if not (work / file).exists()]
             if missing:
