@@ -123,7 +123,7 @@ def test_text_stays_within_its_box_and_the_page(browser: Browser, size: int, kin
 
 
 def fits(page: Page, kind: str) -> None:
-    """See whether all of a page has room, and words of such names are whole."""
+    """Check that no text overflows its box or the page, and that names break between words only."""
     scrolled, seen = page.ask("(root => [root.scrollWidth, root.clientWidth])(document.documentElement)")
     assert scrolled == seen
     for fault in (OUTSIDE, OUTSIDE_BOX, OVERLAPS, BUTTON_LINES):

@@ -11,18 +11,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import readme_commands
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LAB = {"LAB_NAME": "readme", "LAB_SUBNET": "192.168.212"}
-CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
-def commands() -> list[str]:
-    """Commands of the README: lines after a prompt, with those that continue them, without comments."""
-    found = []
-    for block in CONSOLE.findall((CHECKOUT / "README.md").read_text()):
-        found += [part.strip() for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part.strip()]
-    return [re.sub(r"\s+# .*", "", command) for command in found]
 
 
 def run(command: str, directory: Path, **environment: str) -> str:
@@ -60,6 +52,7 @@ def test_the_demo_ends_with_the_matrix_and_the_place_of_the_page(demo: str) -> N
 
 def test_make_commands_of_the_readme_are_targets() -> None:
     targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE)
-    told = re.findall(r"make ([a-z-]+)`", (CHECKOUT / "README.md").read_text())
-    told += [command.split()[1] for command in commands() if command.startswith("make ")]
+    readme = readme_commands.README.read_text()
+    told = re.findall(r"make ([a-z-]+)`", readme)
+    told += [command.split()[1] for command in readme_commands.commands(readme) if command.startswith("make ")]
     assert {"demo", "test", "lab-down"} <= set(told) <= set(targets)

@@ -6,7 +6,6 @@ import hashlib
 import http.server
 import io
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -224,18 +223,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 class Slow(_artifacts.Release):
     def fetch(self, artifact, into, say):
         (into / "half").write_text("made")
-        print("begun", flush=True)
-        _artifacts._run(["sh", "-c", "echo $$ > ../pid; sleep 60 & wait"], cwd=into, env={"PATH": "/usr/bin:/bin"})
+        sys.stdout.write("begun\\n")  # in one piece, beside other threads
+        sys.stdout.flush()
+        _artifacts._run(["sh", "-c", "echo $$ >> ../pids; sleep 60 & wait"], cwd=into, env={"PATH": "/usr/bin:/bin"})
 
-artifact = _artifacts.Artifact("tool", "1.0", "amd64", ("tool",), {"url": "", "sha256": "0" * 64}, None)
-_artifacts.ensure(_artifacts.Cache(sys.argv[1], [Slow()]), [artifact], print)
+release = {"url": "", "sha256": "0" * 64}
+names = ["tool", *(f"tool{number}" for number in range(1, int(sys.argv[2])))]
+artifacts = [_artifacts.Artifact(name, "1.0", "amd64", ("tool",), release, None) for name in names]
+_artifacts.ensure(_artifacts.Cache(sys.argv[1], [Slow()]), artifacts, print)
 """
 
 
-def stopped(root: Path, number: signal.Signals) -> int:
-    """Stop a run while it makes something; the group of processes that it had started."""
+def stopped(root: Path, number: signal.Signals, count: int = 1) -> list[int]:
+    """Stop a run while it makes a number of artifacts; the groups of processes that it had started."""
+    pids = root / "pids"
     process = subprocess.Popen(
-        [sys.executable, "-c", BUILDING, str(root)],
+        [sys.executable, "-c", BUILDING, str(root), str(count)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdout=subprocess.PIPE,
         text=True,
@@ -243,11 +246,11 @@ def stopped(root: Path, number: signal.Signals) -> int:
     with process:
         assert process.stdout and process.stdout.readline() == "begun\n"
         until = time.monotonic() + 10
-        while not ((root / "pid").exists() and (root / "pid").read_text()) and time.monotonic() < until:
+        while not (pids.exists() and pids.read_text()) and time.monotonic() < until:
             time.sleep(0.02)
         process.send_signal(number)
         assert process.wait(10) == -number
-    return int((root / "pid").read_text())
+    return [int(pid) for pid in pids.read_text().split()]
 
 
 def is_gone(group: int) -> bool:
@@ -266,7 +269,7 @@ def is_gone(group: int) -> bool:
 def test_a_run_that_is_stopped_ends_what_it_started_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     cache = release_cache(tmp_path)
     cache.root.mkdir()
-    group = stopped(cache.root, number)
+    (group,) = stopped(cache.root, number)
     assert is_gone(group)
     assert leftovers(cache) == []
 
@@ -274,27 +277,14 @@ def test_a_run_that_is_stopped_ends_what_it_started_and_leaves_nothing(tmp_path:
 def test_a_run_that_is_stopped_begins_nothing_more(tmp_path: Path) -> None:
     cache = release_cache(tmp_path)
     cache.root.mkdir()
-    (artifact,) = re.findall(r"^artifact = .*$", BUILDING, re.MULTILINE)
-    text = BUILDING.replace("> ../pid;", ">> ../pid;").replace("[artifact]", "artifacts")
-    text = text.replace(artifact, artifact.replace("artifact = ", "artifacts = [").replace('"tool"', 'f"tool{n}"', 1))
-    text = text.replace('"0" * 64}, None)', '"0" * 64}, None) for n in range(8)]')
-    process = subprocess.Popen(
-        [sys.executable, "-c", text, str(cache.root)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdout=subprocess.DEVNULL,
-    )
-    until = time.monotonic() + 20
-    while not ((cache.root / "pid").exists() and (cache.root / "pid").read_text()) and time.monotonic() < until:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == -signal.SIGTERM
-    assert [group for group in map(int, (cache.root / "pid").read_text().split()) if not is_gone(group)] == []
+    groups = stopped(cache.root, signal.SIGTERM, count=8)
+    assert [group for group in groups if not is_gone(group)] == []
 
 
 def test_what_a_killed_run_left_is_gone_with_the_next_one(tmp_path: Path, url: str) -> None:
     cache = release_cache(tmp_path)
     cache.root.mkdir()
-    group = stopped(cache.root, signal.SIGKILL)
+    (group,) = stopped(cache.root, signal.SIGKILL)
     assert [name.rpartition("-")[0] for name in leftovers(cache)] == [".partial-tool-amd64"]
     os.killpg(group, signal.SIGKILL)
     fetched(cache, tool(f"{url}/whole"))

@@ -101,6 +101,8 @@ FILES: list[tuple[str, str, str, Options]] = [
     ("api_load_balancer", "keepalived.conf.j2", "keepalived", members("api_load_balancer")),
     ("api_load_balancer", "keepalived.conf.j2", "keepalived", vip),
     ("api_load_balancer", "keepalived.conf.j2", "keepalived", interface),
+    ("api_load_balancer", "vrrp.nft.j2", "nft", members("api_load_balancer")),
+    ("api_load_balancer", "hand-over.nft.j2", "nft", members("api_load_balancer")),
     ("api_load_balancer", "release-addresses.j2", "shell", vip),
     ("api_load_balancer", "release-addresses.j2", "shell", interface),
     ("api_load_balancer", "health.json.j2", "yaml", option("api_load_balancer_probe_path")),

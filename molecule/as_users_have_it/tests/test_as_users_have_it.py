@@ -9,33 +9,26 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import readme_commands
 
 from testing import lab
 
 # The addresses of the README are for documentation alone (RFC 5737); those of the lab end with the same numbers.
 SUBNET = lab.address("cp-1.example.com").rpartition(".")[0]
-README = (lab.CHECKOUT / "README.md").read_text().replace("192.0.2", SUBNET)
-CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+README = readme_commands.README.read_text().replace("192.0.2", SUBNET)
+# Those of a checkout are run by another test.
+COMMANDS = [command for command in readme_commands.commands(README) if not command.startswith("make ")]
 YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RECAP = re.compile(r"^(\S+) +: ok=\d+ +changed=(\d+) ", re.MULTILINE)
 NAME = "binary_cluster.networking"
 QUESTION = "Type yes to go on"
 
 
-def commands() -> list[str]:
-    """Commands of the README, with the lines that continue them, but for those of a checkout."""
-    found: list[str] = []
-    for block in CONSOLE.findall(README):
-        found += [part.strip() for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part.strip()]
-    return [re.sub(r"\s+# .*", "", command) for command in found if not command.startswith("make ")]
-
-
 class User:
-    """Somebody with ansible-core, the collection's tarball and an inventory from the README, in a directory."""
+    """A user's directory, with the collection's tarball and the README's inventory, and ansible-core to run it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -44,7 +37,6 @@ class User:
         groups.mkdir(parents=True)
         (groups.parent / "hosts.yml").write_text(hosts)
         (groups / "all.yml").write_text(variables)
-        self.inventory = groups.parent / "hosts.yml"
         password = directory / "password"
         password.write_text(lab.variable("cp-1.example.com", "ansible_become_password"))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "LAB_"))}
@@ -61,8 +53,8 @@ class User:
             "ANSIBLE_BECOME_PASSWORD_FILE": str(password),
         }
 
-    def run(self, command: str, succeeds: bool = True, **environment: str) -> str:
-        """What a command says at a terminal, where its question is answered with yes."""
+    def run(self, command: str, **environment: str) -> str:
+        """What a command prints on a terminal, where its question is answered with yes; it must succeed."""
         terminal, end = pty.openpty()
         process = subprocess.Popen(
             ["timeout", "--foreground", "600", "sh", "-c", f"umask 077; {command}"],
@@ -86,13 +78,13 @@ class User:
                     os.write(terminal, b"yes\r")
         os.close(terminal)
         said = said.replace("\r\n", "\n")
-        assert (process.wait() == 0) is succeeds, f"{command}\n{said}"
+        assert process.wait() == 0, f"{command}\n{said}"
         return said
 
-    def play(self, playbook: str, *arguments: str, succeeds: bool = True, **environment: str) -> str:
-        """What a playbook of the collection says."""
+    def play(self, playbook: str, *arguments: str, **environment: str) -> str:
+        """What a playbook of the collection prints."""
         words = shlex.join(["ansible-playbook", "-i", "inventories/example", f"{NAME}.{playbook}", *arguments])
-        return self.run(words, succeeds, **environment)
+        return self.run(words, **environment)
 
 
 def changed(said: str) -> dict[str, int]:
@@ -101,16 +93,15 @@ def changed(said: str) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    directory = tmp_path_factory.mktemp("user")
-    user = User(directory)
+def user(tmp_path_factory: pytest.TempPathFactory) -> User:
+    user = User(tmp_path_factory.mktemp("user"))
     user.run(f"ansible-galaxy collection build --output-path . {shlex.quote(str(lab.CHECKOUT))}")
-    yield user
+    return user
 
 
 def test_every_command_of_the_readme_works_in_its_order(user: User) -> None:
     said: dict[str, str] = {}
-    for command in commands():
+    for command in COMMANDS:
         step = command.replace("/srv/bundle", str(user.directory / "bundle"))
         if step.startswith("ansible-galaxy collection install"):
             step += " --offline -p ."
