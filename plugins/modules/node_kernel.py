@@ -36,9 +36,9 @@ options:
   unmanaged:
     description:
       - Interfaces that systemd-networkd and NetworkManager are to leave alone, as names in which C(*), C(?) and
-        C([0-9]) are patterns. Files for it are written for those of the two that run or are enabled, and
-        systemd-networkd is told to leave routes alone that are not its own (C(ManageForeignRoutes=no)).
-      - Each reads its file when it starts next. This module restarts neither.
+        C([0-9]) are patterns. Drop-in files are written for each of the two that runs or is enabled.
+        systemd-networkd is also set to keep foreign routes (C(ManageForeignRoutes=no)).
+      - The files take effect at the next start of each. This module restarts neither.
     type: list
     elements: str
     default: []
