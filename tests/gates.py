@@ -100,7 +100,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
         yield Gate("lint", ("ruff", "check", "."), 10)
         yield Gate("types", ("mypy",), 60)
         yield Gate("changelog", ("antsibull-changelog", "lint"), 10)
-        yield Gate("unit", ("pytest", "tests/unit"), 90)
+        yield Gate("unit", ("pytest", "tests/unit"), 140)
         yield Gate("package", ("pytest", "tests/package"), 90)
         yield Gate("ansible-lint", ("ansible-lint", "--offline", "--strict"), 220, idle=not fast)
         if not fast:
