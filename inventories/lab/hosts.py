@@ -10,8 +10,8 @@ LAB_HOSTS   names of its hosts, where they are not cp-1...   (groups then come f
 LAB_SUBNET  first three octets of its network                (default: 192.168.213)
 LAB_SUITE   Debian release: bullseye, bookworm or trixie     (default: bookworm)
 LAB_IPV6    1 for hosts whose kernel has IPv6 switched on    (default: as the engine has it, which is off)
-LAB_CACHE   directory where the hosts' Python keeps what it compiles of modules (default: it keeps nothing,
-            as a server's does not)
+LAB_CACHE   directory where the hosts' Python keeps what it compiles of modules, for hosts that have processes for
+            modules started (default: it keeps nothing, and sudo starts each, as on a server)
 
 `lab_up` makes a container of every host of this inventory. They are reached as servers are:
 OpenSSH, an unprivileged account, sudo.
@@ -23,6 +23,7 @@ import hashlib
 import json
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPE = CHECKOUT / "molecule" / "shared" / "image"
 COMPILED = CHECKOUT / "molecule" / "shared" / "compiled"
+STARTED = CHECKOUT / "molecule" / "shared" / "started"
 DEFAULTS = {"LAB_NAME": "lab", "LAB_SUBNET": "192.168.213", "LAB_NODES": "3", "LAB_DOMAIN": ".lab.example"}
 
 
@@ -49,7 +51,7 @@ def image(suite: str) -> str:
     return f"binary-cluster-lab:{suite}-{hashlib.sha256(recipe).hexdigest()[:12]}"
 
 
-def volumes() -> list[str]:
+def volumes(sockets: Path) -> list[str]:
     """What the containers have besides their image."""
     if not os.environ.get("LAB_CACHE"):
         return []
@@ -57,6 +59,11 @@ def volumes() -> list[str]:
         f"{COMPILED}:/opt/lab:ro",
         f"{COMPILED}/lab_compiled.pth:/usr/lib/python3/dist-packages/lab_compiled.pth:ro",
         f"{os.environ['LAB_CACHE']}:/var/cache/compiled:rw",
+        f"{STARTED}:/opt/started:ro",
+        f"{STARTED}/started.service:/usr/lib/systemd/system/started.service:ro",
+        f"{STARTED}/wanted.conf:/usr/lib/systemd/system/multi-user.target.d/started.conf:ro",
+        f"{sysconfig.get_path('purelib')}/ansible:/opt/controller/ansible:ro",
+        f"{sockets}:/opt/sockets:rw",
     ]
 
 
@@ -86,7 +93,7 @@ def inventory(defaults: Mapping[str, str]) -> dict[str, Any]:
                 "lab_suite": suite,
                 "lab_image": image(suite),
                 "lab_sysctls": {"net.ipv6.conf.all.disable_ipv6": "0"} if os.environ.get("LAB_IPV6") else {},
-                "lab_volumes": volumes(),
+                "lab_volumes": volumes(directory / "sockets"),
                 "ansible_user": "ops",
                 "ansible_become": True,
                 "ansible_ssh_private_key_file": str(directory / "id_ed25519"),
