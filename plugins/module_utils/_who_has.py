@@ -19,6 +19,8 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 BROADCAST = b"\xff" * 6
 ARP, IPV6 = 0x0806, 0x86DD
@@ -53,6 +55,24 @@ def who_has(address: str, interface: str, source: str = "", wait: float = 0.4) -
                 if answer and answer != own:
                     found[answer.hex(":")] = None
     return list(found)
+
+
+def on_links(addresses: Sequence[str], links: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """MAC addresses of the other machines that answer for each address, on the links in whose network it is.
+
+    ``links`` are by name, each with ``mac`` and ``addresses`` with their prefix length.
+    """
+    found: dict[str, list[str]] = {}
+    for address in addresses:
+        wanted = ipaddress.ip_address(address)
+        for name, link in links.items():
+            held = [ipaddress.ip_interface(one) for one in link["addresses"]]
+            near = [one for one in held if wanted in one.network and one.network.prefixlen < one.max_prefixlen]
+            local = [one for one in held if one.version == 6 and one.is_link_local]
+            source = next((str(one.ip) for one in (*local, *near) if one.version == 6), "")
+            if near and link["mac"] and (wanted.version == 4 or source):
+                found.setdefault(address, []).extend(who_has(address, name, source))
+    return found
 
 
 class LinkDown(Exception):

@@ -174,7 +174,6 @@ ansible_facts:
 
 import contextlib
 import glob
-import ipaddress
 import json
 import os
 import platform
@@ -188,12 +187,11 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _applied,
     _authorities,
     _files,
-    _icmp,
     _iproute,
     _ledger,
     _links,
     _sysctl_files,
-    _tcp_answers,
+    _underlay,
     _who_has,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
@@ -372,29 +370,6 @@ def setting(path: str) -> str:
         return ""
 
 
-def answered(claims: list[str], links: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
-    """MAC addresses of the other machines that answer for each address."""
-    found: dict[str, list[str]] = {}
-    for claim in claims:
-        wanted = ipaddress.ip_address(claim)
-        for name, link in links.items():
-            held = [ipaddress.ip_interface(address) for address in link["addresses"]]
-            source = next((str(one.ip) for one in held if one.version == 6 and one.is_link_local), "")
-            near = any(wanted in one.network and one.network.prefixlen < one.network.max_prefixlen for one in held)
-            if near and link["mac"] and (wanted.version == 4 or source):
-                found.setdefault(claim, []).extend(_who_has.who_has(claim, name, source))
-    return found
-
-
-def without_echo(silent: list[str], ports: list[int], links: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """How addresses answer that answer no ICMP echo request; those that do not answer are left out."""
-    legal = [port for port in ports if 1 <= port <= 65535]
-    found = {address: f"answers at tcp/{port}" for address, port in _tcp_answers.tcp_answers(silent, legal).items()}
-    # A firewall may drop all that is tried here and let the cluster's packets through.
-    macs = answered([address for address in silent if address not in found], links)
-    return {**found, **{address: f"has the MAC {of[0]}" for address, of in macs.items() if of}}
-
-
 def main() -> None:
     module = HostModule(
         argument_spec={
@@ -420,9 +395,8 @@ def main() -> None:
     links = interfaces(seen, recorded)
     routes_v6 = json.loads(run("ip", "-6", "-json", "route", "show") or "[]") if os.path.isdir(IPV6) else []
     try:
-        silent = _icmp.silent(module.params["reach"])
-        other_ways = without_echo(silent, module.params["ports"], links)
-        answers = answered(module.params["claims"], links)
+        answers = _underlay.answers(module.params["reach"], module.params["ports"], links)
+        claimed = _who_has.on_links(module.params["claims"], links)
     except PermissionError as error:
         module.fail_json(msg=f"raw socket: {error}: this module needs root")
     machine = platform.machine()
@@ -446,14 +420,14 @@ def main() -> None:
                 "default_interface": routes[0].get("dev", "") if routes else "",
                 "listeners": listeners(run("ss", "-H", "-lntup")),
                 "nameservers": nameservers(),
-                "answered": answers,
+                "answered": claimed,
                 "sources": {
                     address: route["prefsrc"]
                     for address in module.params["sources"]
                     if "prefsrc" in (route := kernel.egress(address))
                 },
-                "unreachable": [address for address in silent if address not in other_ways],
-                "without_echo": other_ways,
+                "unreachable": [address for address in module.params["reach"] if address not in answers],
+                "without_echo": {address: how for address, how in answers.items() if how != _underlay.ECHO},
                 "pod_cidr": pod_cidr,
                 "pod_cidrs": pod_cidrs,
                 **(records := installed()),

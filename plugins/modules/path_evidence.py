@@ -57,6 +57,11 @@ options:
     description: Addresses of all nodes on the underlay, by name.
     type: dict
     required: true
+  ports:
+    description: TCP ports to try on nodes that answer no ICMP echo request, which networks filter.
+    type: list
+    elements: int
+    default: [22]
   start:
     description: When to begin to watch, on the controller's clock, in seconds since the epoch.
     type: float
@@ -89,7 +94,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 evidence:
-  description: What the node knows and saw, for M(binary_cluster.networking.connectivity_report).
+  description:
+    - What the node knows and saw, for M(binary_cluster.networking.connectivity_report). RV(evidence.underlay) has how
+      each node answers, which is empty for one that does not.
   returned: success
   type: dict
 """
@@ -101,13 +108,13 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
     _evidence,
-    _icmp,
     _iproute,
     _netns,
     _nftrace,
     _probe,
     _sniff,
     _spec,
+    _underlay,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
 
@@ -198,6 +205,7 @@ def main() -> None:
             },
             "pods": {"type": "list", "elements": "str", "required": True},
             "nodes": {"type": "dict", "required": True},
+            "ports": {"type": "list", "elements": "int", "default": [22]},
             "start": {"type": "float", "required": True},
             "controller_time": {"type": "float", "required": True},
             "window": {"type": "float", "default": 2.5},
@@ -215,10 +223,10 @@ def main() -> None:
         evidence = _evidence.gather(module.run_command, module.params["pods"])
         evidence["pod"] = _evidence.interface_of(module.run_command, module.params["name"], INTERFACE)
         observe(module, evidence)
-        silent = set(_icmp.silent(list(nodes.values())))
+        answers = _underlay.answers(list(nodes.values()), module.params["ports"], evidence["links"])
     except (_iproute.KernelError, PermissionError, _spec.SpecError) as error:
         module.fail_json(msg=str(error))
-    evidence["underlay"] = {name: address not in silent for name, address in nodes.items()}
+    evidence["underlay"] = {name: answers.get(address, "") for name, address in nodes.items()}
     module.exit_json(changed=False, evidence=evidence)
 
 

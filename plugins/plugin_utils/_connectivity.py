@@ -184,13 +184,10 @@ def _explain(
         seen = next((probe["source_seen"] for probe in failed if probe["source_seen"]), None)
         if not cause and seen:
             cause = _diagnosis.rewritten(ends[source], ends[target], seen)
-        # What fails between a pod and a node alone, within a node, or between further pods alone, the packets
-        # between the first pods of two nodes say nothing of.
-        between_pods = source != target and any(
-            probe["protocol"] in _diagnosis.PROTOCOLS and len(probe["failed_ways"]) in (0, probe["ways"])
-            for probe in failed
-        )
-        if not cause and evidence.get(source) and evidence.get(target):
+        by_protocol: dict[str, _cause.Cause] = {}
+        if cause:
+            by_protocol = {probe["protocol"]: cause for probe in failed}
+        elif evidence.get(source) and evidence.get(target):
             path = _diagnosis.Path(
                 ends[source],
                 ends[target],
@@ -199,11 +196,14 @@ def _explain(
                 next((probe["mtu"] for probe in failed if probe["mtu"]), None),
                 tuple(ends.values()),
             )
-            cause = _diagnosis.diagnose(path, between_pods)
-        if cause:
-            found[cause] = found.get(cause, 0) + 1
-            for probe in failed:
-                probe["cause"] = str(cause)
+            # What fails between further pods alone, the packets between the first pods of two nodes say nothing of.
+            alike = {probe["protocol"] for probe in failed if len(probe["failed_ways"]) in (0, probe["ways"])}
+            by_protocol = _diagnosis.of_probes(path, alike)
+        for one in dict.fromkeys(by_protocol.values()):
+            found[one] = found.get(one, 0) + 1
+        for probe in failed:
+            if probe["protocol"] in by_protocol:
+                probe["cause"] = str(by_protocol[probe["protocol"]])
     return [{**dataclasses.asdict(cause), "pairs": count} for cause, count in found.items()]
 
 

@@ -13,9 +13,10 @@ which node, what is wrong, and a line that a person can paste to mend it.
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._closed_
     OWN_SOURCES,
     TABLE,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis_calico
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis_calico, _diagnosis_underlay
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
@@ -82,6 +83,24 @@ class Path:
 
 Rule = Callable[[Path], "Cause | None"]
 WRAPPED = "the tunnel's packets"
+# Probes whose packets are small.
+SMALL = frozenset({"icmp", "tcp", "udp", "http"})
+
+
+def of_probes(path: Path, alike: Collection[str]) -> dict[str, Cause]:
+    """The cause of each failed probe; those are left out of which the evidence tells none.
+
+    ``alike`` are the failed ones that fail between the pods that the evidence is about, too.
+    """
+    found: dict[str, Cause] = {}
+    filtered = filtered_echo(path)
+    if filtered:
+        found = dict.fromkeys(filtered[1], filtered[0])
+    left = tuple(protocol for protocol in path.failed if protocol not in found)
+    # Of what fails between a pod and a node alone, or within a node, packets between pods say nothing.
+    between_pods = path.source.node != path.target.node and any(one in PROTOCOLS and one in alike for one in left)
+    cause = diagnose(dataclasses.replace(path, failed=left), between_pods) if left else None
+    return {**found, **dict.fromkeys(left, cause)} if cause else found
 
 
 def diagnose(path: Path, between_pods: bool = True) -> Cause | None:
@@ -333,11 +352,11 @@ def _entry_fault(end: End, other: End, ends: Sequence[End]) -> Cause | None:
 
 
 def _holds(end: End, address: str) -> bool:
-    return any(
-        held.partition("/")[0] == address
-        for link in end.evidence.get("links", {}).values()
-        for held in link["addresses"]
-    )
+    return any(_has(link, address) for link in end.evidence.get("links", {}).values())
+
+
+def _has(link: Mapping[str, Any], address: str) -> bool:
+    return any(held.partition("/")[0] == address for held in link.get("addresses", ()))
 
 
 def _tunnel_fault(end: End, other: End, device: str, hop: str, ends: Sequence[End]) -> Cause | None:
@@ -517,25 +536,53 @@ def path_filter_drops(path: Path) -> Cause | None:
 
 
 def underlay_is_broken(path: Path) -> Cause | None:
-    # An echo request that is not answered tells nothing of the direction: one cause for both.
-    end, other = sorted((path.source, path.target), key=lambda one: one.node)
-    for here, there in ((end, other), (other, end)):
-        if here.evidence.get("underlay", {}).get(there.node) is False:
-            return Cause(
-                "underlay-unreachable",
-                end.node,
-                f"{end.node} and {other.node} ({other.address}) do not reach each other at all, pods or not",
-                f"ping {other.address}    # cables, routes and firewalls between the machines",
-            )
-    return None
+    # What pods get answered went over it.
+    if pods_pass(path) or not _diagnosis_underlay.silent(path.source, path.target):
+        return None
+    return _diagnosis_underlay.unreachable(path.source, path.target)
+
+
+def pods_pass(path: Path) -> bool:
+    """Whether something between the two pods was answered."""
+    return not set(PROTOCOLS).isdisjoint(path.passed)
+
+
+def filtered_echo(path: Path) -> tuple[Cause, frozenset[str]] | None:
+    """ICMP that is filtered between two nodes, and those of the failed probes that fail for it.
+
+    They are the ones that go as ICMP from node to node, without a tunnel. None where there are none, or where a
+    rule of the nodes themselves explains them.
+    """
+    bare = {"icmp", "mtu", "host"} if _is_lost(dataclasses.replace(path, failed=("icmp",))) else set()
+    explained = frozenset(path.failed) & {"node", *bare}
+    cause = _diagnosis_underlay.icmp_filtered(path.source, path.target, pods_pass(path)) if explained else None
+    if not cause:
+        return None
+    nearer = pod_is_gone(path) or firewall_drops(dataclasses.replace(path, failed=tuple(explained)))
+    return (cause, explained) if not nearer or nearer.code == "tunnel-blocked" else None
+
+
+def _is_lost(path: Path) -> bool:
+    """Whether pods' packets leave one node on its own interface, without a tunnel, and never come to the other."""
+    for end, other in path.both():
+        left, links = path.seen(end, "out", end), end.evidence.get("links", {})
+        at_node = any(_has(links.get(one["interface"], {}), end.address) for one in left)
+        if at_node and not any(one["wrapping"] for one in left) and not path.seen(other, "in", end):
+            return ipaddress.ip_address(end.address).version == path.family
+    return False
 
 
 def lost_on_the_way(path: Path) -> Cause | None:
-    """Wrapped packets that left one node and never came to the other."""
+    """Wrapped packets that left one node and never came to the other; any, where the nodes answer nothing but ARP."""
+    nothing_passes = not pods_pass(path) and _diagnosis_underlay.only_mac(path.source, path.target)
+    if nothing_passes and _is_lost(path):
+        return _diagnosis_underlay.unreachable(path.source, path.target)
     for end, other in path.both():
         left = [one for one in path.seen(end, "out", end) if one["wrapping"]]
         came = [one for one in path.seen(other, "in", end) if one["wrapping"]]
         if left and not came:
+            if nothing_passes:
+                return _diagnosis_underlay.unreachable(end, other)
             one = left[0]
             name = {"vxlan": f"UDP {one['port']}", "udp": f"UDP {one['port']}", "ipip": "IPIP (IP protocol 4)"}.get(
                 one["wrapping"], one["wrapping"].upper()
@@ -543,8 +590,8 @@ def lost_on_the_way(path: Path) -> Cause | None:
             return Cause(
                 "tunnel-lost",
                 end.node,
-                f"{name} leaves {end.node} and does not arrive at {other.node}, though the machines reach each other: "
-                "something between them blocks it",
+                f"{name} leaves {end.node} and does not arrive at {other.node}, "
+                f"{_diagnosis_underlay.though(end, other)}: something between them blocks it",
                 f"allow {name} from {end.address} to {other.address} in the firewalls between them",
             )
     return None
@@ -613,7 +660,7 @@ def _checksum(end: End, whose: str) -> Cause:
 
 def packets_are_too_large(path: Path) -> Cause | None:
     """A link on the way that carries less than the pods' interfaces promise."""
-    if not set(path.failed) <= {"mtu", "bulk"} or "icmp" not in path.passed:
+    if not set(path.failed) <= {"mtu", "bulk"} or SMALL.isdisjoint(path.passed):
         return None
     for end, other in path.both():
         pod = end.evidence.get("pod")
@@ -630,11 +677,7 @@ def packets_are_too_large(path: Path) -> Cause | None:
             )
         if link and link["kind"] in OVERHEAD:
             underlay = next(
-                (
-                    (name, one)
-                    for name, one in end.evidence["links"].items()
-                    if any(held.partition("/")[0] == end.address for held in one["addresses"])
-                ),
+                ((name, one) for name, one in end.evidence["links"].items() if _has(one, end.address)),
                 None,
             )
             needed = link["mtu"] + OVERHEAD[link["kind"]]

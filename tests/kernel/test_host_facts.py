@@ -21,13 +21,14 @@ def test_an_address_on_an_interface_that_is_down_is_asked_for_where_that_can_be(
 
 
 def test_a_host_that_answers_no_echo_is_told_by_how_it_answers(hosts: Callable[[int], list[Host]]) -> None:
-    here, closed, filtered = hosts(3)
+    here, closed, filtered, cut = hosts(4)
     drop = "add table inet f; add chain inet f i {{ type filter hook input priority 0; }}; add rule inet f i {} drop"
     closed.exec("nft", drop.format("meta l4proto icmp"))
     filtered.exec("nft", drop.format("meta l4proto { icmp, tcp }"))
-    addresses = [closed.address, filtered.address, "192.0.2.199", "203.0.113.1"]
+    here.ip(f"route add prohibit {cut.address}/32")
+    addresses = [closed.address, filtered.address, "192.0.2.199", "203.0.113.1", cut.address]
     found = here.run_module("host_facts", {"reach": addresses, "ports": [22]})["ansible_facts"]["cluster_host"]
-    assert found["unreachable"] == ["192.0.2.199", "203.0.113.1"]
+    assert found["unreachable"] == ["192.0.2.199", "203.0.113.1", cut.address]
     assert found["without_echo"] == {
         closed.address: "answers at tcp/22",
         filtered.address: f"has the MAC {found_mac(filtered)}",

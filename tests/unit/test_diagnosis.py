@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._underlay import ECHO
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import End
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import Path, diagnose
@@ -40,7 +41,7 @@ def end(number: int, **evidence: Any) -> End:
         "neighbours": {"flannel.1": {f"10.244.{other}.0": f"02:00:00:00:00:0{other}" for other in others}},
         "fdb": {"flannel.1": {f"02:00:00:00:00:0{other}": f"192.0.2.{other}" for other in others}},
         "ip_forward": "1",
-        "underlay": {f"node{other}": True for other in others},
+        "underlay": {f"node{other}": ECHO for other in others},
     }
     return End(
         f"node{number}",
@@ -134,7 +135,7 @@ def test_an_underlay_that_has_no_room_for_the_header_of_ipip_is_named() -> None:
 
 
 def test_a_cut_underlay_explains_everything_else() -> None:
-    assert code(path(end(1, underlay={"node2": False}, ip_forward="0"), end(2))) == ("underlay-unreachable", "node1")
+    assert code(path(end(1, underlay={"node2": ""}, ip_forward="0"), end(2))) == ("underlay-unreachable", "node1")
 
 
 def test_a_way_back_that_is_broken_is_blamed_on_the_node_of_the_answer() -> None:

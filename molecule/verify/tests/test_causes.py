@@ -360,6 +360,22 @@ LOCAL = (
     ),
 )
 
+# Where ICMP is filtered between two nodes, it does not hide what else is wrong there.
+FILTERED = (
+    Breakage(
+        "ICMP is filtered between two nodes",
+        "cp-1",
+        # No trace tells of the older iptables, so it stands for a filter between the nodes.
+        "iptables-legacy -t mangle -A PREROUTING -s {address2} -p icmp -j DROP",
+        "iptables-legacy -t mangle -F PREROUTING",
+        "icmp-filtered",
+        text=("answers no ICMP echo request from", "answers at tcp/22", "Advice: allow ICMP between the nodes"),
+    ),
+    Breakage(
+        "a route is missing beside it", "cp-1", "ip route del {subnet2}", REPAIR, "route-missing", text=("{subnet2}",)
+    ),
+)
+
 
 def moved(breakage: Breakage, by: int) -> Breakage:
     """The same fault between other nodes: by one between the second and third, by two between third and first."""
@@ -389,6 +405,7 @@ GROUPS = [
     *((wide, moved(local, by=2)) for wide, local in zip(ACCOMPANIED, PARTNERS, strict=True)),
     (CUT, moved(NARROW, by=1), moved(LARGE, by=2)),
     (ALONE,),
+    FILTERED,
 ]
 
 
