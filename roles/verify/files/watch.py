@@ -2,8 +2,8 @@
 
 usage: watch.py CONFIGURATION STATE
 
-Both are JSON files: ``{"network": str, "peers": [{"name", "address"}]}``, and what this program keeps. The exit
-code is 1 where something is wrong.
+Both are JSON files: ``{"network": str, "ports": [int], "routers": [str], "peers": [{"name", "address"}]}``, and what
+this program keeps. The exit code is 1 where something is wrong.
 """
 
 from __future__ import annotations
