@@ -46,6 +46,9 @@ SLOW_FACTOR, SLOW_MS = 5, 10.0
 # Of IP and ICMP headers together, by IP version.
 HEADERS = {4: 28, 6: 48}
 SMALLEST = {4: 576, 6: 1280}
+# The same of IP and TCP without options, what timestamps take beside them, and where struct tcp_info has both.
+TCP_HEADERS, TCP_TIMESTAMPS = {4: 40, 6: 60}, 12
+TCPI_OPT_TIMESTAMPS, TCPI_RCV_MSS = 1, 20
 # socket(7): the kernel tells when it got a packet.
 SO_TIMESTAMPNS, TIMESPEC = 35, struct.Struct("@ll")
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER = 10, 23
@@ -110,6 +113,8 @@ class Outcome:
     cause: str | None = None
     tries: int = 1
     source_seen: str | None = None
+    # Of bulk, bytes of the largest packet that came.
+    packet: int | None = None
 
 
 # A target, and what to probe it with.
@@ -279,7 +284,8 @@ async def connect(target: Target, _echoes: Echoes) -> str | None:
     return None
 
 
-async def _get(target: Target, path: bytes) -> bytes:
+async def _get(target: Target, path: bytes) -> tuple[bytes, int]:
+    """The body of an answer, and the size of the largest packet in which it came."""
     reader, writer = await asyncio.open_connection(target.address, target.port)
     try:
         host = f"[{target.address}]" if target.family == 6 else target.address
@@ -288,22 +294,30 @@ async def _get(target: Target, path: bytes) -> bytes:
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
             raise ValueError(f"answered {head.splitlines()[0].decode()}")
-        return await reader.read()
+        body = await reader.read()
+        return body, largest_packet(writer.get_extra_info("socket"), target.family)
     finally:
         writer.close()
 
 
+def largest_packet(one: socket.socket, family: int) -> int:
+    """Bytes of the largest packet that came over a TCP connection, headers included (linux/tcp.h, struct tcp_info)."""
+    told = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 24)
+    timestamps = TCP_TIMESTAMPS if told[5] & TCPI_OPT_TIMESTAMPS else 0
+    return int(struct.unpack_from("=I", told, TCPI_RCV_MSS)[0]) + timestamps + TCP_HEADERS[family]
+
+
 async def fetch(target: Target, _echoes: Echoes) -> str | None:
     """Fetch over HTTP; return the address the pod saw. The answer must be that pod's own."""
-    return _source(target, await _get(target, b"/"))
+    return _source(target, (await _get(target, b"/"))[0])
 
 
-async def fetch_bulk(target: Target, _echoes: Echoes) -> str | None:
-    """Fetch much over HTTP; it must arrive whole and unspoiled."""
-    found = await _get(target, b"/bulk")
+async def fetch_bulk(target: Target) -> int:
+    """Fetch much over HTTP, which must arrive whole and unspoiled; return the bytes of the largest packet."""
+    found, packet = await _get(target, b"/bulk")
     if found != _responder.BULK:
         raise ValueError(f"{len(found)} of {len(_responder.BULK)} bytes arrived, or other bytes than were sent")
-    return None
+    return packet
 
 
 class Datagram(asyncio.DatagramProtocol):
@@ -396,7 +410,6 @@ EXCHANGES: dict[str, Callable[[Target, Echoes], Awaitable[str | None]]] = {
     **dict.fromkeys(("tcp", *BEYOND), connect),
     "udp": datagram,
     **dict.fromkeys(("http", "hairpin"), fetch),
-    "bulk": fetch_bulk,
 }
 
 
@@ -410,6 +423,9 @@ async def exchange(target: Target, protocol: str, echoes: Echoes, timeout: float
             if protocol in ("icmp", "node", "own", "host"):
                 address = target.node if protocol in ("node", "own") else target.address
                 elapsed = await echoes.echo(address, timeout, 56)
+            elif protocol == "bulk":
+                outcome.packet = await asyncio.wait_for(fetch_bulk(target), timeout)
+                elapsed = time.monotonic() - began
             else:
                 asked = EXCHANGES[protocol](target, echoes)
                 outcome.source_seen = await asyncio.wait_for(asked, timeout)

@@ -133,6 +133,7 @@ class Sender(threading.Thread):
         self.namespace = _netns.path("name", pod, ":")
         self.probes = _probe.plan(pod, (), targets, SENT)
         self.checksum_errors = 0
+        self.outcomes: list[_probe.Outcome] = []
 
     def run(self) -> None:
         try:
@@ -140,7 +141,7 @@ class Sender(threading.Thread):
         except _probe.ProbeError:
             return
         before = _evidence.checksum_errors()
-        _probe.probe_here(INTERFACE, self.probes, None, *PACE)
+        self.outcomes = _probe.probe_here(INTERFACE, self.probes, None, *PACE)
         self.checksum_errors = _evidence.checksum_errors() - before
 
 
@@ -184,6 +185,7 @@ def observe(module: HostModule, evidence: dict[str, Any]) -> None:
         sightings=[dataclasses.asdict(one) for one in seen],
         dropped=dropped,
         traced=tracer is not None,
+        tcp_packets={to.address: one.packet for (to, _sent), one in zip(sender.probes, sender.outcomes) if one.packet},
         checksum_errors={"host": _evidence.checksum_errors() - errors, "pod": sender.checksum_errors},
     )
 

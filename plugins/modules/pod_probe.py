@@ -238,6 +238,9 @@ outcomes:
     mtu:
       description: Largest packet in bytes that arrived unfragmented, for V(mtu).
       type: int
+    packet:
+      description: Largest TCP packet in bytes that came, for V(bulk).
+      type: int
     cause:
       description: What went wrong.
       type: str

@@ -691,6 +691,9 @@ def packets_are_too_large(path: Path) -> Cause | None:
                 )
     if path.mtu is None:
         return None
+    over_tcp = [end.evidence.get("tcp_packets", {}).get(other.pod_address, 0) for end, other in path.both()]
+    if min(over_tcp) > path.mtu:
+        return _diagnosis_underlay.large_icmp_filtered(path.source, path.target, path.mtu, min(over_tcp))
     # An answer that is too large is lost like a request: one cause for both directions.
     first, second = sorted((path.source.node, path.target.node))
     return Cause(

@@ -76,6 +76,18 @@ def icmp_filtered(one: End, another: End, pods_pass: bool) -> Cause | None:
     )
 
 
+def large_icmp_filtered(one: End, another: End, icmp: int, tcp: int) -> Cause:
+    """Two nodes between which ICMP packets of pods get lost at a size, in bytes, at which those of TCP arrive."""
+    first, second = sorted((one.node, another.node))
+    return Cause(
+        "icmp-filtered",
+        first,
+        f"ICMP packets of pods over {icmp} bytes get lost between {first} and {second}, and TCP packets of {tcp} bytes "
+        "arrive: large ICMP is filtered",
+        "Advice: allow large ICMP packets, or leave mtu out of verify_protocols",
+    )
+
+
 def though(here: End, there: End) -> str:
     """What proves that a node can be reached, for a cause that says what does not arrive there."""
     told = how(here, there)

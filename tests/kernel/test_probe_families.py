@@ -75,6 +75,17 @@ def test_large_packets_over_ipv6_that_vanish_are_found_to_the_byte(pods: list[Ho
     assert found[2, "icmp", 6]["ok"] and found[3, "mtu", 6]["ok"]
 
 
+def test_the_largest_packet_of_tcp_is_told_where_large_icmp_alone_is_filtered(pods: list[Host]) -> None:
+    pods[1].exec("nft", "add table inet f; add chain inet f i { type filter hook input priority 0; }")
+    pods[1].exec("nft", "add rule inet f i meta l4proto { icmp, ipv6-icmp } meta length > 1000 drop")
+    pods[2].ip("link set eth0 mtu 1400")
+    found = probed(pods[0], pods, tries=1)
+    assert found[2, "mtu", 4]["mtu"] == 1000
+    assert [found[number, "bulk", family]["packet"] for number in (2, 3) for family in (4, 6)] == [1500] * 2 + [
+        1400
+    ] * 2
+
+
 def test_a_pod_that_is_down_over_ipv6_alone_fails_over_ipv6_alone(pods: list[Host]) -> None:
     pods[1].exec("nft", "add table ip6 broken")
     pods[1].exec("nft", "add chain ip6 broken in { type filter hook input priority 0; }")

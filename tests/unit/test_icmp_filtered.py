@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+from ansible_collections.binary_cluster.networking.plugins.module_utils._underlay import ECHO
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import End
 from ansible_collections.binary_cluster.networking.tests.unit.test_diagnosis import end, path, sighting
@@ -80,7 +81,7 @@ def test_icmp_that_arrives_is_not_filtered() -> None:
 
 
 def test_what_is_lost_between_nodes_that_answer_icmp_is_unexplained() -> None:
-    assert set(codes(*lost_echo("answers ICMP echo"), *BARE).values()) == {"unexplained"}
+    assert set(codes(*lost_echo(ECHO), *BARE).values()) == {"unexplained"}
 
 
 def test_a_mac_alone_does_not_prove_that_only_icmp_is_filtered() -> None:
@@ -116,3 +117,11 @@ def test_a_link_that_is_too_small_is_named_where_filtered_icmp_leaves_only_large
     first, second = lost_echo(TCP_22)
     second.evidence["links"]["eth0"]["mtu"] = 1400
     assert codes(first, second, *BARE, "bulk") == {**BARE, "bulk": "mtu"}
+
+
+def test_large_icmp_that_is_filtered_is_no_mtu_that_is_too_large() -> None:
+    first, second = (seen_by(n, 3 - n, ECHO, tcp_packets={f"10.244.{3 - n}.2": 1450}) for n in (1, 2))
+    assert codes(first, second, "mtu", mtu=1000) == {"mtu": "icmp-filtered"}
+    assert codes(first, second, "mtu", mtu=1450) == {"mtu": "mtu"}
+    one_way = seen_by(2, 1, ECHO)
+    assert codes(first, one_way, "mtu", mtu=1000) == {"mtu": "mtu"}

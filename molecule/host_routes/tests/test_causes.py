@@ -34,6 +34,20 @@ BREAKAGES = (
     ),
 )
 
+FILTERED = (
+    Breakage(
+        "ICMP is filtered between two nodes, that of pods too",
+        "cp-1",
+        # It leaves for a machine that is not there, as if a switch had swallowed it.
+        "ip neigh replace {subnet}.99 lladdr 02:00:5e:00:53:63 dev eth0 nud permanent;"
+        " for to in {address2} {subnet2}; do ip route add $to via {subnet}.99 dev eth0 onlink table 100;"
+        " ip rule add to $to ipproto icmp lookup 100; done",
+        "for to in {address2} {subnet2}; do ip rule del to $to ipproto icmp lookup 100; done; ip route flush table 100;"
+        " ip neigh del {subnet}.99 dev eth0",
+        "icmp-filtered",
+        text=("worker-2.lab.example answers at tcp/22: ICMP is filtered between them",),
+    ),
+)
 
 CHECKSUMS = (
     Breakage(
@@ -54,6 +68,13 @@ def test_the_causes_are_told() -> None:
     facts = known()
     with broken(BREAKAGES, facts):
         expect(BREAKAGES, facts)
+
+
+def test_what_fails_where_icmp_is_filtered_is_told_as_that() -> None:
+    facts = known()
+    with broken(FILTERED, facts):
+        report = expect(FILTERED, facts)
+    assert {pair["protocol"] for pair in report["pairs"] if not pair["ok"]} == {"icmp", "mtu", "node", "host"}
 
 
 def test_wrong_checksums_are_told_where_echoes_are_answered() -> None:

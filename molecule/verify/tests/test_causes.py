@@ -374,6 +374,15 @@ FILTERED = (
     Breakage(
         "a route is missing beside it", "cp-1", "ip route del {subnet2}", REPAIR, "route-missing", text=("{subnet2}",)
     ),
+    Breakage(
+        "large ICMP is filtered between two others",
+        "worker-3.lab.example",
+        "iptables-legacy -t mangle -A PREROUTING -s {subnet2} -p icmp -m length --length 1001: -j DROP",
+        "iptables-legacy -t mangle -F PREROUTING",
+        "icmp-filtered",
+        blamed="worker-2.lab.example",
+        text=("ICMP packets of pods over 1000 bytes get lost", "TCP packets of 1450 bytes arrive"),
+    ),
 )
 
 
