@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
 
@@ -77,6 +77,16 @@ class View:
     def healthy(self, members: Iterable[_etcd.Member]) -> list[_etcd.Member]:
         """Those that serve."""
         return [one for one in members if one.id not in self.sick]
+
+    def after(self, repaired: Iterable[str], removed: Iterable[str]) -> View:
+        """The cluster as check mode has it, once a run has repaired some members, by name, and removed some."""
+        gone = [one.id for one in self.unknown if {one.name, one.id} & set(removed)]
+        well = [one.id for one in self.members if label(one, self.wanted(one)) in repaired]
+        return replace(
+            self,
+            members=tuple(one for one in self.members if one.id not in gone),
+            sick={name: why for name, why in self.sick.items() if name not in (*gone, *well)},
+        )
 
 
 def look(

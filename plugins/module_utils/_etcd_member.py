@@ -308,9 +308,26 @@ def restartable(here: Here, view: _etcd_cluster.View, own: _etcd.Member) -> tupl
         own = view.listed(here.own) or own
 
 
+def needs_repair(made: Plan) -> bool:
+    """Whether something is due to the member, other than to join, and it is not healthy."""
+    healthy = made.view is not None and made.own is not None and made.own.id not in made.view.sick
+    return not healthy and not {"join", "rejoin"} & set(made.due) and bool(set(made.due) - {"remove"})
+
+
+def repair(here: Here, made: Plan) -> list[str]:
+    """Do what is due to a member that is not healthy; return what was done.
+
+    Its restart takes nothing from the cluster, while those of the healthy members need it back.
+    """
+    return bring_up_to_date(here, made) if needs_repair(made) else []
+
+
 def bring_up_to_date(here: Here, made: Plan) -> list[str]:
     """Do what is due to one member at a time; return what was done."""
     view, own, check_mode = made.view, made.own, here.module.check_mode
+    if view and check_mode:
+        # In a run, the steps before this one have been taken.
+        view = view.after(here.params["repaired_members"], here.params["remove_members"])
     due = [one for one in made.due if one != "remove"]
     if not due:
         return []
@@ -353,11 +370,11 @@ def prune(here: Here) -> list[str]:
     return [f"remove member {_etcd_cluster.label(one)}" for one in found]
 
 
-def start(here: Here) -> tuple[list[str], list[str]]:
-    """Do what may happen to all members at once; return what was done, and what is due."""
+def start(here: Here) -> tuple[list[str], Plan]:
+    """Do what may happen to all members at once; return what was done, and the plan with what is due."""
     made = plan(here)
     if here.module.check_mode:
-        return made.now, made.due
+        return made.now, made
     if made.now:
         begin(here, made.now[0])
         here.params["restart_required"] = False
@@ -365,8 +382,8 @@ def start(here: Here) -> tuple[list[str], list[str]]:
         here.wait_until_healthy("although it runs")
     if made.now or made.view is None:
         here.process.refresh()
-        return made.now, plan(here).due
-    return made.now, made.due
+        return made.now, plan(here)
+    return made.now, made
 
 
 def settle(here: Here) -> None:
@@ -383,15 +400,19 @@ def settle(here: Here) -> None:
 def run(here: Here, result: dict[str, Any]) -> list[str]:
     """Go as far as the wanted state says; return what was done."""
     state = here.params["state"]
+    result["member"] = here.own.name
     if state == "checked":
         check(here)
         result["holds_data"] = here.has_data
         found = _etcd_data.identity(here.data)
         result["cluster"] = found.cluster if found else ""
     elif state == "started":
-        actions, result["due"] = start(here)
+        actions, made = start(here)
+        result.update(due=made.due, repair=needs_repair(made))
         result["endpoints"] = here.process.urls("ETCD_ADVERTISE_CLIENT_URLS")
         return actions
+    elif state == "repaired":
+        return repair(here, plan(here))
     elif state == "pruned":
         return prune(here)
     elif state == "current":

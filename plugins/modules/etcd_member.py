@@ -18,6 +18,9 @@ description:
   - O(state=started) may run on all members at once. It founds the cluster, or starts the member of a
     cluster that exists, and waits until it is healthy. What must happen to one member at a time it
     leaves undone and returns in RV(due). The health of a process whose restart is due is not waited for.
+  - O(state=repaired) does what is due to a member that is not healthy, and leaves a healthy one to O(state=current).
+    It must run on one member at a time (C(throttle) 1), and before O(state=current) runs on the first, which needs
+    every other member to be healthy.
   - O(state=current) does what is due. It must run on one member at a time (C(throttle) 1). It restarts a member only
     while every other member is healthy, or where the member serves nobody anyway. It refuses otherwise, naming the
     member that is not healthy.
@@ -57,7 +60,7 @@ options:
   state:
     description: How far to go.
     type: str
-    choices: [checked, started, pruned, current, settled]
+    choices: [checked, started, repaired, pruned, current, settled]
     default: started
   found:
     description: Whether an empty member may found a new cluster. Only true while no member holds data.
@@ -69,6 +72,13 @@ options:
     default: false
   remove_members:
     description: Members that the inventory does not have and that are to be removed, by name, or by id in hexadecimal.
+    type: list
+    elements: str
+    default: []
+  repaired_members:
+    description:
+      - Members that steps before this one have started, repaired or joined, by name. Check mode takes them for healthy,
+        and those in O(remove_members) for removed, as they are in a run.
     type: list
     elements: str
     default: []
@@ -128,6 +138,13 @@ EXAMPLES = r"""
     found: true
   register: member
 
+- name: Restart members that are not healthy first
+  binary_cluster.networking.etcd_member:
+    <<: *member
+    state: repaired
+  throttle: 1
+  when: member.due | length > 0
+
 - name: Restart or join one member at a time, where that is due
   binary_cluster.networking.etcd_member:
     <<: *member
@@ -145,6 +162,15 @@ due:
   type: list
   elements: str
   sample: [restart]
+repair:
+  description: Whether something is due to this member and it is not healthy, so that it comes first.
+  returned: O(state=started)
+  type: bool
+member:
+  description: Name of the member.
+  returned: success
+  type: str
+  sample: node1
 endpoints:
   description: Client URLs that the running process advertises, which may be others than the inventory's.
   returned: O(state=started)
@@ -197,12 +223,13 @@ def main() -> None:
             },
             "state": {
                 "type": "str",
-                "choices": ["checked", "started", "pruned", "current", "settled"],
+                "choices": ["checked", "started", "repaired", "pruned", "current", "settled"],
                 "default": "started",
             },
             "found": {"type": "bool", "default": False},
             "restart_required": {"type": "bool", "default": False},
             "remove_members": {"type": "list", "elements": "str", "default": []},
+            "repaired_members": {"type": "list", "elements": "str", "default": []},
             "endpoints": {"type": "list", "elements": "str", "default": []},
             "quota": {"type": "int", "default": 0},
             "data_directory": {"type": "path", "default": "/var/lib/etcd"},

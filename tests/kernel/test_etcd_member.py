@@ -202,14 +202,6 @@ def test_a_full_database_is_refused_until_its_quota_fits_and_repaired_then(etcd:
     one.put("key", "value")
 
 
-def is_healthy(member: Member) -> bool:
-    """Whether a member takes part in its cluster."""
-    try:
-        return "is healthy" in member.ctl("endpoint", "health")
-    except CommandFailed:
-        return False
-
-
 def test_a_restart_that_fails_has_a_deadline_and_says_the_cause_first(etcd: Cluster) -> None:
     members = one, two, three = etcd.founded(3)
     one.configure(ETCD_LISTEN_PEER_URLS=UNREACHABLE)
@@ -229,14 +221,46 @@ def test_a_restart_that_fails_has_a_deadline_and_says_the_cause_first(etcd: Clus
     assert "restart" in etcd.module(one, members, "started", restart_required=True, timeout=2)["due"]
     # With the first of them back, one of the others may lead, which the third does not reach: that one is not healthy,
     # and comes before the one that leads.
-    due = list(members)
-    while due:
-        member = min(due, key=is_healthy)
-        etcd.module(member, members, "current", restart_required=True)
-        due.remove(member)
+    restart_as_the_role_does(etcd, members)
     for member in members:
         etcd.module(member, members, "settled")
     assert sorted(three.listed()) == names(members)
+
+
+def restart_as_the_role_does(etcd: Cluster, members: list[Member], check: bool = False) -> list[str]:
+    """Restart members of which some are not healthy, in roles/etcd's order of states; return their names in order."""
+    restarted: list[str] = []
+    for state in ("repaired", "current"):
+        for member in members:
+            if member.name in restarted:
+                continue
+            done = etcd.module(
+                member, members, state, check=check, restart_required=True, repaired_members=list(restarted)
+            )
+            restarted += [done["member"]] if done["changed"] else []
+    return restarted
+
+
+def test_a_member_that_is_not_healthy_is_restarted_before_the_healthy_ones_need_it(etcd: Cluster) -> None:
+    members = etcd.founded(3)
+    last = members[-1]
+    # It runs, and no client reaches it before it has its new configuration.
+    last.configure(ETCD_LISTEN_CLIENT_URLS="http://127.0.0.1:4779")
+    last.systemctl("restart")
+    last.configure(ETCD_LISTEN_CLIENT_URLS=last.wanted["client_url"])
+    for member in members:
+        member.configure(ETCD_HEARTBEAT_INTERVAL="120")
+    said = etcd.module(members[0], members, "current", restart_required=True, failing=True)["msg"]
+    assert "member3 is not healthy" in said
+    assert [etcd.module(one, members, "started", restart_required=True)["repair"] for one in members] == [
+        False,
+        False,
+        True,
+    ]
+    for check in (True, False):
+        assert restart_as_the_role_does(etcd, members, check) == ["member3", "member1", "member2"]
+    for member in members:
+        etcd.module(member, members, "settled")
 
 
 def test_data_of_a_member_that_was_removed_is_named_and_kept(etcd: Cluster) -> None:

@@ -181,3 +181,16 @@ def test_members_of_several_clusters_are_not_taken_for_one() -> None:
         _etcd_cluster.ClusterError, match="different clusters: http://a of 1f, and http://b of 2f; stop"
     ):
         _etcd_cluster.require_one_cluster({"http://b": "2f", "http://a": "1f", "http://c": unanswered})
+
+
+def test_check_mode_judges_a_restart_as_if_the_steps_before_it_had_been_taken() -> None:
+    gone = member("gone", 9)
+    found = view("2", "9", members=(member("one", 1), member("two", 2), gone))
+    for repaired, removed in ((["two"], []), ([], ["gone"])):
+        with pytest.raises(ClusterError, match="would lose its quorum or its spare member"):
+            _etcd_cluster.require_restart(found.after(repaired, removed), found.members[0])
+    expected = found.after(["two"], ["gone"])
+    _etcd_cluster.require_restart(expected, found.members[0])
+    assert [one.name for one in expected.members] == ["one", "two"]
+    # A member of the inventory is never removed.
+    assert found.after([], ["two"]).members == found.members
