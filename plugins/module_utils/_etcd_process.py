@@ -27,15 +27,37 @@ T = TypeVar("T")
 UNIT = "etcd"
 POLL = 0.1
 # Lines of the log that a message shows, and those that its cause is looked for in.
-SHOWN, READ = 8, 400
+SHOWN, READ = 8, 4000
 LEVELS = ("panic", "fatal", "error", "warn")
 ENDS = LEVELS[:2]
 # Seconds between two looks at a process that is waited for, and in which one that ends may still come up.
 LOOK, PATIENCE = 1, 10
+# Seconds for which every peer must have refused the certificates, or shown wrong ones, before a process is given up.
+REFUSED = 3
 DAMAGED = (
     "the data are damaged; move {data_directory}/member away, and run again: it joins the other members, and where "
     "there are none, restore a snapshot"
 )
+RENEW = "renew the certificates, or set the clocks of the hosts, and run again"
+AUTHORITY = (
+    "members trust only certificates that the cluster's own authority has signed; run with the "
+    "cluster_certificates_directory that the other members' certificates are from"
+)
+# What the process says of certificates that are not to be made good by waiting, its own or its peers'. The last one is
+# all that a peer says to a client whose certificate it has no better word for, and to a server.
+REFUSALS = {
+    "unknown authority": AUTHORITY,
+    "unknown certificate authority": AUTHORITY,
+    "certificate has expired": RENEW,
+    "expired certificate": RENEW,
+    "client certificate authentication failed": "the other member's certificate is not one for members; run again with "
+    "all members, so that each gets its own",
+    "bad certificate": "the other members do not take this one's certificate: it is not one for members, or not of "
+    "their authority; run again with all members, so that each gets its own",
+}
+VAGUE = "bad certificate"
+# What a new member says last that got no answer from the others, whatever the reason.
+UNANSWERED = "cannot fetch cluster info"
 # What etcd logs, and what to do then.
 REMEDIES = {
     "no space left on device": "make room on the file system of {data_directory}, and run again",
@@ -51,8 +73,9 @@ REMEDIES = {
     "crc mismatch": DAMAGED,
     "invalid database": DAMAGED,
     "proto: ": DAMAGED,
-    "unknown authority": "members trust only certificates that the cluster's own authority has signed",
-    "certificate has expired": "renew the certificates, and run again",
+    "private key does not match public key": "give the host the certificate and the key that "
+    "cluster_certificates_directory has for it, and run again",
+    **REFUSALS,
 }
 # A line of the stack traces that follow a panic.
 TRACE = re.compile(r"\s|$|goroutine |created by |panic: |[\w./%*()-]+\(.*\)$")
@@ -167,21 +190,24 @@ class Process:
         if found and answer:
             parts.append(answer)
         parts.append("etcd runs" if self.running else "etcd does not run")
-        last = [words for words in map(readable, lines) if words][-SHOWN:]
-        return ProcessError("; ".join(parts) + "; its last log lines:\n" + "\n".join(last))
+        # The same refusal may come many times a second.
+        last = list(dict.fromkeys(words for words in map(readable, reversed(lines)) if words))[:SHOWN]
+        return ProcessError("; ".join(parts) + "; its last log lines:\n" + "\n".join(reversed(last)))
 
 
 class Watch:
     """A process that is waited for: whether there is still something to wait for.
 
     systemd starts one that ended again and again. It is given up at once where its log names a cause that no further
-    start removes, and otherwise where it ended a while ago and does not run.
+    start removes, and otherwise where it ended a while ago and does not run. One that runs is given up where it and
+    each of its peers do not take one another's certificates.
     """
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.looked = time.monotonic()
         self.ended: float | None = None
+        self.refused: float | None = None
         # Why the process ended last.
         self.last = ""
 
@@ -192,8 +218,11 @@ class Watch:
             return False
         self.looked = now
         self.process.refresh()
+        if self.process.running:
+            self.refused = (self.refused or now) if refused_by_all(self.process.log()) else None
+            return self.refused is not None and now - self.refused >= REFUSED
         # One that has not begun has not ended: the start waits for other units, or for the time between two starts.
-        if self.process.running or self.process.unit.invocation in ("", self.process.former):
+        if self.process.unit.invocation in ("", self.process.former):
             return False
         self.ended = self.ended or now
         found = cause(self.process.log(), ENDS)
@@ -244,14 +273,43 @@ def readable(line: str) -> str:
 def cause(lines: Sequence[str], levels: Sequence[str] = LEVELS) -> str:
     """The gravest of the last messages in a log of etcd; empty where none is grave.
 
-    Among those of one gravity, one that a remedy is known for comes first.
+    Among those of one gravity, one that a remedy is known for comes first. Certificates are the cause of a new member's
+    end where they kept it from asking the others.
     """
     found: dict[str, list[str]] = {}
     for entry in filter(None, map(_entry, lines)):
-        if entry.get("level") in levels:
+        if entry.get("level") in LEVELS:
             found.setdefault(entry["level"], []).append(_words(entry))
     gravest = next((found[level] for level in levels if level in found), [])
-    return next((words for words in reversed(gravest) if remedy(words)), gravest[-1] if gravest else "")
+    if gravest and UNANSWERED in gravest[-1]:
+        gravest = [words for words in found.get("warn", ()) if refusal(words)] or gravest
+    known = [words for words in reversed(gravest) if remedy(words)]
+    return next(iter(sorted(known, key=lambda words: VAGUE in words)), gravest[-1] if gravest else "")
+
+
+def refusal(words: str) -> bool:
+    """Whether a message is about certificates that are not taken."""
+    return any(sign in words for sign in REFUSALS)
+
+
+def refused_by_all(lines: Sequence[str]) -> bool:
+    """Whether a process has peers, and the last word on each of them is that certificates are not taken.
+
+    False too of a log that may not reach back to the start of the process, where it names its peers. A peer that does
+    not run, such as one that is restarted now, refuses no certificate.
+    """
+    refused: dict[str, bool] = {}
+    for entry in filter(None, map(_entry, lines)):
+        message = entry.get("msg")
+        if message == "added remote peer":
+            refused[entry.get("remote-peer-id", "")] = False
+        elif message == "removed remote peer":
+            refused.pop(entry.get("removed-remote-peer-id", ""), None)
+        elif message == "peer became active":
+            refused[entry.get("peer-id", "")] = False
+        elif message == "prober detected unhealthy status":
+            refused[entry.get("remote-peer-id", "")] = refusal(str(entry.get("error", "")))
+    return len(lines) < READ and bool(refused) and all(refused.values())
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ nothing by itself. The real unit is tested in molecule/etcd.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import subprocess
 import sys
@@ -16,9 +17,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd_process
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates
 from ansible_collections.binary_cluster.networking.tests.kernel.calico_datastore import program
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import CommandFailed, Host
 
+# Common name of the members' certificates for each other.
+PEER = "etcd-peer"
 SYSTEMCTL = """#!{python}
 import json, os, signal, subprocess, sys, time
 
@@ -75,7 +80,7 @@ if words[0] in ("start", "restart"):
 json.dump(state, open(base + "/unit.json", "w"))
 """
 JOURNALCTL = """#!/bin/sh
-tail -n 60 {base}/log
+tail -n {read} {base}/log
 """
 
 
@@ -88,11 +93,13 @@ class Member:
         self.base = directory / self.name
         self.address = f"127.0.0.{10 + number}"
         self.client_port, self.peer_port = 2379, 2380
+        self.peer_scheme = "http"
         self.settings: dict[str, str] = {}
         (self.base / "bin").mkdir(parents=True)
         for file, text in (("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
             path = self.base / "bin" / file
-            path.write_text(text.format(python=sys.executable, base=str(self.base), etcd=program("etcd", "etcd")))
+            words = {"python": sys.executable, "base": str(self.base), "etcd": program("etcd", "etcd")}
+            path.write_text(text.format(**words, read=_etcd_process.READ))
             path.chmod(0o700)
         (self.base / "client.crt").touch()
         (self.base / "data").mkdir()
@@ -101,7 +108,12 @@ class Member:
     @property
     def wanted(self) -> dict[str, str]:
         """The member as the inventory has it."""
-        return {"name": self.name, "peer_url": self.url(self.peer_port), "client_url": self.url(self.client_port)}
+        return {"name": self.name, "peer_url": self.peer_url, "client_url": self.url(self.client_port)}
+
+    @property
+    def peer_url(self) -> str:
+        """Where the other members reach it."""
+        return f"{self.peer_scheme}://{self.address}:{self.peer_port}"
 
     @property
     def data(self) -> Path:
@@ -115,7 +127,7 @@ class Member:
     def configure(self, **settings: str) -> None:
         """Write the configuration, with further settings."""
         self.settings.update(settings)
-        peer, client = self.url(self.peer_port), self.url(self.client_port)
+        peer, client = self.peer_url, self.url(self.client_port)
         written = {
             "ETCD_NAME": self.name,
             "ETCD_DATA_DIR": str(self.base / "data"),
@@ -126,6 +138,25 @@ class Member:
             **self.settings,
         }
         (self.base / "etcd.env").write_text("".join(f"{name}={value}\n" for name, value in written.items()))
+
+    def certify(self, authority: Path, days: int = 10, common_name: str = PEER, trusted: Path | None = None) -> None:
+        """Serve the other members under TLS; ``days`` below 0 are of a certificate that has expired.
+
+        It trusts the authority that signed its certificate, or another one.
+        """
+        _certificates.Authority(str(authority), 0).ensure(authority.name, 30)
+        now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=min(0, days * 2))
+        # etcd looks where a client comes from, which is 127.0.0.1 on the loopback.
+        names, usages = (self.address, "127.0.0.1"), ("server", "client")
+        request = _certificates.Request(self.name, "peer", common_name, names=names, usages=usages)
+        _certificates.Authority(str(authority), 0, now).issue(request, abs(days))
+        self.peer_scheme = "https"
+        files = {
+            "ETCD_PEER_CERT_FILE": f"{authority / request.path}.crt",
+            "ETCD_PEER_KEY_FILE": f"{authority / request.path}.key",
+            "ETCD_PEER_TRUSTED_CA_FILE": str((trusted or authority) / "ca.crt"),
+        }
+        self.configure(**files, ETCD_PEER_CLIENT_CERT_AUTH="true", ETCD_PEER_CERT_ALLOWED_CN=PEER)
 
     def systemctl(self, operation: str) -> None:
         """What an operator does by hand."""
@@ -200,7 +231,7 @@ class Cluster:
 
     def found(self, members: Sequence[Member]) -> None:
         """Let members found a cluster. The stand-in starts them; what the module makes of it is asked afterwards."""
-        cluster = ",".join(f"{one.name}={one.url(one.peer_port)}" for one in members)
+        cluster = ",".join(f"{one.name}={one.peer_url}" for one in members)
         for one in members:
             (one.base / "bootstrap.env").write_text(f"ETCD_INITIAL_CLUSTER={cluster}\n")
             one.systemctl("start")

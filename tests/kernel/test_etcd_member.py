@@ -383,6 +383,54 @@ def test_a_port_that_is_taken_and_data_that_are_damaged_are_told_at_once(etcd: C
     assert time.monotonic() - began < 25
 
 
+def test_certificates_that_no_peer_takes_are_told_at_once_and_mended_by_right_ones(etcd: Cluster) -> None:
+    *_others, last = members = etcd.add(3)
+    authority, foreign = etcd.directory / "authority", etcd.directory / "foreign"
+    for member in members:
+        member.certify(authority)
+    etcd.found(members)
+
+    def restart(failing: bool) -> str:
+        began = time.monotonic()
+        done = etcd.module(last, members, "current", restart_required=True, timeout=120, failing=failing)
+        assert time.monotonic() - began < 40
+        return str(done.get("msg", "")).partition("its last log lines")[0]
+
+    last.certify(foreign, trusted=authority)
+    said = restart(failing=True)
+    assert "unknown certificate authority; members trust only certificates that the cluster's own authority" in said
+    last.certify(authority, days=-5)
+    said = restart(failing=True)
+    assert (
+        "expired certificate; renew the certificates, or set the clocks of the hosts, and run again; not healthy"
+        in said
+    )
+    last.certify(authority, common_name="root")
+    said = restart(failing=True)
+    assert "bad certificate; the other members do not take this one's certificate: " in said
+    last.certify(authority)
+    last.configure(ETCD_PEER_KEY_FILE=str(authority / members[0].name / "peer.key"))
+    said = restart(failing=True)
+    assert said.startswith(
+        "etcd member member3: tls: private key does not match public key; give the host the certificate and the key "
+    )
+    last.certify(authority)
+    assert restart(failing=False) == ""
+
+
+def test_a_newcomer_with_foreign_certificates_is_told_why_the_others_do_not_answer(etcd: Cluster) -> None:
+    (one,) = etcd.add(1)
+    one.certify(etcd.directory / "authority")
+    etcd.found([one])
+    (two,) = etcd.add(1)
+    two.certify(etcd.directory / "foreign")
+    said = etcd.module(two, etcd.all, "current", failing=True)["msg"]
+    assert "unknown authority; members trust only certificates that" in said.partition("its last log lines")[0]
+    assert "It was taken out of the cluster again" in said
+    two.certify(etcd.directory / "authority")
+    assert etcd.module(two, etcd.all, "current")["actions"] == ["join"]
+
+
 def test_an_end_that_no_remedy_is_known_for_is_waited_for_briefly(etcd: Cluster) -> None:
     (one,) = etcd.add(1)
     one.configure(ETCD_HEARTBEAT_INTERVAL="5000", ETCD_ELECTION_TIMEOUT="1000")
