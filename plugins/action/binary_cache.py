@@ -58,7 +58,8 @@ class ActionModule(ActionBase):
             if self._task.check_mode:
                 stored = _artifacts.foresee(cache, wanted)
             else:
-                stored = _artifacts.ensure(cache, wanted, lambda line: _terminal.progress(f"binaries: {line}"))
+                progress = _terminal.Progress("binaries")
+                stored = _artifacts.ensure(cache, wanted, progress.announce, live=progress.live)
         except (_artifacts.ArtifactError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         result["artifacts"] = {arch: [] for arch in arguments["architectures"]}

@@ -55,6 +55,10 @@ NAMELESS = re.compile(r"\.partial-[a-z0-9_]{8}")
 LONGEST_RUN = 86400
 LONGEST_PAUSE = 60.0
 Say = Callable[[str], None]
+# Shows what is done at a time, a line each, in place of what it showed before.
+Live = Callable[[Sequence[str]], None]
+# Seconds between two times that this is shown.
+REFRESH = 1.0
 # Processes to kill and directories to remove on Ctrl-C and SIGTERM.
 _processes: set[subprocess.Popen[str]] = set()
 _works: set[Path] = set()
@@ -537,9 +541,12 @@ def foresee(cache: Cache, artifacts: Sequence[Artifact]) -> list[Stored]:
     return found
 
 
-def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, pause: float = 5.0) -> list[Stored]:
-    """All the artifacts, fetched side by side; progress is told after ``pause`` seconds, and then ever more rarely.
+def ensure(
+    cache: Cache, artifacts: Sequence[Artifact], announce: Say, pause: float = 5.0, live: Live | None = None
+) -> list[Stored]:
+    """All the artifacts, fetched side by side.
 
+    Progress is announced after ``pause`` seconds, and then ever more rarely; or shown all the time, where it can be.
     Raises one ArtifactError that lists everything that could not be had.
     """
     began = time.monotonic()
@@ -570,7 +577,7 @@ def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, pause: fl
         pending = {pool.submit(work, artifact): artifact for artifact in missing}
         while pending:
             done, _waiting = concurrent.futures.wait(
-                pending, timeout=pause, return_when=concurrent.futures.FIRST_COMPLETED
+                pending, timeout=REFRESH if live else pause, return_when=concurrent.futures.FIRST_COMPLETED
             )
             for future in done:
                 artifact = pending.pop(future)
@@ -583,9 +590,13 @@ def ensure(cache: Cache, artifacts: Sequence[Artifact], announce: Say, pause: fl
                 else:
                     count = f"{len(missing) - len(pending)} of {len(missing)}"
                     announce(f"{artifact.label}: {stored.source}, done ({count})")
-            if not done and doing:
-                now = time.monotonic()
-                state = ", ".join(f"{k} {what} {now - since:.0f} s" for k, (what, since) in doing.items())
+            now = time.monotonic()
+            # Threads come and go meanwhile.
+            states = [(label, what, now - since) for label, (what, since) in doing.copy().items()]
+            if live:
+                live([f"{label}: {what} {seconds:.0f} s" for label, what, seconds in states])
+            elif not done and states:
+                state = ", ".join(f"{label} {what} {seconds:.0f} s" for label, what, seconds in states)
                 announce(f"{now - began:.0f} s: {state}")
                 pause = min(2 * pause, LONGEST_PAUSE)
     if faults:
