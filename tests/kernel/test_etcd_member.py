@@ -250,7 +250,7 @@ def test_a_member_that_is_not_healthy_is_restarted_before_the_healthy_ones_need_
     last.configure(ETCD_LISTEN_CLIENT_URLS=last.wanted["client_url"])
     for member in members:
         member.configure(ETCD_HEARTBEAT_INTERVAL="120")
-    said = etcd.module(members[0], members, "current", restart_required=True, failing=True)["msg"]
+    said = etcd.module(members[0], members, "current", check=True, restart_required=True, failing=True)["msg"]
     assert "member3 is not healthy" in said
     assert [etcd.module(one, members, "started", restart_required=True)["repair"] for one in members] == [
         False,
