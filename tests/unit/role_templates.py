@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
@@ -20,6 +21,29 @@ CLUSTER = {
     "cluster_api_vip": "192.0.2.100",
     "cluster_certificates_directory": "/srv/pki",
 }
+
+
+# What decides over the code that a template becomes.
+SETTINGS = (
+    "block_start_string", "block_end_string", "variable_start_string", "variable_end_string", "comment_start_string",
+    "comment_end_string", "trim_blocks", "lstrip_blocks", "newline_sequence", "keep_trailing_newline",
+)  # fmt: skip
+COMPILED: dict[tuple[Any, ...], Any] = {}
+
+
+def compile_once(
+    environment: jinja2.Environment, source: Any, name: str | None = None, filename: str | None = None, **more: Any
+) -> Any:
+    """Compile a template, which takes most of the time, once a process. Ansible forgets it with each Templar."""
+    of = (type(environment), *(getattr(environment, setting) for setting in SETTINGS))
+    key = (source, name, filename, *more.items(), *of)
+    if key not in COMPILED:
+        COMPILED[key] = COMPILE(environment, source, name, filename, **more)
+    return COMPILED[key]
+
+
+COMPILE = jinja2.Environment.compile
+jinja2.Environment.compile = compile_once  # type: ignore[method-assign,assignment]
 
 
 def facts(address: str) -> dict[str, Any]:
