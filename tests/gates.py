@@ -93,6 +93,11 @@ class Gate:
     parts: Callable[[], Collection[str]] | None = None
 
 
+def browser() -> set[str]:
+    """What the tests with a browser look at."""
+    return {*reach.of("tests/browser"), "tests/images.py"}
+
+
 def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
     """The gates in the order of their cost."""
     if not scenarios:
@@ -110,7 +115,8 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             )
             # Members of etcd elect a leader there, which takes its share of the processors.
             yield Gate("kernel", ("pytest", "tests/kernel"), 480, parts=partial(reach.of, "tests/kernel"))
-            yield Gate("browser", ("pytest", "tests/browser"), 90, idle=True, parts=partial(reach.of, "tests/browser"))
+            yield Gate("browser", ("pytest", "tests/browser"), 90, idle=True, parts=browser)
+            yield Gate("readers", ("pytest", "tests/readers"), 60)
             yield Gate("readme", ("pytest", "tests/readme"), 100)
     if fast:
         return

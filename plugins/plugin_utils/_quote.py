@@ -61,8 +61,11 @@ def _specifiers(text: str) -> str:
 FORMATS = {
     # systemd.syntax(7), systemd.unit(5): blanks at the ends go, a backslash at the end joins the next line.
     "unit": Format("a setting of a systemd unit", r"[^\s\\]([^\\]*[^\s\\])?", escape=_specifiers),
-    # Words of such a setting; what stands before a path, such as - or !, is not part of it.
-    "unit_path": Format("an absolute path in a systemd unit", r"/[^\s\"'\\;:]*", escape=_specifiers),
+    # Words of such a setting; what stands before a path, such as - or !, is not part of it. Of slashes in a row and of
+    # points between slashes systemd makes another text.
+    "unit_path": Format(
+        "an absolute path in a systemd unit", r"(/(?!\.{1,2}(/|$))[^\s\"'\\;:/]+)+", escape=_specifiers
+    ),
     # systemd.service(5), "Command lines".
     "unit_argument": Format(
         "an argument in a systemd unit",
@@ -76,10 +79,13 @@ FORMATS = {
     # A variable is what $ begins, in quotes too.
     "nginx": Format("a word in nginx.conf", r"[^\s\"'\\;{}#$]+", _double_quoted('\\"'), refused=r"\$"),
     "keepalived": Format("a word in keepalived.conf", IN_KEEPALIVED + "+"),
+    # Of a peer whose address it cannot read, keepalived says so and goes on by multicast.
+    "keepalived_address": Format("an address in keepalived.conf", r"[0-9A-Fa-f.:]+"),
     # BIRD's strings know no escapes.
     "bird": Format("a string in bird.conf", r"(?!)", lambda text: f'"{text}"', refused='"'),
     "bird_word": Format("an address or a number in bird.conf", r"[0-9A-Za-z.:/%-]+"),
-    "nft": Format("an address or a number for nft", r"[0-9A-Za-z.:/-]+"),
+    # Neither names that are looked up nor networks and ranges, which hold others' addresses too.
+    "nft": Format("an address for nft", r"[0-9A-Fa-f.:]+"),
     # nft's strings know no escapes, and one that ends with an asterisk is a pattern.
     "nft_string": Format("a string for nft", r"(?!)", lambda text: f'"{text}"', refused=r'["*\\]'),
     # The lexer of caddyfile: # is a comment within a word too, a brace alone is one also in quotes, {$X} is a variable

@@ -7,7 +7,6 @@ stdout, so there is no port, no driver and no library in between.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import select
@@ -15,6 +14,8 @@ import subprocess
 import time
 from pathlib import Path
 from typing import Any
+
+from images import on_top_of_the_lab
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -29,34 +30,13 @@ COMMAND = (
 )
 
 
-def image() -> str:
-    """Name of the browser's image, built where it is not there."""
-    environment = {**os.environ, "LAB_SUITE": "bookworm"}
-    listed = subprocess.run(
-        [CHECKOUT / "inventories/lab/hosts.py"], env=environment, capture_output=True, check=True, text=True
-    ).stdout
-    base = json.loads(listed)["lab"]["vars"]["lab_image"]
-    recipe = (HERE / "Dockerfile").read_bytes() + base.encode()
-    name = f"{base.partition(':')[0]}:browser-{hashlib.sha256(recipe).hexdigest()[:12]}"
-    if not _exists(name):
-        if not _exists(base):
-            subprocess.run([CHECKOUT / "molecule/shared/image/build", "bookworm", base], check=True)
-        command = ["docker", "build", "--quiet", "--tag", name, "--build-arg", f"LAB_IMAGE={base}", str(HERE)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return name
-
-
-def _exists(name: str) -> bool:
-    return subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
-
-
 class Browser:
     """Chromium, with a directory of the machine as ``/pages``."""
 
     def __init__(self, pages: Path) -> None:
         options = ["--rm", "--interactive", "--init", "--network=none", f"--volume={pages}:{PAGES}:ro"]
         self.process = subprocess.Popen(
-            ["docker", "run", *options, image(), "sh", "-c", COMMAND],
+            ["docker", "run", *options, on_top_of_the_lab(HERE), "sh", "-c", COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -231,7 +231,8 @@ def bird(text: str) -> list[Any]:
     def words() -> Iterator[str | None]:
         for one in _tokens(text, pattern):
             if not one["skip"]:
-                yield one[0].strip('"')
+                # The name of a protocol is made of the peer's address, in other characters.
+                yield re.sub(r"^Peer_.*", "Peer", one[0].strip('"'))
             if one["end"]:
                 yield None
 
