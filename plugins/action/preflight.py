@@ -105,7 +105,7 @@ class ActionModule(ActionBase):
         hostvars = task_vars["hostvars"]
         named = ("nodes", "kube_control_plane", *roles.values())
         groups = {group: list(task_vars["groups"].get(group, ())) for group in named}
-        specs = {role: argument_spec(role) for role in roles}
+        specs = {role: argument_spec(role) for role in (_preflight.DECLARES_CLUSTER, *roles)}
         if any("kubeconfig_files" in hostvars[name] for members in groups.values() for name in members):
             specs["kubeconfig"] = argument_spec("kubeconfig")  # not bound to a group
         faults: list[_preflight.Fault] = []
@@ -113,6 +113,7 @@ class ActionModule(ActionBase):
         of_the_play = self._play_variables(task_vars, hostvars)
         for name in dict.fromkeys(host for members in groups.values() for host in members):
             own = {role: specs[role] for role, group in roles.items() if name in groups[group]}
+            own[_preflight.DECLARES_CLUSTER] = specs[_preflight.DECLARES_CLUSTER]
             if "kubeconfig_files" in hostvars[name]:
                 own["kubeconfig"] = specs["kubeconfig"]
             variables = {**self._variables(hostvars, [*own, *networks, "cluster"], name, faults), **of_the_play}

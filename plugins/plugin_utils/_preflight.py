@@ -52,6 +52,8 @@ NOT_FOR_PODS = {
 # What every host must take (RFC 791).
 SMALLEST_MTU = 576
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# The role whose argument_specs declare the variables of the cluster, which begin with cluster_.
+DECLARES_CLUSTER = "preflight"
 # Roles whose names others' variables begin with too, such as node_exporter_version.
 COMMON_WORDS = ("node", "verify")
 
@@ -94,9 +96,10 @@ class Host:
 class Inventory:
     """All hosts, their groups, the roles that will run and what each of them accepts.
 
-    ``specs`` maps a role to the options of its argument_specs; ``faults`` are those found while
-    the inventory was read. ``coredns_plugins`` are those of the build that will run; empty where it
-    was not asked. ``authority`` has the fingerprints of the controller's authority; empty where there is none.
+    ``specs`` maps a role to the options of its argument_specs; those of role preflight are the cluster's variables.
+    ``faults`` are those found while the inventory was read. ``coredns_plugins`` are those of the build that will run;
+    empty where it was not asked. ``authority`` has the fingerprints of the controller's authority; empty where there
+    is none.
     """
 
     hosts: Mapping[str, Host]
@@ -109,11 +112,15 @@ class Inventory:
     faults: Sequence[Fault] = ()
 
     def value(self, name: str, default: Any = None) -> Any:
-        """Value of a variable that is the same for the whole cluster."""
+        """Value of a variable that is the same for the whole cluster; one of the cluster's has its declared default."""
         for host in self.hosts.values():
             if name in host.variables:
                 return host.variables[name]
-        return default
+        return self.declared(name, default)
+
+    def declared(self, name: str, default: Any = None) -> Any:
+        """Default of a variable of the cluster, from its declaration."""
+        return self.specs.get(DECLARES_CLUSTER, {}).get(name, {}).get("default", default)
 
     def members(self, group: str) -> list[Host]:
         """Hosts of a group."""
@@ -546,7 +553,7 @@ def etcd_settings_fit(inventory: Inventory) -> Iterator[Fault]:
 
 def etcd_port(inventory: Inventory) -> int | None:
     """Port of etcd for its clients, as the roles' defaults have it; None for what is no number."""
-    return integer(inventory.value("etcd_client_port", inventory.value("cluster_etcd_client_port", 2379)))
+    return integer(inventory.value("etcd_client_port", inventory.value("cluster_etcd_client_port")))
 
 
 def etcd_port_is_one(inventory: Inventory) -> Iterator[Fault]:
@@ -554,13 +561,14 @@ def etcd_port_is_one(inventory: Inventory) -> Iterator[Fault]:
     if "etcd" not in inventory.specs:
         return
     holders: dict[str, list[str]] = {}
+    declared = inventory.declared("cluster_etcd_client_port")
     for host in inventory.hosts.values():
-        holders.setdefault(str(host.variables.get("cluster_etcd_client_port", 2379)), []).append(host.name)
+        holders.setdefault(str(host.variables.get("cluster_etcd_client_port", declared)), []).append(host.name)
     if len(holders) > 1:
         told = "; ".join(f"{value} ({', '.join(hosts)})" for value, hosts in holders.items())
         yield Fault("cluster_etcd_client_port", told, "must be the same on all hosts, since etcd's clients follow it")
         return
-    (wanted,) = holders or ["2379"]
+    (wanted,) = holders or [str(declared)]
     if not legal(integer(wanted)):
         yield Fault("cluster_etcd_client_port", wanted, NO_PORT)
         return

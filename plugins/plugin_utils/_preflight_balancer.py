@@ -101,8 +101,9 @@ def _balancers(inventory: Inventory) -> list[Host]:
     return inventory.members(ROLE) if ROLE in inventory.specs else []
 
 
-def _port(host: Host) -> int | None:
-    return integer(host.variables.get("api_load_balancer_port", host.variables.get("cluster_api_port", API_PORT)))
+def _port(inventory: Inventory, host: Host) -> int | None:
+    shared = host.variables.get("cluster_api_port", inventory.declared("cluster_api_port"))
+    return integer(host.variables.get("api_load_balancer_port", shared))
 
 
 def _listeners(host: Host) -> list[tuple[int | None, list[str]]]:
@@ -269,7 +270,7 @@ def balancers_speak_ipv4(inventory: Inventory) -> Iterator[Fault]:
 def backends_are_there(inventory: Inventory) -> Iterator[Fault]:
     vips = {vip.parsed for vip in _vips(inventory)}
     for host in _balancers(inventory):
-        port, name = _port(host), (host.name,)
+        port, name = _port(inventory, host), (host.name,)
         variable = "api_load_balancer_backends"
         main = (port, _backends(inventory, host))
         if not main[1]:
@@ -328,7 +329,7 @@ def texts_are_safe(inventory: Inventory) -> Iterator[Fault]:
 def balancer_ports_are_free(inventory: Inventory) -> Iterator[Fault]:
     for host in _balancers(inventory):
         wanted = [
-            ("api_load_balancer_port", _port(host)),
+            ("api_load_balancer_port", _port(inventory, host)),
             ("api_load_balancer_status_port", integer(host.variables.get("api_load_balancer_status_port", 8404))),
             *(("api_load_balancer_listeners", port) for port, _backends in _listeners(host)),
         ]

@@ -29,23 +29,6 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._quote i
 # Parts of CoreDNS' configuration and of Calico's policies, which are more than one line and in files of their own, and
 # what goes into no file.
 TEXTS = ("coredns_blocks", "coredns_zones", "coredns_further_zones", "calico_policies", "certificates_passphrase")
-# Variables of the cluster that roles read; others that begin alike are the user's own.
-CLUSTER: dict[str, dict[str, Any]] = {
-    "cluster_api_name": {},
-    "cluster_api_port": {"type": "int"},
-    "cluster_api_vip": {},
-    "cluster_certificates_directory": {},
-    "cluster_dns_address": {},
-    "cluster_dns_domain": {},
-    "cluster_dns_upstreams": {},
-    "cluster_etcd_client_port": {"type": "int"},
-    "cluster_max_unavailable": {},
-    "cluster_network": {},
-    "cluster_node_address": {},
-    "cluster_pod_cidr": {},
-    "cluster_pod_cidr_v6": {},
-    "cluster_service_cidr": {},
-}
 # Directories of the system, with all that is in them, and those that have others' directories in them. A daemon's data
 # is in one of its own, which outlives a boot and which its unit does not hide from it.
 SYSTEM = re.compile(
@@ -120,7 +103,7 @@ def texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
 
 def known(inventory: Inventory) -> dict[str, Any]:
     """Options of all roles in the run, and the cluster's variables, by name."""
-    return {**CLUSTER, **{name: one for each in inventory.specs.values() for name, one in each.items()}}
+    return {name: one for each in inventory.specs.values() for name, one in each.items()}
 
 
 def values_are_one_line(inventory: Inventory) -> Iterator[Fault]:
@@ -194,7 +177,7 @@ def numbers(option: Mapping[str, Any], value: Any, place: str) -> Iterator[tuple
 
 def numbers_are_digits(inventory: Inventory) -> Iterator[Fault]:
     """Numbers as every daemon reads them, and none below zero: no option is a number of less than nothing."""
-    for options in (CLUSTER, *inventory.specs.values()):
+    for options in inventory.specs.values():
         for host in inventory.hosts.values():
             for name in sorted(options.keys() & host.variables.keys()):
                 for place, kind, value in numbers(options[name], host.variables[name], name):

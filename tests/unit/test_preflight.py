@@ -57,7 +57,8 @@ def inventory(sound: dict[str, Any], change: dict[str, Any]) -> _preflight.Inven
         hosts[name] = _preflight.Host(name, variables[name], facts, addresses.get(name, ""))
     groups = merged(good["groups"], change.get("groups", {}))
     roles = good.get("roles") or ROLES.get(shared.get("cluster_network"), ROLES["flannel"])
-    specs = {role: action.argument_spec(role) for role in (*roles, *(["coredns"] if "coredns" in groups else []))}
+    further = ["preflight", *(["coredns"] if "coredns" in groups else [])]
+    specs = {role: action.argument_spec(role) for role in (*roles, *further)}
     return _preflight.Inventory(
         hosts,
         groups,
