@@ -10,12 +10,13 @@ import contextlib
 import dataclasses
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible import __version__ as ansible_version
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
@@ -38,6 +39,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_verify,
     _prometheus,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run_variables import RunVariables
 
 # Every check besides those that are always made; the tests take them from here.
 CHECKS = [
@@ -102,23 +104,27 @@ class ActionModule(ActionBase):
         self, task_vars: Mapping[str, Any], roles: Mapping[str, str], networks: list[str]
     ) -> _preflight.Inventory:
         """Variables and facts of every host that a role runs on."""
-        hostvars = task_vars["hostvars"]
-        named = ("nodes", "kube_control_plane", *roles.values())
-        groups = {group: list(task_vars["groups"].get(group, ())) for group in named}
+        hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
+        groups = {
+            group: list(task_vars["groups"].get(group, ()))
+            for group in ("nodes", "kube_control_plane", *roles.values())
+        }
         specs = {role: argument_spec(role) for role in (_preflight.DECLARES_CLUSTER, *roles)}
-        if any("kubeconfig_files" in hostvars[name] for members in groups.values() for name in members):
-            specs["kubeconfig"] = argument_spec("kubeconfig")  # not bound to a group
         faults: list[_preflight.Fault] = []
         hosts = {}
-        of_the_play = self._play_variables(task_vars, hostvars)
         for name in dict.fromkeys(host for members in groups.values() for host in members):
-            own = {role: specs[role] for role, group in roles.items() if name in groups[group]}
-            own[_preflight.DECLARES_CLUSTER] = specs[_preflight.DECLARES_CLUSTER]
-            if "kubeconfig_files" in hostvars[name]:
-                own["kubeconfig"] = specs["kubeconfig"]
-            variables = {**self._variables(hostvars, [*own, *networks, "cluster"], name, faults), **of_the_play}
-            for options in own.values():
-                faults += validate(options, variables, name)
+            own = [_preflight.DECLARES_CLUSTER, *(role for role, group in roles.items() if name in groups[group])]
+            if "kubeconfig_files" in run.raw(name):
+                own.append("kubeconfig")  # not bound to a group
+                specs["kubeconfig"] = argument_spec("kubeconfig")
+            prefixes = tuple(f"{prefix}_" for prefix in (*own, *networks, "cluster"))
+            variables, failed = run.given(name, partial(_begins, prefixes))
+            faults += [
+                _preflight.Fault(variable, "a template", f"it cannot be rendered: {error}", (name,))
+                for variable, error in failed.items()
+            ]
+            for role in own:
+                faults += validate(specs[role], variables, name)
             hosts[name] = _preflight.Host(
                 name=name,
                 variables=variables,
@@ -129,32 +135,9 @@ class ActionModule(ActionBase):
         faults += report_paths([host.variables for host in hosts.values()])
         return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
 
-    def _play_variables(self, task_vars: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, Any]:
-        """Variables of the cluster that the play sets for all its hosts; hostvars have those of the inventory alone."""
-        inventory = self._variables(hostvars, ["cluster"], task_vars["inventory_hostname"], [])
-        found = {}
-        for name in task_vars:
-            if name.startswith("cluster_"):
-                # One that cannot be rendered is the inventory's too, and told of there.
-                with contextlib.suppress(AnsibleError):
-                    found[name] = self._templar.template(task_vars[name])
-        return {name: value for name, value in found.items() if name not in inventory or inventory[name] != value}
 
-    def _variables(
-        self, hostvars: Mapping[str, Any], prefixes: list[str], host: str, faults: list[_preflight.Fault]
-    ) -> dict[str, Any]:
-        """The host's variables that begin like a role's; one that cannot be templated is a fault."""
-        # hostvars[host] templates by itself, but without knowing hostvars.
-        names = [name for name in hostvars[host] if name.startswith(tuple(f"{prefix}_" for prefix in prefixes))]
-        raw = {**hostvars.raw_get(host), "hostvars": hostvars}  # type: ignore[attr-defined]
-        templar = self._templar.copy_with_new_env(available_variables=raw)
-        found = {}
-        for name in names:
-            try:
-                found[name] = templar.template(raw[name])
-            except AnsibleError as error:
-                faults.append(_preflight.Fault(name, "a template", f"it cannot be rendered: {error}", (host,)))
-        return found
+def _begins(prefixes: tuple[str, ...], name: str) -> bool:
+    return name.startswith(prefixes)
 
 
 def authority(directory: Any) -> list[str]:

@@ -1,7 +1,8 @@
-"""Preflight judges what the play sets too, which hostvars do not have."""
+"""Preflight judges what a run sets, wherever it sets it, as the roles see it."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ INVENTORY = """
 nodes:
   hosts:
     a.example: {ansible_host: 192.0.2.1}
-    b.example: {ansible_host: 192.0.2.2}
+    b.example: {ansible_host: 192.0.2.2, node_sysctls: {net.core.somaxconn: 1024}}
   vars:
     cluster_node_address: "{{ ansible_host }}"
     cluster_network: host_routes
@@ -25,33 +26,65 @@ PLAY = """
   gather_facts: false
   connection: local
   vars: {variables}
+  vars_files: [files.yml]
   tasks:
+    - ansible.builtin.include_vars: {{file: included.yml}}
+    # As a role of a play shows its own defaults to all of the play.
+    - ansible.builtin.import_role: {{name: binary_cluster.networking.host_routes, tasks_from: uninstall.yml}}
+      when: false
     - binary_cluster.networking.preflight:
-        roles: {{node: nodes}}
+        roles: {{node: nodes, verify: nodes, host_routes: nodes}}
         networks: [host_routes, vxlan_mesh]
       run_once: true
 """
+IMPORTING = "- import_playbook: play.yml\n  vars: {variables}\n"
 
 
-@pytest.mark.parametrize(
-    ("variables", "fault"),
-    [
-        ("{}", ""),
-        ("{cluster_network: vxlan_mesh}", ""),
-        ("{cluster_network: vxlan_mash}", "cluster_network: vxlan_mash: "),
-        ("{cluster_pod_cidr: 10.0.0.0/16}", "10.0.0.0/16"),
-    ],
-)
-def test_variables_of_the_cluster_in_a_play_are_judged(variables: str, fault: str, tmp_path: Path) -> None:
-    (tmp_path / "hosts.yml").write_text(INVENTORY)
-    (tmp_path / "play.yml").write_text(PLAY.format(variables=variables))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", "hosts.yml", "play.yml"],
-        cwd=tmp_path,
+def run(
+    directory: Path, play: str = "{}", files: str = "{}", included: str = "{}", imported: str = "{}", extra: str = "{}"
+) -> subprocess.CompletedProcess[str]:
+    """A run whose variables are set in these places."""
+    (directory / "hosts.yml").write_text(INVENTORY)
+    (directory / "play.yml").write_text(PLAY.format(variables=play))
+    (directory / "files.yml").write_text(files)
+    (directory / "included.yml").write_text(included)
+    (directory / "importing.yml").write_text(IMPORTING.format(variables=imported))
+    return subprocess.run(
+        ["ansible-playbook", "-i", "hosts.yml", "importing.yml", "-e", extra],
+        cwd=directory,
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible" / "collections"), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode != 0) == bool(fault), done.stdout + done.stderr
-    assert fault in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("place", ["play", "files", "included", "imported", "extra"])
+def test_what_a_run_sets_is_judged(place: str, tmp_path: Path) -> None:
+    variables = {
+        "cluster_network": "vxlan_mash",
+        "verify_pods_per_node": "2_0",
+        "verify_timer": "*:0/5\nExecStart=/bin/x",
+        "node_sysctl": {},
+    }
+    done = run(tmp_path, **{place: json.dumps(variables)})
+    assert done.returncode != 0
+    for fault in ("cluster_network: vxlan_mash: ", "verify_pods_per_node: ", "verify_timer: ", "mean node_sysctls?"):
+        assert fault in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {},
+        {"play": {"cluster_network": "vxlan_mesh"}},
+        # What comes later counts, as for the roles.
+        {"imported": {"cluster_pod_cidr": "10.0.0.0/16"}, "extra": {"cluster_pod_cidr": "10.245.0.0/16"}},
+        {"play": {"verify_tries": "x"}, "included": {"verify_tries": 2}},
+        # Each host has its own.
+        {"play": {"cluster_node_address": "{{ ansible_host }}"}},
+    ],
+)
+def test_nothing_is_said_of(places: dict[str, dict[str, object]], tmp_path: Path) -> None:
+    done = run(tmp_path, **{place: json.dumps(variables) for place, variables in places.items()})
+    assert done.returncode == 0, done.stdout + done.stderr
