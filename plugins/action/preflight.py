@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible import __version__ as ansible_version
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -39,6 +38,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_verify,
     _prometheus,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import argument_spec, meant
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run_variables import RunVariables
 
 # Every check besides those that are always made; the tests take them from here.
@@ -60,7 +60,6 @@ CHECKS = [
     )
     for check in one.CHECKS
 ]
-ROLES = Path(__file__).resolve().parents[2] / "roles"
 # Paths of the controller that the report at the end of the run cannot do without, and what sees to them.
 REPORT_PATHS: dict[str, Callable[[Path], Any]] = {
     "verify_compare": _condition.read,
@@ -118,11 +117,13 @@ class ActionModule(ActionBase):
                 own.append("kubeconfig")  # not bound to a group
                 specs["kubeconfig"] = argument_spec("kubeconfig")
             prefixes = tuple(f"{prefix}_" for prefix in (*own, *networks, "cluster"))
-            variables, failed = run.given(name, partial(_begins, prefixes))
+            variables, failed = run.given(name, partial(_concerns, prefixes))
             faults += [
                 _preflight.Fault(variable, "a template", f"it cannot be rendered: {error}", (name,))
                 for variable, error in failed.items()
+                if variable.startswith(prefixes)
             ]
+            variables |= {variable: "a template" for variable in failed if not variable.startswith(prefixes)}
             for role in own:
                 faults += validate(specs[role], variables, name)
             hosts[name] = _preflight.Host(
@@ -136,8 +137,9 @@ class ActionModule(ActionBase):
         return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
 
 
-def _begins(prefixes: tuple[str, ...], name: str) -> bool:
-    return name.startswith(prefixes)
+def _concerns(prefixes: tuple[str, ...], name: str) -> bool:
+    """Whether a variable is judged: one of the roles', or one that is almost an option of theirs."""
+    return name.startswith(prefixes) or (not name.startswith(("_", "ansible_")) and bool(meant(name)))
 
 
 def authority(directory: Any) -> list[str]:
@@ -155,12 +157,6 @@ def coredns_plugins(artifacts: Mapping[str, Any]) -> list[str]:
         with contextlib.suppress(OSError):
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     return []
-
-
-def argument_spec(role: str) -> dict[str, Any]:
-    """What a role accepts, from its argument_specs."""
-    document = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
-    return dict(document["argument_specs"]["main"].get("options") or {})
 
 
 def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str) -> list[_preflight.Fault]:

@@ -23,6 +23,7 @@ from typing import Any, TypeGuard
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import meant, of_all_roles
 
 IPv4 = ipaddress.IPv4Network
 IPv6 = ipaddress.IPv6Network
@@ -250,19 +251,35 @@ def groups_are_filled(inventory: Inventory) -> Iterator[Fault]:
 
 
 def variables_are_known(inventory: Inventory) -> Iterator[Fault]:
-    """A variable that begins like a role's and is none of them is a typing error."""
-    for role, options in inventory.specs.items():
-        likeness = 0.8 if role in COMMON_WORDS else 0.6
-        endings = [option.removeprefix(f"{role}_") for option in options]
-        for host in inventory.hosts.values():
-            for name in host.variables:
-                if name.startswith(f"{role}_") and name not in options and not _other_role(name, role, inventory):
-                    close = difflib.get_close_matches(name.removeprefix(f"{role}_"), endings, n=1, cutoff=likeness)
-                    if role in COMMON_WORDS and not close:
-                        continue
-                    hint = f"did you mean {role}_{close[0]}?" if close else f"known are {', '.join(sorted(options))}"
-                    value = NOT_SHOWN if is_secret(name, options) else host.variables[name]
-                    yield Fault(name, value, f"role {role} has no such variable; {hint}", (host.name,))
+    """A variable that begins like a role's and is none of them, or almost is one of any role's, is a typing error."""
+    every = {name: option for options in of_all_roles().values() for name, option in options.items()}
+    unknown = [(name, host) for host in inventory.hosts.values() for name in host.variables if name not in every]
+    for name, host in unknown:
+        role = _role_of(name)
+        hint = _hint(name, role) if role in inventory.specs else ""
+        remedy = f"role {role} has no such variable; {hint}" if hint else ""
+        if not hint and (close := meant(name)):
+            remedy = f"no role has such a variable; did you mean {close}? Give one of your own another name"
+        if remedy:
+            yield Fault(name, NOT_SHOWN if is_secret(name, every) else host.variables[name], remedy, (host.name,))
+
+
+def _role_of(name: str) -> str:
+    """The role whose variables begin like this one, by the longest name; empty where there is none."""
+    roles = (role for role in of_all_roles() if role != DECLARES_CLUSTER and name.startswith(f"{role}_"))
+    return max(roles, key=len, default="")
+
+
+def _hint(name: str, role: str) -> str:
+    """What a variable that begins like a role's was to be; empty where it is probably not the role's."""
+    options, common = of_all_roles()[role], role in COMMON_WORDS
+    endings = [option.removeprefix(f"{role}_") for option in options]
+    close = difflib.get_close_matches(name.removeprefix(f"{role}_"), endings, n=1, cutoff=0.8 if common else 0.6)
+    if close:
+        return f"did you mean {role}_{close[0]}?"
+    if name == f"{role}_version" and not common:
+        return "versions are in binaries_versions, by name of the artifact"
+    return "" if common else f"known are {', '.join(sorted(options))}"
 
 
 NOT_SHOWN = "not shown"
@@ -283,11 +300,6 @@ def is_secret(name: str, options: Mapping[str, Any]) -> bool:
     return bool(difflib.get_close_matches(name, secret, n=1, cutoff=0.85)) or any(
         difflib.get_close_matches(word.removesuffix("s"), SECRET_WORDS, n=1, cutoff=0.75) for word in words
     )
-
-
-def _other_role(name: str, role: str, inventory: Inventory) -> bool:
-    """Whether a variable belongs to a role whose name begins with this role's name."""
-    return any(other != role and other.startswith(role) and name.startswith(f"{other}_") for other in inventory.specs)
 
 
 def cluster_variables_are_set(inventory: Inventory) -> Iterator[Fault]:

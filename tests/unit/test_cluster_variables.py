@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _preflight_values
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _preflight,
+    _preflight_values,
+    _role_options,
+)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DECLARED = action.argument_spec("preflight")
+DECLARED = _role_options.argument_spec("preflight")
 FILES = sorted(
     path
     for pattern in ("roles/*/tasks/*", "roles/*/templates/*", "roles/*/vars/*", "roles/*/defaults/*", "playbooks/*.yml")
@@ -93,5 +97,5 @@ def test_a_variable_of_the_cluster_has_its_declared_type(value: Any, message: st
 
 
 def test_every_form_is_of_an_option() -> None:
-    every = {name for path in SPECS for name in action.argument_spec(path.parts[-3])}
+    every = {name for path in SPECS for name in _role_options.argument_spec(path.parts[-3])}
     assert _preflight_values.FORMS.keys() <= every

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _role_options
 
 DATA = Path(__file__).parent / "preflight"
 FILES = {
@@ -58,7 +58,7 @@ def inventory(sound: dict[str, Any], change: dict[str, Any]) -> _preflight.Inven
     groups = merged(good["groups"], change.get("groups", {}))
     roles = good.get("roles") or ROLES.get(shared.get("cluster_network"), ROLES["flannel"])
     further = ["preflight", *(["coredns"] if "coredns" in groups else [])]
-    specs = {role: action.argument_spec(role) for role in (*roles, *further)}
+    specs = {role: _role_options.argument_spec(role) for role in (*roles, *further)}
     return _preflight.Inventory(
         hosts,
         groups,
