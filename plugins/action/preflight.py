@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible import __version__ as ansible_version
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -38,7 +39,12 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_verify,
     _prometheus,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import argument_spec, meant
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import (
+    ROLES,
+    argument_spec,
+    meant,
+    of_all_roles,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run_variables import RunVariables
 
 # Every check besides those that are always made; the tests take them from here.
@@ -60,6 +66,9 @@ CHECKS = [
     )
     for check in one.CHECKS
 ]
+# Groups that roles run on, with the roles' own names; all others run on the nodes.
+GROUPS = ("nodes", "etcd", "coredns", "api_load_balancer")
+NETWORKS = ROLES / "preflight" / "vars" / "main.yml"
 # Paths of the controller that the report at the end of the run cannot do without, and what sees to them.
 REPORT_PATHS: dict[str, Callable[[Path], Any]] = {
     "verify_compare": _condition.read,
@@ -74,28 +83,37 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        names = {"type": "list", "elements": "str", "required": True}
         _spec, arguments = self.validate_argument_spec(
             {
-                "roles": {"type": "dict", "required": True},
-                "networks": names,
+                "role": {"type": "str", "choices": sorted(of_all_roles())},
+                "roles": {"type": "dict"},
+                "networks": {"type": "list", "elements": "str"},
                 "artifacts": {"type": "dict", "default": {}},
-            }
+            },
+            mutually_exclusive=[["role", "roles"]],
+            required_one_of=[["role", "roles"]],
+            required_together=[["roles", "networks"]],
         )
-        inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
-        inventory = dataclasses.replace(
-            inventory,
-            coredns_plugins=coredns_plugins(arguments["artifacts"]),
-            authority=authority(inventory.value("cluster_certificates_directory")),
-        )
+        role: str | None = arguments["role"]
+        if role:
+            inventory = self._inventory_of_role(task_vars or {}, role)
+        else:
+            inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
+            inventory = dataclasses.replace(
+                inventory,
+                coredns_plugins=coredns_plugins(arguments["artifacts"]),
+                authority=authority(inventory.value("cluster_certificates_directory")),
+            )
         told_all = _preflight.check(inventory, CHECKS)
+        if role:
+            told_all = [fault for fault in told_all if _preflight.is_of_variable(fault, inventory)]
         result["warnings"] = [str(fault) for fault in told_all if fault.warning]
         faults = [fault for fault in told_all if not fault.warning]
         if faults:
             told = "\n".join(f"- {fault}" for fault in faults)
-            raise AnsibleActionFail(
-                f"preflight: {len(faults)} fault{'s' if len(faults) > 1 else ''}; nothing was changed:\n{told}"
-            )
+            count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+            changed = f"role {role} has changed nothing" if role else "nothing was changed"
+            raise AnsibleActionFail(f"preflight: {count}; {changed}:\n{told}")
         result["hosts"] = list(inventory.hosts)
         return result
 
@@ -112,29 +130,62 @@ class ActionModule(ActionBase):
         faults: list[_preflight.Fault] = []
         hosts = {}
         for name in dict.fromkeys(host for members in groups.values() for host in members):
-            own = [_preflight.DECLARES_CLUSTER, *(role for role, group in roles.items() if name in groups[group])]
+            own = [role for role, group in roles.items() if name in groups[group]]
             if "kubeconfig_files" in run.raw(name):
                 own.append("kubeconfig")  # not bound to a group
                 specs["kubeconfig"] = argument_spec("kubeconfig")
-            prefixes = tuple(f"{prefix}_" for prefix in (*own, *networks, "cluster"))
-            variables, failed = run.given(name, partial(_concerns, prefixes))
-            faults += [
-                _preflight.Fault(variable, "a template", f"it cannot be rendered: {error}", (name,))
-                for variable, error in failed.items()
-                if variable.startswith(prefixes)
-            ]
-            variables |= {variable: "a template" for variable in failed if not variable.startswith(prefixes)}
-            for role in own:
-                faults += validate(specs[role], variables, name)
-            hosts[name] = _preflight.Host(
-                name=name,
-                variables=variables,
-                facts=hostvars[name].get("ansible_facts", {}).get("cluster_host", {}),
-                address=node_addresses([name], hostvars, strict=False).get(name, ""),
-                port=int(hostvars[name].get("ansible_port") or 22),
-            )
+            facts = hostvars[name].get("ansible_facts", {}).get("cluster_host", {})
+            hosts[name] = self._host(run, hostvars, name, own, networks, faults, facts)
         faults += report_paths([host.variables for host in hosts.values()])
         return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
+
+    def _inventory_of_role(self, task_vars: Mapping[str, Any], role: str) -> _preflight.Inventory:
+        """Variables of the hosts of the play, for a role that may be alone: without facts, in groups of any name."""
+        hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
+        networks = list(yaml.safe_load(NETWORKS.read_text())["_preflight_networks"])
+        names = list(task_vars["ansible_play_hosts"])
+        groups = {group: list(task_vars["groups"].get(group, ())) for group in (*GROUPS, "kube_control_plane")}
+        own_group = groups[role if role in GROUPS else "nodes"]
+        own_group += [name for name in names if name not in own_group]
+        faults: list[_preflight.Fault] = []
+        hosts = {name: self._host(run, hostvars, name, [role], [], faults, {}) for name in names}
+        if role in networks:
+            hosts = {
+                name: dataclasses.replace(host, variables={**host.variables, "cluster_network": role})
+                for name, host in hosts.items()
+            }
+        faults += report_paths([host.variables for host in hosts.values()])
+        specs = {one: argument_spec(one) for one in (_preflight.DECLARES_CLUSTER, role)}
+        return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
+
+    def _host(
+        self,
+        run: RunVariables,
+        hostvars: Mapping[str, Any],
+        name: str,
+        roles: list[str],
+        networks: list[str],
+        faults: list[_preflight.Fault],
+        facts: Mapping[str, Any],
+    ) -> _preflight.Host:
+        """A host with the variables of its roles; what is wrong with one of these is added to the faults."""
+        prefixes = tuple(f"{prefix}_" for prefix in (*roles, *networks, "cluster"))
+        variables, failed = run.given(name, partial(_concerns, prefixes))
+        faults += [
+            _preflight.Fault(variable, "a template", f"it cannot be rendered: {error}", (name,))
+            for variable, error in failed.items()
+            if variable.startswith(prefixes)
+        ]
+        variables |= {variable: "a template" for variable in failed if not variable.startswith(prefixes)}
+        for role in (_preflight.DECLARES_CLUSTER, *roles):
+            faults += validate(argument_spec(role), variables, name)
+        return _preflight.Host(
+            name=name,
+            variables=variables,
+            facts=facts,
+            address=node_addresses([name], hostvars, strict=False).get(name, ""),
+            port=int(hostvars[name].get("ansible_port") or 22),
+        )
 
 
 def _concerns(prefixes: tuple[str, ...], name: str) -> bool:

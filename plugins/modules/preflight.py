@@ -14,19 +14,22 @@ description:
     clocks and machines of all hosts against each other. Reports all faults at once, each with the
     variable, its value and what would be right.
   - Uses what M(binary_cluster.networking.host_facts) found, where it ran.
+  - With O(role), judges the values of the variables that the hosts of the play have for that role, and nothing that
+    needs facts, groups or other variables. Each role begins with it.
   - An action plugin. It runs on the controller only.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes.CONTROLLER
 options:
+  role:
+    description: The one role to judge the variables of. Mutually exclusive with O(roles).
+    type: str
   roles:
-    description: Roles that will run, with the group each runs on.
+    description: Roles that will run, with the group each runs on. Needs O(networks).
     type: dict
-    required: true
   networks:
     description: Network backends there are.
     type: list
     elements: str
-    required: true
   artifacts:
     description:
       - Artifacts in the controller's cache, as M(binary_cluster.networking.binary_cache) returns them. CoreDNS among
@@ -43,6 +46,11 @@ EXAMPLES = r"""
       etcd: etcd
       flannel: nodes
     networks: [flannel]
+  run_once: true
+
+- name: Check the variables of the role
+  binary_cluster.networking.preflight:
+    role: etcd
   run_once: true
 """
 

@@ -159,6 +159,11 @@ def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:
     return [fault for fault in found.values() if not (fault.general and _base(fault.variable) in particular)]
 
 
+def is_of_variable(fault: Fault, inventory: Inventory) -> bool:
+    """Whether a fault is of a variable that a host has: not of one that is missing, of a group, or of a machine."""
+    return any(_base(fault.variable) in host.variables for host in inventory.hosts.values())
+
+
 def _base(place: str) -> str:
     """The variable of a place in one."""
     return re.split(r"[.\[]", place, maxsplit=1)[0]
