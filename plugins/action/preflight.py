@@ -43,6 +43,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_op
     ROLES,
     argument_spec,
     meant,
+    misshapen,
     of_all_roles,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run_variables import RunVariables
@@ -214,14 +215,17 @@ def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str
     """Types and choices of the variables a host sets for a role."""
     faults = []
     for name, option in options.items():
-        if name not in variables:
+        # What is of another type has its own fault, and Ansible's validation fails on some of it.
+        if name not in variables or any(misshapen(option, variables[name], name)):
             continue
         outcome = ArgumentSpecValidator({name: option}).validate({name: variables[name]})
         shown = _preflight.NOT_SHOWN if _preflight.is_secret(name, options) else variables[name]
         for message in outcome.error_messages:
             if shown == _preflight.NOT_SHOWN:
                 message = message.replace(str(variables[name]), shown)
-            faults.append(_preflight.Fault(name, shown, message, (host,)))
+            message = "".join(letter if letter.isprintable() else "?" for letter in message)
+            # A check of the variable's own says more.
+            faults.append(_preflight.Fault(name, shown, message, (host,), general=True))
     return faults
 
 

@@ -23,7 +23,12 @@ from typing import Any, TypeGuard
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import meant, of_all_roles
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import (
+    NO_BOOLEAN,
+    meant,
+    misshapen,
+    of_all_roles,
+)
 
 IPv4 = ipaddress.IPv4Network
 IPv6 = ipaddress.IPv6Network
@@ -148,9 +153,23 @@ class Checks(list[Check]):
 
 
 def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:
-    """All faults of an inventory; the same fault on several hosts counts once."""
+    """All faults of an inventory; the same fault on several hosts counts once.
+
+    Of a variable whose value has another type nothing else is reported, and no check sees it.
+    """
     found: dict[tuple[str, str, str], Fault] = {}
-    for fault in [*inventory.faults, *(fault for one in (*CHECKS, *further) for fault in one(inventory))]:
+    types = list(values_have_their_type(inventory))
+    shapes = [fault for fault in types if not fault.general]
+    bad = {(_base(fault.variable), *fault.hosts) for fault in shapes}
+    judged = {
+        host.name: replace(
+            host, variables={name: value for name, value in host.variables.items() if (name, host.name) not in bad}
+        )
+        for host in inventory.hosts.values()
+    }
+    inventory, names = replace(inventory, hosts=judged), {_base(fault.variable) for fault in shapes}
+    others = [*types, *inventory.faults, *(fault for one in (*CHECKS, *further) for fault in one(inventory))]
+    for fault in [*shapes, *(fault for fault in others if _base(fault.variable) not in names)]:
         key = (fault.variable, str(fault.value), fault.remedy)
         earlier = found.get(key)
         hosts = (*earlier.hosts, *(h for h in fault.hosts if h not in earlier.hosts)) if earlier else fault.hosts
@@ -305,6 +324,17 @@ def is_secret(name: str, options: Mapping[str, Any]) -> bool:
     return bool(difflib.get_close_matches(name, secret, n=1, cutoff=0.85)) or any(
         difflib.get_close_matches(word.removesuffix("s"), SECRET_WORDS, n=1, cutoff=0.75) for word in words
     )
+
+
+def values_have_their_type(inventory: Inventory) -> Iterator[Fault]:
+    """Each value is of the type that the option has, without a conversion that templates do not make."""
+    for host in inventory.hosts.values():
+        for options in inventory.specs.values():
+            for name in sorted(options.keys() & host.variables.keys()):
+                for place, value, remedy in misshapen(options[name], host.variables[name], name):
+                    told = NOT_SHOWN if value is not None and is_secret(name, options) else value
+                    # A check of the variable's own says more of a scalar.
+                    yield Fault(place, told, remedy, (host.name,), general=remedy == NO_BOOLEAN)
 
 
 def cluster_variables_are_set(inventory: Inventory) -> Iterator[Fault]:

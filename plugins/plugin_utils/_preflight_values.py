@@ -54,7 +54,7 @@ ENDPOINT = Form(rf"https?://{HOST}:[0-9]+", "a client URL of etcd such as https:
 ADDRESS = Form(r"[0-9]+(\.[0-9]+){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*", "an IP address")
 NAME = Form(rf"{HOST}\.?|", "a name such as api.example.com")
 # How daemons read numbers, by the type of an option.
-DIGITS = {"int": r"-?[0-9]+", "float": r"-?[0-9]+(\.[0-9]+)?"}
+DIGITS = {"int": r"-?(0|[1-9][0-9]*)", "float": r"-?(0|[1-9][0-9]*)(\.[0-9]+)?"}
 # Forms of roles' options and of the cluster's variables, by name; of a list or a dictionary, those of its values.
 FORMS = {
     "flannel_etcd_prefix": KEYS,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,3 +82,35 @@ def _differ(one: Counter[str], other: Counter[str]) -> int:
 
 def _without_number(name: str) -> str:
     return re.sub(r"_?v?[0-9]+", "", name)
+
+
+# What a template reads as the argument_specs do. These take "y" and " yes " for true too, and the filter bool does not.
+NO_BOOLEAN = "must be true or false"
+BOOLEANS = ("true", "false", "yes", "no", "on", "off", "1", "0")
+
+
+def misshapen(option: Mapping[str, Any], value: Any, place: str) -> Iterator[tuple[str, Any, str]]:
+    """Values in one of an option that the argument_specs would convert and a template would not: place, value, remedy.
+
+    A text for a list is a list of one to the argument_specs, and to a template a list of its letters.
+    """
+    kind, parts = option.get("type", "str"), option.get("options") or {}
+    if value is None and not parts and "." not in place and "[" not in place:
+        yield place, value, "has no value; leave it out, or give it one"
+    elif value is None:
+        return  # a module takes it for what is not set
+    elif kind == "list" and not isinstance(value, (list, tuple)):
+        yield place, value, "must be a list, such as [a, b]"
+    elif kind == "dict" and not isinstance(value, Mapping):
+        yield place, value, "must be a dictionary, such as {name: value}"
+    elif kind in ("str", "path") and isinstance(value, (list, tuple, Mapping)):
+        yield place, value, "must be a text"
+    elif kind == "bool" and str(value).lower() not in BOOLEANS:
+        yield place, value, NO_BOOLEAN
+    elif kind == "list":
+        for number, one in enumerate(value):
+            yield from misshapen({**option, "type": option.get("elements", "raw")}, one, f"{place}[{number}]")
+    elif kind == "dict":
+        for name, part in parts.items():
+            if name in value:
+                yield from misshapen(part, value[name], f"{place}.{name}")
