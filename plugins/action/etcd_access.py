@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates, _etcd_client
 
 
 class ActionModule(ActionBase):
@@ -24,12 +25,23 @@ class ActionModule(ActionBase):
         request = _certificates.Request(host, arguments.get("client", ""), arguments.get("client", ""))
         try:
             passphrase = arguments.pop("passphrase", "")
-            authority = _certificates.Authority(arguments.get("authority", ""), 0, passphrase=passphrase)
-            arguments["secrets"] = borrowed(authority, request) if authority.certificate else {}
+            if files := arguments.pop("files", None):
+                arguments["secrets"] = given(files)
+                arguments["authority"] = _etcd_client.VARIABLE
+                arguments["client"] = _etcd_client.common_name(files["certificate"])
+            else:
+                authority = _certificates.Authority(arguments.get("authority", ""), 0, passphrase=passphrase)
+                arguments["secrets"] = borrowed(authority, request) if authority.certificate else {}
         except (_certificates.CertificateError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         return result
+
+
+def given(files: Mapping[str, str]) -> dict[str, str]:
+    """What the files of a client hold, by the names that the module gives them. Raises OSError."""
+    names = {"ca.crt": "ca", "client.crt": "certificate", "client.key": "key"}
+    return {name: Path(files[word]).expanduser().read_text("ascii") for name, word in names.items()}
 
 
 def borrowed(authority: _certificates.Authority, request: _certificates.Request) -> dict[str, str]:

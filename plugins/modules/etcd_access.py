@@ -34,6 +34,12 @@ options:
     description: Directory of the authority on the controller, as M(binary_cluster.networking.certificates) makes one.
     type: path
     required: true
+  files:
+    description:
+      - Paths of the C(ca), the C(certificate) and the C(key) of the client, on the controller, in place of those of the
+        O(authority). The O(client) is then the common name of that certificate. The action plugin reads them.
+    type: dict
+    default: {}
   client:
     description: Name of the client's certificate there, and its common name.
     type: str
@@ -145,9 +151,18 @@ def faults(
         elif len(failures) < len(outcomes) or (ours and (new_authority or not other_authority(outcome))):
             continue
         elif isinstance(outcome.__cause__, ssl.SSLError):
-            yield f"{why}: it and the authority in {authority} do not know each other; put its ca.crt and ca.key there"
+            yield f"{why}: it and the {unknown(authority)}"
         else:
             yield f"{why}: start it, or name one that answers"
+
+
+def unknown(authority: str) -> str:
+    """What to do where an endpoint and the client's authority, a directory or a variable, do not know each other."""
+    if "/" in authority:
+        return f"authority in {authority} do not know each other; put its ca.crt and ca.key there"
+    return (
+        f"files of {authority} do not know each other; set ca to its authority, and certificate to one that it trusts"
+    )
 
 
 def ask(params: Mapping[str, Any], directory: str) -> dict[str, bool | _etcd.EtcdError]:
@@ -171,6 +186,7 @@ def main() -> None:
             "prefix": required,
             "authority": {"type": "path", "required": True},
             "client": required,
+            "files": {"type": "dict", "default": {}},
             "members": {**strings, "default": []},
             "new_authority": {"type": "bool", "default": False},
             "passphrase": {"type": "str", "default": "", "no_log": True},

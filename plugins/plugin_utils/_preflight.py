@@ -580,12 +580,26 @@ def etcd_has_a_quorum(inventory: Inventory) -> Iterator[Fault]:
         return
     count = len(inventory.groups.get("etcd", ()))
     if count == 0:
-        yield Fault("groups.etcd", "empty", "put 1, 3 or 5 hosts into it")
+        yield from _someone_runs_etcd(inventory)
     elif count % 2 == 0:
         remedy = f"an even number survives no more failures than {count - 1}; take {count - 1} or {count + 1}"
         yield Fault("groups.etcd", f"{count} members", remedy)
     elif count > 7:
         yield Fault("groups.etcd", f"{count} members", "every write waits for more than half of them; take 3 or 5")
+
+
+# Network backend that keeps its state in etcd -> variable with the URLs of one that somebody else runs.
+ETCD_ENDPOINTS = {"flannel": "flannel_etcd_endpoints", "calico": "calico_etcd_endpoints"}
+
+
+def _someone_runs_etcd(inventory: Inventory) -> Iterator[Fault]:
+    """Without members of its own a cluster may use another etcd; CoreDNS asks none unless it is given one."""
+    variable = ETCD_ENDPOINTS.get(str(inventory.value("cluster_network")))
+    lacking = [host.name for host in inventory.members("nodes") if variable and not host.variables.get(variable)]
+    if lacking:
+        remedy = f"put 1, 3 or 5 hosts into it, or set {variable} on all nodes to the URLs of an etcd that others run"
+        without = () if len(lacking) == len(inventory.members("nodes")) else tuple(lacking)
+        yield Fault("groups.etcd", "empty", remedy, without)
 
 
 def etcd_settings_fit(inventory: Inventory) -> Iterator[Fault]:

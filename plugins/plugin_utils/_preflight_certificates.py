@@ -16,9 +16,12 @@ from collections.abc import Iterator, Sequence
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _authorities
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _etcd_client
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import Checks, Fault, Inventory
 
 CHECKS = Checks("certificates")
+# Made where nothing needs the controller's authority, too.
+ALWAYS = Checks("binaries")
 AUTHORITY = "etcd"
 
 
@@ -38,6 +41,18 @@ def hosts_trust_this_authority(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault("cluster_certificates_directory", directory, remedy, (host.name,))
 
 
+@ALWAYS
+def files_of_another_etcd_are_usable(inventory: Inventory) -> Iterator[Fault]:
+    for host in inventory.hosts.values():
+        given = host.variables.get(_etcd_client.VARIABLE)
+        if given and inventory.groups.get("etcd"):
+            remedy = "it is for an etcd that is not of the inventory, which has a group etcd; take one of the two away"
+            yield Fault(_etcd_client.VARIABLE, "set", remedy, (host.name,))
+        elif given:
+            for place, value, remedy in _etcd_client.faults(given):
+                yield Fault(place, value, remedy, (host.name,))
+
+
 def another(directory: str, known: Sequence[str], found: str) -> str:
     """What is wrong with an authority of the controller that hosts do not trust, and what to do.
 
@@ -53,3 +68,6 @@ def another(directory: str, known: Sequence[str], found: str) -> str:
         "from the controller that set these hosts up. Only for a new authority, which stops etcd until all hosts have "
         "it, set certificates_new_authority: true"
     )
+
+
+CHECKS += ALWAYS
