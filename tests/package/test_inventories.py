@@ -65,3 +65,20 @@ def test_balancers_alone_are_enough_for_site(tmp_path: Path) -> None:
     refusing = [part for part in told.split("  play #") if "Refuse" in part]
     assert len(refusing) == 2
     assert all("hosts (0)" in part for part in refusing), told
+
+
+def test_the_groups_of_another_project_are_children_of_those_here(tmp_path: Path) -> None:
+    """As the README says. The address of the only node is in the network of its pods, which preflight finds."""
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(
+        """
+kube_node: {hosts: {worker-1: {ansible_host: 10.244.9.9, ansible_connection: local}}}
+nodes: {children: {kube_node: }}
+all:
+  vars: {cluster_network: vxlan_mesh, cluster_pod_cidr: 10.244.0.0/16, cluster_service_cidr: 10.0.0.0/24}
+"""
+    )
+    done = play("site", "--inventory", str(inventory), "--tags", "preflight", "--check")
+    assert "put the hosts that run pods" not in done.stdout
+    assert "groups.nodes" not in done.stdout
+    assert "10.244.9.9" in done.stdout and "[worker-1]" in done.stdout, done.stdout + done.stderr
