@@ -12,7 +12,11 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _authorities
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates, _preflight_certificates
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _certificates,
+    _preflight_certificates,
+    _run_facts,
+)
 
 
 class ActionModule(ActionBase):
@@ -108,7 +112,7 @@ class ActionModule(ActionBase):
         known = _authorities.read(str(authority.directory / "ca.crt"))
         hostvars = task_vars.get("hostvars", {})
         for host in dict.fromkeys(request.host for request in requests):
-            facts = hostvars[host].get("ansible_facts", {}).get("cluster_host", {}) if host in hostvars else {}
+            facts = _run_facts.collected(hostvars[host]) if host in hostvars else {}
             for fingerprint in _authorities.others(name, known, facts.get("authorities", {})):
                 said = _preflight_certificates.another(str(authority.directory), known, fingerprint)
                 raise AnsibleActionFail(f"{authority.directory}: {said} [{host}]")

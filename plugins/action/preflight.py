@@ -38,6 +38,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
     _preflight_values,
     _preflight_verify,
     _prometheus,
+    _run_facts,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import (
     ROLES,
@@ -135,7 +136,7 @@ class ActionModule(ActionBase):
             if "kubeconfig_files" in run.raw(name):
                 own.append("kubeconfig")  # not bound to a group
                 specs["kubeconfig"] = argument_spec("kubeconfig")
-            facts = hostvars[name].get("ansible_facts", {}).get("cluster_host", {})
+            facts = _run_facts.collected(hostvars[name])
             hosts[name] = self._host(run, hostvars, name, own, networks, faults, facts)
         faults += report_paths([host.variables for host in hosts.values()])
         return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)

@@ -61,14 +61,14 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs, _run_facts
 
 
 def pod_cidrs(
     names: Sequence[str], hostvars: Mapping[str, Any], network: str, length: int, network_v6: str = ""
 ) -> list[dict[str, str]]:
     """Nodes with their addresses and the networks of their pods. Raises AnsibleFilterError."""
-    facts = {name: hostvars[name].get("ansible_facts", {}).get("cluster_host", {}) for name in names}
+    facts = {name: _run_facts.collected(hostvars[name]) for name in names}
     addresses = node_addresses(names, hostvars)
     try:
         whole = ipaddress.IPv4Network(network)

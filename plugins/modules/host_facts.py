@@ -65,6 +65,9 @@ ansible_facts:
         architecture:
           description: V(amd64), V(arm64), or the kernel's own word.
           type: str
+        run:
+          description: Names the run of Ansible that collected the facts, which a fact cache may hand to another one.
+          type: str
         python:
           description: Version of Python that runs the modules.
           type: str
