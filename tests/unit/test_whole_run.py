@@ -1,0 +1,51 @@
+"""Options of ansible-playbook that leave out checks are refused before the first task: real runs, without a host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def play(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """A run of a playbook on an inventory whose host is never asked."""
+    return subprocess.run(
+        ["ansible-playbook", "--inventory", "host1,", f"binary_cluster.networking.{playbook}", *options],
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible" / "collections"), "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("playbook", "options", "told"),
+    [
+        ("site", ("--start-at-task", "The member is brought up"), "--start-at-task 'The member is brought up': "),
+        ("drift", ("--start-at-task", "The differences are reported"), "--start-at-task "),
+        ("verify", ("--start-at-task", "*probe*"), "--start-at-task '*probe*': "),
+        ("teardown", ("--start-at-task", "Remove*"), "--start-at-task 'Remove*': "),
+        ("site", ("--step",), "--step: "),
+        ("teardown", ("--step",), "--step: "),
+        ("site", ("--skip-tags", "network,preflight"), "--skip-tags preflight: "),
+        ("drift", ("--skip-tags", "always"), "--skip-tags always: "),
+        ("verify", ("--skip-tags", "always"), "--skip-tags always: "),
+    ],
+)
+def test_a_run_that_leaves_out_checks_is_refused(playbook: str, options: tuple[str, ...], told: str) -> None:
+    done = play(playbook, *options)
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Nothing was changed. Run the playbook without it" in done.stderr
+    assert "TASK [" not in done.stdout
+
+
+def test_a_run_that_leaves_out_parts_of_the_site_is_not_refused() -> None:
+    done = play("site", "--skip-tags", "verify,dns", "--tags", "network")
+    assert "TASK [Refuse an inventory without hosts]" in done.stdout
+    assert "The inventory has no host in any of the groups nodes, etcd, coredns" in done.stdout + done.stderr
