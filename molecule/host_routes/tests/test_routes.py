@@ -73,3 +73,13 @@ def test_bad_input_is_refused_and_nothing_changes(variables: dict[str, object], 
     assert done.returncode != 0
     assert told in done.stdout + done.stderr
     assert "changed=1" not in done.stdout
+
+
+def test_a_run_of_the_network_alone_is_refused_while_it_needs_an_etcd_that_is_not_there() -> None:
+    """The whole run would bring etcd up; a part of it must not take the old network away before it fails."""
+    variables = {"cluster_network": "flannel", "cluster_network_switch": True}
+    done = lab.playbook("site", "--tags", "network", "--extra-vars", json.dumps(variables))
+    assert done.returncode != 0
+    assert "flannel_etcd_endpoints: https://" in done.stdout + done.stderr
+    assert "start it, or name one that answers" in done.stdout + done.stderr
+    assert "changed=1" not in done.stdout
