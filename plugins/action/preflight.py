@@ -88,6 +88,7 @@ class ActionModule(ActionBase):
         _spec, arguments = self.validate_argument_spec(
             {
                 "role": {"type": "str", "choices": sorted(of_all_roles())},
+                "all_hosts": {"type": "bool", "default": False},
                 "roles": {"type": "dict"},
                 "networks": {"type": "list", "elements": "str"},
                 "artifacts": {"type": "dict", "default": {}},
@@ -97,6 +98,8 @@ class ActionModule(ActionBase):
             required_together=[["roles", "networks"]],
         )
         role: str | None = arguments["role"]
+        if arguments["all_hosts"] or not role:
+            refuse_batches(role or _preflight.DECLARES_CLUSTER, task_vars or {})
         if role:
             inventory = self._inventory_of_role(task_vars or {}, role)
         else:
@@ -193,6 +196,16 @@ class ActionModule(ActionBase):
 def _concerns(prefixes: tuple[str, ...], name: str) -> bool:
     """Whether a variable is judged: one of the roles', or one that is almost an option of theirs."""
     return name.startswith(prefixes) or (not name.startswith(("_", "ansible_")) and bool(meant(name)))
+
+
+def refuse_batches(role: str, task_vars: Mapping[str, Any]) -> None:
+    """Raise AnsibleActionFail in a play with ``serial``: what hosts know of one another is then that of a batch."""
+    batch, hosts = len(task_vars["ansible_play_batch"]), len(task_vars["ansible_play_hosts"])
+    if batch < hosts:
+        raise AnsibleActionFail(
+            f"serial: role {role} needs all hosts of the play at once, and this batch has {batch} of {hosts}. Nothing was "
+            "changed. Run the role in a play without serial: it restarts hosts in batches by itself."
+        )
 
 
 def authority(directory: Any) -> list[str]:

@@ -23,6 +23,10 @@ options:
   role:
     description: The one role to judge the variables of. Mutually exclusive with O(roles).
     type: str
+  all_hosts:
+    description: Whether O(role) needs all hosts of the play at once. With it, a play with C(serial) is refused.
+    type: bool
+    default: false
   roles:
     description: Roles that will run, with the group each runs on. Needs O(networks).
     type: dict
