@@ -7,17 +7,16 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _absence,
     _condition,
     _connectivity,
-    _diagnosis,
     _paths,
     _printable,
     _prometheus,
@@ -26,29 +25,6 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
 
 # A cut network fails every pair; nobody reads a thousand lines.
 SHOWN = 20
-
-
-# Of a connection that works and gives no privileges, which Ansible counts as a task that failed.
-NO_BECOME = re.compile(
-    r"(Missing|Incorrect) \w+ password|waiting for (become success|privilege escalation)|a password is required"
-)
-
-
-def absence(*results: Mapping[str, Any]) -> str:
-    """Why a node has no probe pod, or did not probe, from the results of its tasks in their order."""
-    failed = next((found for found in results if found.get("failed") or found.get("unreachable")), None)
-    if not failed:
-        return "it was not reached"
-    why = str(failed["msg"]).removeprefix("Task failed: ").removeprefix("Module failed: ")
-    if failed.get("unreachable") or NO_BECOME.search(why):
-        return _diagnosis.UNREACHABLE + first_line(why)
-    return why
-
-
-def first_line(text: str) -> str:
-    """The first line that says something; one that ends with a colon only announces the next."""
-    first, *more = [line.strip() for line in text.splitlines() if line.strip()] or ["no reason"]
-    return f"{first} {more[0]}" if more and first.endswith(":") else first
 
 
 def no_pair(node: str, elsewhere: Sequence[str]) -> str:
@@ -97,7 +73,7 @@ class ActionModule(ActionBase):
             addresses=arguments["addresses"],
             outcomes={node: found["outcomes"] for node, found in probed.items() if "outcomes" in found},
             absent={
-                node: absence(prepared.get(node, {}), ready.get(node, {}), probed.get(node, {}))
+                node: _absence.absence(prepared.get(node, {}), ready.get(node, {}), probed.get(node, {}))
                 for node in arguments["addresses"]
                 if "pods" not in ready.get(node, {}) or "outcomes" not in probed.get(node, {})
             },

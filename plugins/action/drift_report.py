@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _absence,
     _drift,
     _paths,
     _printable,
@@ -31,6 +32,7 @@ class ActionModule(ActionBase):
         _spec, arguments = self.validate_argument_spec(
             {
                 "hosts": {"type": "list", "elements": "str", "required": True},
+                "contacts": {"type": "dict", "default": {}},
                 "started": {"type": "str", "required": True},
                 "directory": {"type": "path", "required": True},
             }
@@ -42,7 +44,15 @@ class ActionModule(ActionBase):
             for host in dict.fromkeys([*arguments["hosts"], "localhost"])
         }
         report = _drift.build(
-            arguments["hosts"], registered, (path.name for path in ROLES.iterdir()), arguments["started"]
+            arguments["hosts"],
+            registered,
+            (path.name for path in ROLES.iterdir()),
+            arguments["started"],
+            absent={
+                host: _absence.absence(found)
+                for host, found in arguments["contacts"].items()
+                if host in arguments["hosts"] and (found.get("failed") or found.get("unreachable"))
+            },
         )
         report = _printable.cleaned(report)
         path = _paths.called_from(arguments["directory"]) / "drift.json"
@@ -52,6 +62,5 @@ class ActionModule(ActionBase):
         if report["ok"]:
             result["report"] = {key: report[key] for key in ("ok", "started", "hosts")}
         else:
-            count = len(report["differences"])
-            result.update(failed=True, msg=f"{count} differences from the inventory; a run of site mends them")
+            result.update(failed=True, msg=_drift.verdict(report))
         return result

@@ -11,17 +11,23 @@ version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Gathers what the roles of this collection registered, after they were run in check mode, shows it as a table,
-    writes C(drift.json), and fails where a host differs.
+    writes C(drift.json), and fails where a host differs, or was not reached.
   - C(playbooks/drift.yml) runs the roles in check mode and calls it.
   - An action plugin. It runs on the controller only.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes.CONTROLLER
 options:
   hosts:
-    description: Hosts that were compared.
+    description: Hosts that were to be compared.
     type: list
     elements: str
     required: true
+  contacts:
+    description:
+      - Results of the first task that connected to the hosts, by host. Those where it failed are reported as
+        unreachable, each with the reason and with what to do.
+    type: dict
+    default: {}
   started:
     description: When the comparison began, in ISO 8601.
     type: str

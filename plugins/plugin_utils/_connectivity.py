@@ -41,6 +41,7 @@ from xml.sax.saxutils import quoteattr
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _probe, _spec
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
+    _absence,
     _cause,
     _condition,
     _diagnosis,
@@ -61,7 +62,7 @@ def build(
     every: Mapping[str, Sequence[Mapping[str, Any]]],
     addresses: Mapping[str, str],
     outcomes: Mapping[str, Iterable[Mapping[str, Any]]],
-    absent: Mapping[str, str],
+    absent: Mapping[str, _absence.Absence],
     evidence: Mapping[str, Mapping[str, Any]],
     protocols: Sequence[str],
     started: str,
@@ -81,7 +82,7 @@ def build(
     for source in names:
         for target, family in itertools.product(names, views):
             if source != target and (source, target, family) not in probed:
-                why = absent.get(source) or absent.get(target) or "not probed"
+                why = str(absent.get(source) or absent.get(target) or "not probed")
                 pairs += [
                     {
                         "source": source, "target": target, "protocol": protocol, "family": family, "ok": False,
@@ -149,7 +150,7 @@ def _explain(
     pairs: Sequence[dict[str, Any]],
     pods: Mapping[str, Mapping[str, Any]],
     views: Mapping[int, Mapping[str, Mapping[str, Any]]],
-    absent: Mapping[str, str],
+    absent: Mapping[str, _absence.Absence],
     addresses: Mapping[str, str],
     evidence: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:

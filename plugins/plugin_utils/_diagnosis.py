@@ -27,6 +27,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._closed_
     TABLE,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis_calico, _diagnosis_underlay
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._absence import Absence, remedy
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
@@ -116,7 +117,7 @@ def diagnose(path: Path, between_pods: bool = True) -> Cause | None:
 
 
 def of_pods(
-    pods: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str], family: int = 4
+    pods: Mapping[str, Mapping[str, Any]], absent: Mapping[str, Absence], family: int = 4
 ) -> list[tuple[Cause, frozenset[str]]]:
     """What is wrong before a packet of an IP version is sent, each with the nodes whose pairs it explains.
 
@@ -124,10 +125,7 @@ def of_pods(
     without one, with the reason.
     """
     holders = by_family(pods).get(family, {})
-    missing = [
-        (_diagnosis_calico.pod_missing(node, why) or _pod_missing(node, why), frozenset([node]))
-        for node, why in absent.items()
-    ]
+    missing = [(_pod_missing(node, why), frozenset([node])) for node, why in absent.items()]
     return [*missing, *_shadowed(pods), *_without_address(family, pods, holders), *_duplicates(holders)]
 
 
@@ -150,15 +148,11 @@ def _without_address(
             yield Cause("pod-address-missing", node, f"{text} gives none", _site(node)), frozenset([node])
 
 
-UNREACHABLE = "unreachable by Ansible: "
-
-
-def _pod_missing(node: str, why: str) -> Cause:
-    if why.startswith(UNREACHABLE):
-        # Nothing is known of its network, and a run of site would not reach it either.
-        fix = f'Advice: have "ansible {node} --become -m ansible.builtin.ping" succeed: address, SSH, sudo'
-        return Cause("host-unreachable", node, f"{node} is {why}", fix)
-    return Cause("pod-missing", node, f"{node} has no probe pod: {why}", _site(node))
+def _pod_missing(node: str, why: Absence) -> Cause:
+    if why.unreachable:
+        return Cause("host-unreachable", node, f"{node} is {why}", remedy(node))
+    known = _diagnosis_calico.pod_missing(node, why.reason)
+    return known or Cause("pod-missing", node, f"{node} has no probe pod: {why}", _site(node))
 
 
 def _shadowed(pods: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Cause, frozenset[str]]]:

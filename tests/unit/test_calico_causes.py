@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico_evidence
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._absence import Absence
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import Path, diagnose
 
@@ -187,14 +188,14 @@ def test_pools_without_an_address_left_explain_a_missing_pod() -> None:
         "probe-node1: ADD calico: code 999: failed to request IPv4 addresses: Assigned 0 out of 1 requested IPv4 "
         "addresses; No IPs available in pools: [10.250.0.0/31]"
     )
-    ((found, nodes),) = _diagnosis.of_pods({}, {"node1": why})
+    ((found, nodes),) = _diagnosis.of_pods({}, {"node1": Absence(why)})
     assert (found.code, nodes) == ("ipam-exhausted", frozenset(["node1"]))
     assert found.text == "Calico has no address left for node1: No IPs available in pools: [10.250.0.0/31]"
 
 
 def test_a_node_that_the_datastore_does_not_know_explains_a_missing_pod() -> None:
     why = "probe-node1: ADD calico: code 999: resource does not exist: Node(node1) with error: <nil>"
-    ((found, nodes),) = _diagnosis.of_pods({}, {"node1": why})
+    ((found, nodes),) = _diagnosis.of_pods({}, {"node1": Absence(why)})
     assert (found.code, nodes) == ("node-missing", frozenset(["node1"]))
 
 

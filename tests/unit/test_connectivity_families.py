@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from ansible_collections.binary_cluster.networking.plugins.filter.failed_targets import failed_targets
 from ansible_collections.binary_cluster.networking.plugins.filter.probe_targets import probe_targets
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _condition, _connectivity, _prometheus
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._absence import Absence
 
 NODES = {"node1": "192.0.2.11", "node2": "192.0.2.12"}
 PROTOCOLS = ["icmp", "tcp", "node", "hairpin"]
@@ -33,7 +34,7 @@ def outcome(source: int, target: int, protocol: str, family: int, **more: Any) -
 
 
 def report(
-    pods: dict[str, Any] | None = None, absent: dict[str, str] | None = None, **more: Any
+    pods: dict[str, Any] | None = None, absent: dict[str, Absence] | None = None, **more: Any
 ) -> _connectivity.Report:
     """The report of two nodes. ``more`` changes the probes over IPv6 from node1 to node2."""
     pods = pods or {"node1": pod(1), "node2": pod(2)}
@@ -137,7 +138,7 @@ def test_a_pod_without_ipv6_among_pods_with_it_fails_these_pairs_alone() -> None
 
 
 def test_an_absent_node_fails_for_every_ip_version_that_pods_have() -> None:
-    told = report({"node1": pod(1)}, absent={"node2": "it was not reached"})
+    told = report({"node1": pod(1)}, absent={"node2": Absence("it was not reached")})
     failed = {_condition.title(pair) for pair in told["pairs"] if not pair["ok"]}
     assert failed == {"icmp", "tcp", "node", "icmp6", "tcp6"}, "nodes have no IPv6 address to probe"
     assert [cause["code"] for cause in told["causes"]] == ["pod-missing"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _connectivity
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._absence import Absence
 
 PODS: dict[str, dict[str, Any]] = {
     node: {
@@ -34,7 +35,7 @@ def outcome(target: str, protocol: str, cause: str | None = None) -> dict[str, A
     }
 
 
-def report(cause: str | None = None, absent: dict[str, str] | None = None) -> dict[str, Any]:
+def report(cause: str | None = None, absent: dict[str, Absence] | None = None) -> dict[str, Any]:
     outcomes = {
         "node1": [outcome("probe-node2", "icmp"), outcome("web.x", "dns", cause), outcome("web.x", "dns-tcp", cause)],
         "node2": [outcome("probe-node1", "icmp"), outcome("web.x", "dns"), outcome("web.x", "dns-tcp")],
@@ -70,7 +71,7 @@ def test_a_wrong_name_fails_the_whole_and_tells_its_own_cause() -> None:
 
 
 def test_a_node_without_a_pod_is_not_blamed_on_names() -> None:
-    told = report(absent={"node2": "it was not reached"})
+    told = report(absent={"node2": Absence("it was not reached")})
     assert {pair["protocol"] for pair in told["pairs"] if not pair["ok"]} == {"icmp"}
     assert [cause["code"] for cause in told["causes"]] == ["pod-missing"]
 

@@ -140,12 +140,18 @@ def test_all_forms_of_a_verification_are_read_by_strict_parsers(line: str, name:
 def test_all_forms_of_a_comparison_are_read_by_strict_parsers(line: str) -> None:
     found = {"changed": True, "diff": [{"before": line, "after": f"{line}x", "after_header": line}], "actions": []}
     with tempfile.TemporaryDirectory() as place:
-        arguments = {"hosts": ["node1"], "started": "2026-03-01T12:00:00+00:00", "directory": place}
-        hostvars = {"node1": {"__etcd_files": found}, "localhost": {}}
+        contacts = {"node1": {"ping": "pong"}, "node2": {"unreachable": True, "msg": line}}
+        arguments: dict[str, Any] = {
+            "hosts": [*contacts],
+            "contacts": contacts,
+            "started": "2026-03",
+            "directory": place,
+        }
+        hostvars = {"node1": {"__etcd_files": found}, "node2": {}, "localhost": {}}
         result, told = act(drift_report.ActionModule, arguments, {"hostvars": hostvars})
         report = json.loads((Path(place) / "drift.json").read_bytes().decode("utf-8"))
     assert result["failed"] and report["differences"][0]["what"] == _printable.cleaned(line)
-    assert not UNPRINTABLE.search(told)
+    assert not UNPRINTABLE.search(told) and not UNPRINTABLE.search(result["msg"])
 
 
 @given(line=LINES)

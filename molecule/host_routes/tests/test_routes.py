@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 from testinfra.host import Host
@@ -83,3 +85,27 @@ def test_a_run_of_the_network_alone_is_refused_while_it_needs_an_etcd_that_is_no
     assert "flannel_etcd_endpoints: https://" in done.stdout + done.stderr
     assert "start it, or name one that answers" in done.stdout + done.stderr
     assert "changed=1" not in done.stdout
+
+
+def test_drift_compares_the_others_where_a_machine_is_down(tmp_path: Path) -> None:
+    lab.inside("cp-1", "sysctl -qw net.ipv4.conf.all.rp_filter=1")
+    down = lab.container("worker-3.lab.example")
+    subprocess.run(["docker", "pause", down], check=True, stdout=subprocess.DEVNULL)
+    try:
+        done = lab.run(
+            lab.CHECKOUT / "playbooks" / "drift.yml",
+            "--timeout=2",
+            f"--extra-vars=drift_report_directory={tmp_path}",
+            # A connection that is open already would wait for the machine for minutes.
+            environment={"ANSIBLE_SSH_ARGS": "-o ControlMaster=no"},
+        )
+    finally:
+        subprocess.run(["docker", "unpause", down], check=True, stdout=subprocess.DEVNULL)
+        lab.inside("cp-1", "sysctl -qw net.ipv4.conf.all.rp_filter=2")
+    assert done.returncode != 0
+    report = json.loads((tmp_path / "drift.json").read_text())
+    assert report["hosts"] == ["cp-1", "worker-2.lab.example"], done.stdout
+    assert [(one["host"], one["what"]) for one in report["differences"]] == [("cp-1", "net.ipv4.conf.all.rp_filter")], (
+        report
+    )
+    assert [one["host"] for one in report["unreachable"]] == ["worker-3.lab.example"]
