@@ -203,8 +203,8 @@ def refuse_batches(role: str, task_vars: Mapping[str, Any]) -> None:
     batch, hosts = len(task_vars["ansible_play_batch"]), len(task_vars["ansible_play_hosts"])
     if batch < hosts:
         raise AnsibleActionFail(
-            f"serial: role {role} needs all hosts of the play at once, and this batch has {batch} of {hosts}. Nothing was "
-            "changed. Run the role in a play without serial: it restarts hosts in batches by itself."
+            f"serial: role {role} needs all hosts of the play at once, and this batch has {batch} of {hosts}. Nothing "
+            "was changed. Run the role in a play without serial: it restarts hosts in batches by itself."
         )
 
 

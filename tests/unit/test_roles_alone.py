@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.template import Templar, trust_as_template
-from ansible_collections.binary_cluster.networking.plugins.action.preflight import argument_spec
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import argument_spec
 
 from tests.unit.role_templates import loader, role_variables
 
