@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _calico_policy, _calico_selector
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import Fault, Host, Inventory
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import argument_spec
 
 ADDRESSES = {"n1": "192.0.2.11", "n2": "192.0.2.12", "n3": "192.0.2.13"}
 ENDPOINT = {
@@ -32,7 +33,9 @@ def inventory(*policies: Any, port: int = 22, etcd: tuple[str, ...] = (), **vari
     hosts = {
         name: Host(name, told, facts if name == "n1" else {}, address, port) for name, address in ADDRESSES.items()
     }
-    return Inventory(hosts, {"nodes": list(ADDRESSES), "etcd": etcd}, {"calico": {}})
+    return Inventory(
+        hosts, {"nodes": list(ADDRESSES), "etcd": etcd}, {"calico": {}, "preflight": argument_spec("preflight")}
+    )
 
 
 def faults(*policies: Any, **options: Any) -> list[Fault]:
