@@ -137,7 +137,9 @@ def judge(
 ) -> dict[str, str]:
     """What is wrong, by node; ``""`` stands for this node. ``near`` are addresses whose MAC the kernel knows."""
     faults = {} if tables.forwarding else {"": "IPv4 forwarding is off: sysctl -w net.ipv4.ip_forward=1"}
-    unknown = any(map(tables.shared, tables.routes))
+    # One that leads to a node itself says nothing of the others' pods, even if it came by BGP.
+    nodes = {peer.address for peer in peers}
+    unknown = any(tables.shared(name) and route.get("gateway") not in nodes for name, route in tables.routes.items())
     for peer in peers:
         own = known[peer.name]
         wrong = tables.fault(peer, own.subnet) if own.subnet else f"no route leads to the pods of {peer.name}"

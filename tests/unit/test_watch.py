@@ -107,3 +107,11 @@ def test_a_node_whose_pods_no_route_ever_led_to_is_told() -> None:
     known = {"node2": _watch.Known(), "node3": KNOWN["node3"]}
     faults = _watch.judge(without("routes", "10.244.2.0/24"), PEERS, known, NOBODY)
     assert faults == {"node2": "no route leads to the pods of node2"}
+
+
+def test_a_route_by_bgp_to_one_node_does_not_hide_that_there_is_none_to_another() -> None:
+    bird = {"gateway": NODE2.address, "dev": "eth0", "protocol": "bird"}
+    tables = _watch.Tables({"10.244.2.0/24": bird}, {}, {}, forwarding=True, network="10.244.0.0/16")
+    known: dict[str, _watch.Known] = {}
+    _watch.learn(tables, PEERS, known)
+    assert _watch.judge(tables, PEERS, known, NOBODY) == {"node3": "no route leads to the pods of node3"}
