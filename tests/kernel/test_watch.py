@@ -122,3 +122,10 @@ def test_a_route_through_a_machine_that_is_no_router_of_the_cluster_is_alarmed(w
     assert watch.lines() == [WHOLE]
     watch.here.ip("route replace 10.244.2.0/24 via 192.0.2.1")
     assert any("leads to 192.0.2.1, not to 192.0.2.12" in line for line in watch.lines())
+
+
+def test_a_firewall_that_rejects_what_is_for_a_node_does_not_answer_for_it(watch: Watch) -> None:
+    assert watch.lines() == [WHOLE]
+    watch.here.exec("nft", "add table ip f; add chain ip f f { type filter hook output priority 0; }")
+    watch.here.exec("nft", "add rule ip f f ip daddr { 192.0.2.12, 10.244.2.0/24 } reject")
+    assert any(line.startswith("<3>node2 (192.0.2.12) does not answer, pods or not") for line in watch.lines())
