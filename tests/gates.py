@@ -116,7 +116,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             # Members of etcd elect a leader there, which takes its share of the processors.
             yield Gate("kernel", ("pytest", "tests/kernel"), 480, parts=partial(reach.of, "tests/kernel"))
             yield Gate("browser", ("pytest", "tests/browser"), 90, idle=True, parts=browser)
-            yield Gate("readers", ("pytest", "tests/readers"), 60)
+            yield Gate("readers", ("pytest", "tests/readers"), 90)
             yield Gate("readme", ("pytest", "tests/readme"), 100)
     if fast:
         return
