@@ -70,6 +70,8 @@ CHECKS = [
 ]
 # Groups that roles run on, with the roles' own names; all others run on the nodes.
 GROUPS = ("nodes", "etcd", "coredns", "api_load_balancer")
+# Roles for hosts of any kind: what is true of nodes, such as an address that all others reach, need not be of these.
+ANYWHERE = ("binaries", "certificates", "kubeconfig")
 NETWORKS = ROLES / "preflight" / "vars" / "main.yml"
 # Paths of the controller that the report at the end of the run cannot do without, and what sees to them.
 REPORT_PATHS: dict[str, Callable[[Path], Any]] = {
@@ -151,9 +153,13 @@ class ActionModule(ActionBase):
         names = list(task_vars["ansible_play_hosts"])
         groups = {group: list(task_vars["groups"].get(group, ())) for group in (*GROUPS, "kube_control_plane")}
         own_group = groups[role if role in GROUPS else "nodes"]
-        own_group += [name for name in names if name not in own_group]
+        # A play for other hosts too may include the role for those of the group alone.
+        if role not in ANYWHERE and not set(names) & set(own_group):
+            own_group += names
         faults: list[_preflight.Fault] = []
         hosts = {name: self._host(run, hostvars, name, [role], [], faults, {}) for name in names}
+        if role in ANYWHERE:
+            hosts = {name: _without(host, "cluster_node_address") for name, host in hosts.items()}
         if role in networks:
             hosts = {
                 name: dataclasses.replace(host, variables={**host.variables, "cluster_network": role})
@@ -191,6 +197,11 @@ class ActionModule(ActionBase):
             address=node_addresses([name], hostvars, strict=False).get(name, ""),
             port=int(hostvars[name].get("ansible_port") or 22),
         )
+
+
+def _without(host: _preflight.Host, variable: str) -> _preflight.Host:
+    """The host without one of its variables."""
+    return dataclasses.replace(host, variables={name: one for name, one in host.variables.items() if name != variable})
 
 
 def _concerns(prefixes: tuple[str, ...], name: str) -> bool:

@@ -179,8 +179,9 @@ def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:
 
 
 def is_of_variable(fault: Fault, inventory: Inventory) -> bool:
-    """Whether a fault is of a variable that a host has: not of one that is missing, of a group, or of a machine."""
-    return any(_base(fault.variable) in host.variables for host in inventory.hosts.values())
+    """Whether a fault is of a variable that a host of it has: not of one that is missing, of a group, or a machine."""
+    hosts = [host for host in inventory.hosts.values() if not fault.hosts or host.name in fault.hosts]
+    return any(_base(fault.variable) in host.variables for host in hosts)
 
 
 def _base(place: str) -> str:

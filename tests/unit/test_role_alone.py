@@ -160,3 +160,39 @@ def test_every_role_takes_what_is_right_and_checks_nothing_after_preflight(tmp_p
     roles.append({"key": "after", "role": "etcd", "vars": after})
     found = run(tmp_path, roles, "--check")
     assert set(found.values()) == {""}, found
+
+
+# Of the machines, one is no node: its name is no address, and nothing of the cluster is set for it but the API's address.
+MIXED = """
+all:
+  vars: {ansible_connection: local, cluster_api_vip: 192.0.2.100}
+nodes:
+  hosts: {a.example: {ansible_host: 192.0.2.1}, b.example: {ansible_host: 192.0.2.2}}
+  vars:
+    cluster_node_address: "{{ ansible_host }}"
+    cluster_network: vxlan_mesh
+    cluster_pod_cidr: 10.244.0.0/16
+    cluster_service_cidr: 10.0.0.0/24
+clients:
+  hosts: {admin.example: {kubeconfig_files: [{path: /etc/kubelet.conf}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("role", "condition"), [("kubeconfig", "kubeconfig_files is defined"), ("vxlan_mesh", "'nodes' in group_names")]
+)
+def test_a_host_that_is_no_node_is_not_judged_as_one(tmp_path: Path, role: str, condition: str) -> None:
+    """As site.yml runs role kubeconfig: in a play for all hosts, on those that have some."""
+    task = {"ansible.builtin.include_role": {"name": f"binary_cluster.networking.{role}"}, "when": condition}
+    (tmp_path / "hosts.yml").write_text(MIXED)
+    (tmp_path / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "hosts.yml", "play.json"],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(first_tasks(tmp_path)), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Check the variables of the role" in done.stdout
