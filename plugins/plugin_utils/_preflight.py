@@ -286,7 +286,9 @@ def variables_are_known(inventory: Inventory) -> Iterator[Fault]:
         if not hint and (close := meant(name)):
             remedy = f"no role has such a variable; did you mean {close}? Give one of your own another name"
         if remedy:
-            yield Fault(name, NOT_SHOWN if is_secret(name, every) else host.variables[name], remedy, (host.name,))
+            value = host.variables[name]
+            hidden = is_secret(name, every) or holds_secret(value)
+            yield Fault(name, NOT_SHOWN if hidden else value, remedy, (host.name,))
 
 
 def _role_of(name: str) -> str:
@@ -327,13 +329,21 @@ def is_secret(name: str, options: Mapping[str, Any]) -> bool:
     )
 
 
+def holds_secret(value: Any) -> bool:
+    """Whether some key in a value is, or is almost, the name of a secret."""
+    if isinstance(value, Mapping):
+        return any(is_secret(str(name), {}) or holds_secret(one) for name, one in value.items())
+    return isinstance(value, (list, tuple)) and any(holds_secret(one) for one in value)
+
+
 def values_have_their_type(inventory: Inventory) -> Iterator[Fault]:
     """Each value is of the type that the option has, without a conversion that templates do not make."""
     for host in inventory.hosts.values():
         for options in inventory.specs.values():
             for name in sorted(options.keys() & host.variables.keys()):
                 for place, value, remedy in misshapen(options[name], host.variables[name], name):
-                    told = NOT_SHOWN if value is not None and is_secret(name, options) else value
+                    hidden = value is not None and (is_secret(name, options) or holds_secret(value))
+                    told = NOT_SHOWN if hidden else value
                     # A check of the variable's own says more of a scalar.
                     yield Fault(place, told, remedy, (host.name,), general=remedy == NO_BOOLEAN)
 

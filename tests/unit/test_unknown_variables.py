@@ -97,3 +97,21 @@ def test_every_slip_is_found(option: str) -> None:
 def test_the_value_of_a_mistyped_secret_is_not_shown(option: str) -> None:
     for name in slips(option):
         assert "s3cr3t" not in "".join(map(str, faults(name, "s3cr3t"))), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("coredns_zone", [{"names": ["a.test"], "kubernetes": {"token": "s3cr3t"}}]),
+        ("etcd_environmen", {"ETCD_PASSWORD": "s3cr3t"}),
+    ],
+)
+def test_a_secret_within_a_value_is_not_shown(name: str, value: object) -> None:
+    (fault,) = faults(name, value)
+    assert fault.value == _preflight.NOT_SHOWN
+
+
+def test_a_secret_within_a_value_of_another_type_is_not_shown() -> None:
+    host = _preflight.Host("node1", {"etcd_environment": [{"ETCD_PASSWORD": "s3cr3t"}]})
+    (fault,) = _preflight.values_have_their_type(_preflight.Inventory({"node1": host}, {}, SPECS))
+    assert fault.value == _preflight.NOT_SHOWN
