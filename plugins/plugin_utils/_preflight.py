@@ -287,7 +287,8 @@ def variables_are_known(inventory: Inventory) -> Iterator[Fault]:
             remedy = f"no role has such a variable; did you mean {close}? Give one of your own another name"
         if remedy:
             value = host.variables[name]
-            hidden = is_secret(name, every) or holds_secret(value)
+            # What begins like no role's variable may be the user's own, such as a secret from a vault.
+            hidden = not hint or is_secret(name, every) or holds_secret(value)
             yield Fault(name, NOT_SHOWN if hidden else value, remedy, (host.name,))
 
 
