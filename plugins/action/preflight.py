@@ -160,6 +160,9 @@ class ActionModule(ActionBase):
         hosts = {name: self._host(run, hostvars, name, [role], [], faults, {}) for name in names}
         if role in ANYWHERE:
             hosts = {name: _without(host, "cluster_node_address") for name, host in hosts.items()}
+        # Other roles work with any network, also one that others set up.
+        if role not in (*networks, "cluster_firewall"):
+            hosts = {name: _without(host, "cluster_network") for name, host in hosts.items()}
         if role in networks:
             hosts = {
                 name: dataclasses.replace(host, variables={**host.variables, "cluster_network": role})

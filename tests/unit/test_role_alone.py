@@ -156,13 +156,18 @@ def test_every_role_refuses_what_preflight_refuses(tmp_path: Path) -> None:
 
 def test_every_role_takes_what_is_right_and_checks_nothing_after_preflight(tmp_path: Path) -> None:
     roles = [{"key": role, "role": role, "vars": {"cluster_etcd_client_port": "2379"}} for role in ROLES]
+    # A network that others set up.
+    roles += [
+        {"key": f"other_{role}", "role": role, "vars": {"cluster_network": "cilium"}}
+        for role in ("verify", "node", "coredns", "api_load_balancer")
+    ]
     after = {"cluster_etcd_client_port": "2_379", "__preflight_hosts": {}}
     roles.append({"key": "after", "role": "etcd", "vars": after})
     found = run(tmp_path, roles, "--check")
     assert set(found.values()) == {""}, found
 
 
-# Of the machines, one is no node: its name is no address, and nothing of the cluster is set for it but the API's address.
+# Of the machines, one is no node: its name is no address, and of the cluster it has the API's address alone.
 MIXED = """
 all:
   vars: {ansible_connection: local, cluster_api_vip: 192.0.2.100}
