@@ -95,7 +95,7 @@ EXAMPLES = r"""
 RETURN = r"""
 evidence:
   description:
-    - What the node knows and saw, for M(binary_cluster.networking.connectivity_report). RV(evidence.underlay) has how
+    - What the node knows and saw, for M(binary_cluster.networking.connectivity_report). C(evidence.underlay) has how
       each node answers, which is empty for one that does not.
   returned: success
   type: dict

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import CertificateError
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import NameOID
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import MISSING, CertificateError
+
+if not MISSING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.x509.oid import NameOID
 
 VARIABLE = "cluster_etcd_client_files"
 NAMES = ("ca", "certificate", "key")

@@ -127,14 +127,32 @@ FILES = [
     Rendered("coredns", "Corefile", "corefile", items("coredns_listen", "")),
     Rendered("coredns", "Corefile", "corefile", items("coredns_allowed_networks", "")),
     Rendered("coredns", "Corefile", "corefile", lambda text: {"coredns_kubernetes": {"endpoint": text, "pods": text}}),
-    Rendered("coredns", "Corefile", "corefile", lambda text: {"coredns_further_zones": [{"names": ["."],
-     "forward": {"to": ["192.0.2.53"], "policy": text, "tls_servername": text}}]}),
+    Rendered(
+        "coredns",
+        "Corefile",
+        "corefile",
+        lambda text: {
+            "coredns_further_zones": [
+                {"names": ["."], "forward": {"to": ["192.0.2.53"], "policy": text, "tls_servername": text}}
+            ]
+        },
+    ),
     Rendered("api_load_balancer", "nginx.conf.j2", "nginx", items("api_load_balancer_backends", "unix:/")),
-    Rendered("api_load_balancer", "nginx.conf.j2", "nginx",
-     lambda text: {"api_load_balancer_listeners": [{"port": 7443, "backends": [f"unix:/{text}"]}]}),
-    Rendered("api_load_balancer", "keepalived.conf.j2", "keepalived",
-     option("api_load_balancer_vrrp_password", api_load_balancer_vrrp_version=2, api_load_balancer_advert_interval=1),
-     longest=8),
+    Rendered(
+        "api_load_balancer",
+        "nginx.conf.j2",
+        "nginx",
+        lambda text: {"api_load_balancer_listeners": [{"port": 7443, "backends": [f"unix:/{text}"]}]},
+    ),
+    Rendered(
+        "api_load_balancer",
+        "keepalived.conf.j2",
+        "keepalived",
+        option(
+            "api_load_balancer_vrrp_password", api_load_balancer_vrrp_version=2, api_load_balancer_advert_interval=1
+        ),
+        longest=8,
+    ),
     Rendered("api_load_balancer", "keepalived.conf.j2", "keepalived", balancers, "192.0.2.7"),
     Rendered("api_load_balancer", "keepalived.conf.j2", "keepalived", vip, "192.0.2.77"),
     Rendered("api_load_balancer", "keepalived.conf.j2", "keepalived", interface, "mark0"),
@@ -146,6 +164,10 @@ FILES = [
     Rendered("api_load_balancer", "health.json.j2", "yaml", option("api_load_balancer_notify")),
     Rendered("verify", "watch.timer.j2", "unit", option("verify_timer"), "2031-02-03 04:05:06"),
     Rendered("verify", "names.yml.j2", "yaml", option("cluster_dns_domain")),
-    Rendered("verify", "names.yml.j2", "yaml",
-     lambda text: {"cluster_dns_upstreams": ["192.0.2.53"], "verify_outside_name": text}),
-]  # fmt: skip
+    Rendered(
+        "verify",
+        "names.yml.j2",
+        "yaml",
+        lambda text: {"cluster_dns_upstreams": ["192.0.2.53"], "verify_outside_name": text},
+    ),
+]

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Run Ansible's modules on a lab's host in processes that have Python and Ansible's own code already.
 
 usage: serve.py SOCKETS DIRECTORY

@@ -1,4 +1,3 @@
-#!/usr/bin/env -S python3 -IS
 """Stand in for ssh where a host of a lab has processes for Ansible's modules that are started already.
 
 Takes ssh's arguments, and the directory of the hosts' sockets from LAB_SOCKETS. What does not start a module as root,
