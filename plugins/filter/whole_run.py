@@ -64,7 +64,8 @@ def left_out(options: Mapping[str, Any], checks: Sequence[str]) -> str:
             f"--step: it lets you leave out checks, and what later tasks need of earlier ones. {REMEDY}. "
             "Preview it with --check --diff, and choose parts of it with --tags."
         )
-    skipped = [tag for tag in checks if tag in options.get("skip_tags", ())]
+    # Of Ansible's own names of tags, `tagged` leaves out the checks too; `all` does not.
+    skipped = [tag for tag in (*checks, "tagged") if tag in options.get("skip_tags", ())]
     if skipped:
         return f"--skip-tags {','.join(skipped)}: it leaves out the checks before the first change. {REMEDY}."
     return ""

@@ -11,10 +11,12 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def play(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
+def play(
+    playbook: str, *options: str, inventory: tuple[str, ...] = ("--inventory", "host1,")
+) -> subprocess.CompletedProcess[str]:
     """A run of a playbook on an inventory whose host is never asked."""
     return subprocess.run(
-        ["ansible-playbook", "--inventory", "host1,", f"binary_cluster.networking.{playbook}", *options],
+        ["ansible-playbook", *inventory, f"binary_cluster.networking.{playbook}", *options],
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible" / "collections"), "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -35,6 +37,7 @@ def play(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
         ("site", ("--skip-tags", "network,preflight"), "--skip-tags preflight: "),
         ("drift", ("--skip-tags", "always"), "--skip-tags always: "),
         ("verify", ("--skip-tags", "always"), "--skip-tags always: "),
+        ("site", ("--skip-tags", "tagged"), "--skip-tags tagged: "),
     ],
 )
 def test_a_run_that_leaves_out_checks_is_refused(playbook: str, options: tuple[str, ...], told: str) -> None:
@@ -43,6 +46,15 @@ def test_a_run_that_leaves_out_checks_is_refused(playbook: str, options: tuple[s
     assert told in done.stderr
     assert "Nothing was changed. Run the playbook without it" in done.stderr
     assert "TASK [" not in done.stdout
+
+
+@pytest.mark.parametrize("playbook", ["site", "drift", "verify", "teardown"])
+def test_a_run_without_an_inventory_says_so(playbook: str, tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("")
+    done = play(playbook, "--inventory", str(tmp_path / "hosts"), inventory=())
+    assert done.returncode != 0
+    assert "The inventory has no host" in done.stdout + done.stderr
+    assert "Name it with -i" in done.stdout + done.stderr
 
 
 def test_a_run_that_leaves_out_parts_of_the_site_is_not_refused() -> None:
