@@ -26,6 +26,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 STATE_DIRECTORY = "/var/lib/binary_cluster"
+# What files and units are named after: nothing that leads to another directory, or that a program takes for an option.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,199}")
 # Directories that were made on the way to somebody's file belong to nobody alone:
 # the last one to leave takes them away.
 SHARED = "directories"
@@ -44,10 +46,13 @@ class LedgerError(FileError):
 class Ledger:
     """Entries of one owner, as ``{kind: {name: what stood there before}}``.
 
-    Raises LedgerError where the record is damaged, so that nothing is changed or removed by what is left of it.
+    Raises LedgerError where the record is damaged, so that nothing is changed or removed by what is left of it, and
+    where no file can have the owner's name.
     """
 
     def __init__(self, owner: str, directory: str = STATE_DIRECTORY) -> None:
+        if not NAME.fullmatch(owner):
+            raise LedgerError(f"name: {owner!r}: take letters, digits and . _ @ -, with a letter or a digit first")
         self.owner = owner
         self.directory = directory
         self.path = os.path.join(directory, f"{owner}.json")

@@ -32,8 +32,19 @@ CONFIGURATION_ONLY = "config-files"
 TRANSACTION = "packages.transaction"
 
 
+# deb-version(7) and Debian's policy, 5.6.7: a package's name, and with it what apt-get(8) takes.
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+~:-]+)?")
+
+
 class PackageError(Exception):
     """A package could not be installed or removed; the message has the program's own words."""
+
+
+def refuse_names(packages: Iterable[str]) -> None:
+    """Raises PackageError for what is no package's name, and would be an option or several words for apt-get."""
+    for package in packages:
+        if not NAME.fullmatch(package):
+            raise PackageError(f"{package!r}: not the name of a package, such as keepalived")
 
 
 @dataclass(frozen=True)

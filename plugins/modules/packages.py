@@ -110,6 +110,11 @@ UNIT_DIRECTORY = "/etc/systemd/system"
 def install(module: HostModule, ledger: Ledger) -> tuple[bool, list[str]]:
     """Install the sets that are not there; tell whether any was not, and the packages that came or would."""
     run = module.run_command
+    for one in module.params["sets"]:
+        _packages.refuse_names(one["packages"])
+        for unit in one["units"]:
+            if not _ledger.NAME.fullmatch(unit):
+                raise _packages.PackageError(f"units: {unit!r}: not the name of a unit, such as keepalived.service")
     missing = [one for one in module.params["sets"] if _absent(one["provides"])]
     if not missing:
         return False, []

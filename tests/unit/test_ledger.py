@@ -139,6 +139,12 @@ def test_all_records_are_read_around_a_damaged_one(directory: str) -> None:
     assert isinstance(found["flannel"], LedgerError)
 
 
+@pytest.mark.parametrize("name", ["", "../etcd", "/etc/etcd", "-x", ".", "a b", "etcd\n", "a" * 201])
+def test_an_owner_has_the_name_of_a_file(name: str, directory: str) -> None:
+    with pytest.raises(LedgerError, match=r"^name: .*: take letters, digits and \. _ @ -"):
+        Ledger(name, directory)
+
+
 def test_what_the_record_does_not_list_is_not_to_be_removed(directory: str) -> None:
     ledger = filled(directory)
     ledger.require("accounts", "etcd")

@@ -101,6 +101,21 @@ def install(run: Dpkg, ledger: Ledger) -> None:
         packages.install(module(run, sets=[WANTED]), ledger)
 
 
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ({"packages": ["-oDir::Etc=/tmp"]}, "'-oDir::Etc=/tmp': not the name of a package"),
+        ({"packages": ["a b"]}, "'a b': not the name of a package"),
+        ({"packages": ["nginx\n"]}, "'nginx\\n': not the name of a package"),
+        ({"units": ["../x"]}, "units: '../x': not the name of a unit"),
+    ],
+)
+def test_what_no_package_or_unit_is_called_is_refused(part: dict[str, list[str]], told: str, ledger: Ledger) -> None:
+    with pytest.raises(PackageError) as refused:
+        packages.install(module(Dpkg(), sets=[{**WANTED, **part}]), ledger)
+    assert str(refused.value).startswith(told)
+
+
 def test_new_packages_are_those_of_the_transaction_alone() -> None:
     assert _packages.new_packages(PROTOCOL) == ["keepalived", "libnl-3-200"]
 
