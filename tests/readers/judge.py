@@ -276,7 +276,8 @@ def bird(path: Path) -> dict[str, Any]:
         ["bird", "-f", "-c", str(path), "-s", control], stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        wait(lambda: Path(control).exists(), process)
+        # The socket is there before BIRD answers at it, and BIRD answers before it has its protocols.
+        wait(lambda: "Daemon is up" in run("birdc", "-s", control, "show status").stdout, process)
         said = run("birdc", "-s", control, "show protocols all").stdout
         kept = r"(\w+ +(?:BGP|Device|Direct|Kernel) )|(    (?:Neighbor|Local|  Local|  Neighbor)\S* \w+: .*)"
         protocols = [match[0].strip() for match in re.finditer(kept, said)]
