@@ -6,10 +6,10 @@ import pytest
 
 from testing import lab
 
-# What a process has from those who started it, but for what is another one each time.
+# What a process has from those who started it, but for what is another one each time and what new versions of sudo add.
 INHERITED = (
-    "env | grep -v ^SUDO_COMMAND | sort; id; umask; pwd; ulimit -a | grep -v pending; grep ^Cap /proc/self/status; "
-    "readlink /proc/$PPID/exe"
+    "env | grep -Ev '^SUDO_(COMMAND|HOME)' | sort; id; umask; pwd; ulimit -a | grep -v pending; "
+    "grep ^Cap /proc/self/status; readlink /proc/$PPID/exe"
 )
 STARTED = lab.CHECKOUT / "molecule" / "shared" / "started" / "ssh"
 
