@@ -117,6 +117,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             yield Gate("kernel", ("pytest", "tests/kernel"), 480, parts=partial(reach.of, "tests/kernel"))
             yield Gate("browser", ("pytest", "tests/browser"), 90, idle=True, parts=browser)
             yield Gate("readers", ("pytest", "tests/readers"), 90)
+            yield Gate("examples", ("pytest", "tests/examples"), 180)
             yield Gate("readme", ("pytest", "tests/readme"), 100)
     if fast:
         return

@@ -78,9 +78,12 @@ EXAMPLES = r"""
   binary_cluster.networking.binary_cache:
     names: [etcd]
     architectures: [amd64]
-    manifest: "{{ _binaries_manifest }}"
-    go_modules: "{{ role_path }}/files/go"
+    manifest: "{{ (lookup('ansible.builtin.file', role ~ '/vars/main.yml') | from_yaml)._binaries_manifest }}"
+    go_modules: "{{ role }}/files/go"
     cache: ~/.cache/binary_cluster
+  vars:
+    # Where the collection is, here beside the playbook.
+    role: "{{ playbook_dir }}/collections/ansible_collections/binary_cluster/networking/roles/binaries"
 """
 
 RETURN = r"""

@@ -88,16 +88,21 @@ options:
 
 EXAMPLES = r"""
 ---
+# After the pods were made and probed, as in the examples of pod_probe.
 - name: The pod network is whole
   binary_cluster.networking.connectivity_report:
     backend: flannel
     addresses: "{{ groups['nodes'] | binary_cluster.networking.node_addresses(hostvars) }}"
-    ready: "{{ pods }}"
-    probed: "{{ outcomes }}"
+    ready: "{{ groups['nodes'] | binary_cluster.networking.registered(hostvars, 'made') }}"
+    probed: "{{ groups['nodes'] | binary_cluster.networking.registered(hostvars, 'probed') }}"
     protocols: [icmp, tcp]
     started: "{{ now().isoformat() }}"
     directory: report
-    template: "{{ role_path }}/files/connectivity.html"
+    template: "{{ role }}/files/connectivity.html"
+  run_once: true
+  vars:
+    # Where the collection is, here beside the playbook.
+    role: "{{ playbook_dir }}/collections/ansible_collections/binary_cluster/networking/roles/verify"
 """
 
 RETURN = r"""

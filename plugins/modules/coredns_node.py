@@ -74,6 +74,7 @@ options:
 
 EXAMPLES = r"""
 ---
+# The version is what the Corefile has for version.bind, with its plugin chaos.
 - name: CoreDNS answers
   binary_cluster.networking.coredns_node:
     address: 10.0.0.2

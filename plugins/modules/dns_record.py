@@ -73,11 +73,12 @@ options:
 
 EXAMPLES = r"""
 ---
+# On a member of etcd, whose client may write. That of CoreDNS may read only.
 - name: Names of the registry are served
   binary_cluster.networking.dns_record:
-    ca_cert: /etc/coredns/pki/etcd-ca.crt
-    client_cert: /etc/coredns/pki/etcd.crt
-    client_key: /etc/coredns/pki/etcd.key
+    ca_cert: /etc/etcd/pki/ca.crt
+    client_cert: /etc/etcd/pki/client.crt
+    client_key: /etc/etcd/pki/client.key
     owner: registry
     purge: true
     records:
@@ -86,18 +87,30 @@ EXAMPLES = r"""
       - {name: 192.0.2.21, type: PTR, value: registry.cluster.local}
       - {name: _https._tcp.registry.cluster.local, type: SRV, value: 10 100 5000 registry.cluster.local}
       - {name: images.cluster.local, type: CNAME, value: registry.cluster.local, ttl: 60}
+  run_once: true
+  delegate_to: "{{ groups['etcd'] | first }}"
 
 - name: One of its addresses is not served any more
   binary_cluster.networking.dns_record:
+    ca_cert: /etc/etcd/pki/ca.crt
+    client_cert: /etc/etcd/pki/client.crt
+    client_key: /etc/etcd/pki/client.key
     owner: registry
     state: absent
     records:
       - {name: registry.cluster.local, value: 192.0.2.22}
+  run_once: true
+  delegate_to: "{{ groups['etcd'] | first }}"
 
 - name: Nothing of it is served any more
   binary_cluster.networking.dns_record:
+    ca_cert: /etc/etcd/pki/ca.crt
+    client_cert: /etc/etcd/pki/client.crt
+    client_key: /etc/etcd/pki/client.key
     owner: registry
     purge: true
+  run_once: true
+  delegate_to: "{{ groups['etcd'] | first }}"
 """
 
 RETURN = r"""

@@ -52,6 +52,10 @@ EXAMPLES = r"""
 
 - name: A lease is gone
   binary_cluster.networking.etcd_key:
+    endpoints: [https://192.0.2.11:2379]
+    ca_cert: /etc/etcd/pki/ca.crt
+    client_cert: /etc/etcd/pki/client.crt
+    client_key: /etc/etcd/pki/client.key
     keys:
       - key: /coreos.com/network/subnets/10.244.7.0-24
     state: absent

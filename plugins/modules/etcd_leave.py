@@ -58,9 +58,9 @@ EXAMPLES = r"""
     client_cert: /etc/etcd/pki/client.crt
     client_key: /etc/etcd/pki/client.key
     leaving:
-      - name: cp-1
-        peer_url: https://192.0.2.11:2380
-        client_url: https://192.0.2.11:2379
+      - name: node3
+        peer_url: https://192.0.2.13:2380
+        client_url: https://192.0.2.13:2379
 """
 
 RETURN = r"""
