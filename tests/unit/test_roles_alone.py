@@ -46,8 +46,8 @@ REFUSED = [
 ]
 
 
-def alone(role: str, expression: str, variables: dict[str, Any]) -> Any:
-    """What an expression of a role is on w1, in an inventory whose only group is workers."""
+def alone(role: str, expression: str, variables: dict[str, Any], *groups: str) -> Any:
+    """What an expression of a role is on w1, in an inventory whose only group is workers, but for ``groups``."""
     hosts = {name: {"ansible_host": address} for name, address in HOSTS.items()}
     given = {
         **role_variables(role),
@@ -57,7 +57,7 @@ def alone(role: str, expression: str, variables: dict[str, Any]) -> Any:
         "ansible_play_hosts_all": list(HOSTS),
         "ansible_search_path": [str(CHECKOUT / "roles" / role)],
         "group_names": ["workers"],
-        "groups": {"workers": list(HOSTS)},
+        "groups": {group: list(HOSTS) for group in ("workers", *groups)},
         "hostvars": hosts,
         "inventory_hostname": "w1",
     }
@@ -86,6 +86,13 @@ def test_a_role_says_what_it_lacks(role: str, variables: dict[str, Any], told: l
     given = {name: list(HOSTS) if value == WORKERS else value for name, value in variables.items()}
     lacks = " ".join(alone(role, f"_{role}_lacks", given))
     assert all(sentence in lacks for sentence in told), lacks
+
+
+@pytest.mark.parametrize("role", ["calico", "flannel"])
+def test_a_node_that_serves_names_needs_their_domain(role: str) -> None:
+    lacks = " ".join(alone(role, f"_{role}_lacks", {"cluster_dns_domain": ""}, "coredns"))
+    assert "cluster_dns_domain: not set. Set it to the domain that the hosts of the group coredns serve." in lacks
+    assert "cluster_dns_domain" not in " ".join(alone(role, f"_{role}_lacks", {"cluster_dns_domain": ""}))
 
 
 @pytest.mark.parametrize("role", sorted({role for role, _variables, _told in REFUSED} | {"coredns"}))
