@@ -252,8 +252,9 @@ def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str
             if shown == _preflight.NOT_SHOWN:
                 message = message.replace(str(variables[name]), shown)
             message = "".join(letter if letter.isprintable() else "?" for letter in message)
-            # A check of the variable's own says more.
-            faults.append(_preflight.Fault(name, shown, message, (host,), general=True))
+            # A check of the variable's own says more, but it may be of another part of the value.
+            general = not option.get("options")
+            faults.append(_preflight.Fault(name, shown, message, (host,), general=general))
     return faults
 
 

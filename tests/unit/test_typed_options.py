@@ -98,3 +98,12 @@ def test_a_value_of_another_type_is_one_fault(role: str, name: str, value: Any) 
 def test_a_secret_of_another_type_is_not_shown() -> None:
     (fault,) = refused("api_load_balancer", "api_load_balancer_vrrp_password", ["s3cr3t"])
     assert "s3cr3t" not in str(fault)
+
+
+def test_a_part_that_is_not_known_is_told_beside_another_parts_fault() -> None:
+    """The fault of one part of a value, such as a name that is not legal, must not hide that of another."""
+    zones = [{"names": ["-x.org"], "forward": {"to": ["192.0.2.53"], "plicy": "random"}}]
+    options = _role_options.argument_spec("coredns")
+    (fault,) = action.validate(options, {"coredns_further_zones": zones}, "a.example")
+    assert "coredns_further_zones.forward.plicy" in fault.remedy
+    assert not fault.general
