@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.filter.pod_cidrs import pod_cidrs
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _run_facts
+
+from tests.unit.ansible_runs import run_playbook
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # `here` gets facts as a role does; what templates read of `away`, which no run comes to, is shown.
@@ -43,17 +43,13 @@ def test_a_second_run_collects_facts_again(tmp_path: Path) -> None:
     }
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
     (tmp_path / "play.yml").write_text(json.dumps(PLAY))
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible" / "collections"),
+    cache = {
         "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
         "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path / "cache"),
-        "NO_COLOR": "1",
     }
 
     def run() -> str:
-        command = ["ansible-playbook", "-i", "hosts.json", "play.yml"]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = run_playbook(tmp_path, "-i", "hosts.json", "play.yml", environment=cache)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

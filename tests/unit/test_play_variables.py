@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.unit.ansible_runs import run_playbook
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 INVENTORY = """
@@ -49,14 +50,7 @@ def run(
     (directory / "files.yml").write_text(files)
     (directory / "included.yml").write_text(included)
     (directory / "importing.yml").write_text(IMPORTING.format(variables=imported))
-    return subprocess.run(
-        ["ansible-playbook", "-i", "hosts.yml", "importing.yml", "-e", extra],
-        cwd=directory,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible" / "collections"), "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_playbook(directory, "-i", "hosts.yml", "importing.yml", "-e", extra)
 
 
 @pytest.mark.parametrize("place", ["play", "files", "included", "imported", "extra"])

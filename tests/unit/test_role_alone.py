@@ -6,13 +6,13 @@ The roles that run here are those of the collection with their first task alone,
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.unit.ansible_runs import run_playbook
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.parts[-3] for path in CHECKOUT.glob("roles/*/tasks/main.yml") if path.parts[-3] != "preflight")
@@ -99,14 +99,7 @@ def run(directory: Path, roles: list[dict[str, Any]], *arguments: str) -> dict[s
     (directory / "hosts.yml").write_text(INVENTORY + groups)
     play = {"hosts": "all", "gather_facts": False, "tasks": [*tasks, told]}
     (directory / "play.json").write_text(json.dumps([play]))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", "hosts.yml", "play.json", *arguments],
-        cwd=directory,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(first_tasks(directory)), "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_playbook(directory, "-i", "hosts.yml", "play.json", *arguments, collections=first_tasks(directory))
     # The other host of a task that runs once is out of the play where it fails.
     assert (directory / "told.json").exists(), done.stdout + done.stderr
     found = json.loads((directory / "told.json").read_text())
@@ -191,13 +184,6 @@ def test_a_host_that_is_no_node_is_not_judged_as_one(tmp_path: Path, role: str, 
     task = {"ansible.builtin.include_role": {"name": f"binary_cluster.networking.{role}"}, "when": condition}
     (tmp_path / "hosts.yml").write_text(MIXED)
     (tmp_path / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", "hosts.yml", "play.json"],
-        cwd=tmp_path,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(first_tasks(tmp_path)), "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_playbook(tmp_path, "-i", "hosts.yml", "play.json", collections=first_tasks(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Check the variables of the role" in done.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from ansible.template import Templar, trust_as_template
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import argument_spec
 
+from tests.unit.ansible_runs import run_playbook
 from tests.unit.role_templates import loader, role_variables
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -71,14 +71,7 @@ def play(role: str, variables: dict[str, Any], directory: Path) -> subprocess.Co
     (directory / "hosts.json").write_text(json.dumps(inventory))
     task = {"ansible.builtin.import_role": {"name": f"binary_cluster.networking.{role}"}}
     (directory / "play.yml").write_text(json.dumps([{"hosts": "workers", "gather_facts": False, "tasks": [task]}]))
-    return subprocess.run(
-        ["ansible-playbook", "--check", "-i", "hosts.json", "play.yml"],
-        cwd=directory,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible" / "collections"), "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_playbook(directory, "--check", "-i", "hosts.json", "play.yml")
 
 
 @pytest.mark.parametrize(("role", "variables", "told"), REFUSED)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.unit.ansible_runs import run_playbook
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROLES = ["calico", "cluster_firewall", "etcd", "host_routes", "verify", "vxlan_mesh"]
@@ -38,14 +38,7 @@ def play(directory: Path, role: str, serial: str) -> str:
     """What a run of one role in a play prints, in check mode."""
     (directory / "hosts.yml").write_text(INVENTORY)
     (directory / "play.yml").write_text(PLAY.replace("ROLE", role).replace("SERIAL", serial))
-    done = subprocess.run(
-        ["ansible-playbook", "--check", "--inventory", "hosts.yml", "play.yml"],
-        cwd=directory,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible" / "collections"), "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_playbook(directory, "--check", "--inventory", "hosts.yml", "play.yml")
     return done.stdout + done.stderr
 
 

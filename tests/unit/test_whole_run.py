@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.unit.ansible_runs import run_playbook
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -15,14 +16,7 @@ def play(
     playbook: str, *options: str, inventory: tuple[str, ...] = ("--inventory", "host1,")
 ) -> subprocess.CompletedProcess[str]:
     """A run of a playbook on an inventory whose host is never asked."""
-    return subprocess.run(
-        ["ansible-playbook", *inventory, f"binary_cluster.networking.{playbook}", *options],
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible" / "collections"), "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_playbook(CHECKOUT, *inventory, f"binary_cluster.networking.{playbook}", *options)
 
 
 @pytest.mark.parametrize(
