@@ -200,5 +200,5 @@ def watch(configuration: Mapping[str, Any], state: Mapping[str, Any], run: _ipro
     if filtered:
         lines.append(f"<{INFO}>ICMP is filtered, which is no fault: no echo reply from {', '.join(filtered)}")
     if not faults:
-        lines.append(f"<{INFO}>the ways to {len(peers)} other nodes and their pods are whole")
+        lines.append(f"<{INFO}>all paths to {len(peers)} other nodes and their pods pass")
     return {"known": {name: vars(one) for name, one in known.items()}, "faults": faults}, "\n".join(lines)

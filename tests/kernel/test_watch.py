@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import PYTHON, Host, Underlay
 
 PROGRAM = Path(__file__).resolve().parents[2] / "roles" / "verify" / "files" / "watch.py"
-WHOLE = "<6>the ways to 1 other nodes and their pods are whole"
+WHOLE = "<6>all paths to 1 other nodes and their pods pass"
 FILTERED = "<6>ICMP is filtered, which is no fault: no echo reply from node2"
 
 

@@ -1,4 +1,4 @@
-"""Nodes that look after the ways to one another's pods by themselves."""
+"""Nodes that check the paths to one another's pods by themselves."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_fault_is_alarmed_with_its_cause_and_its_end_is_told(fault: Breakage, 
         # It may be seen whole before the repair has come back.
         mended = lab.inside("cp-1", "date +%s.%N").strip()
     assert heard(mended, "whole again; it was: ", "notice")
-    assert heard(mended, "the ways to 2 other nodes and their pods are whole", "info")
+    assert heard(mended, "all paths to 2 other nodes and their pods pass", "info")
 
 
 def test_a_timer_that_was_changed_by_hand_is_told_as_drift_and_mended() -> None:

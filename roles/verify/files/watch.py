@@ -1,4 +1,4 @@
-"""Look after the ways to the other nodes' pods, once; a systemd timer runs this on every node.
+"""Check the paths to the other nodes' pods, once; a systemd timer runs this on every node.
 
 usage: watch.py CONFIGURATION STATE
 
