@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,17 +157,9 @@ class ActionModule(ActionBase):
         if role not in ANYWHERE and not set(names) & set(own_group):
             own_group += names
         faults: list[_preflight.Fault] = []
-        hosts = {name: self._host(run, hostvars, name, [role], [], faults, {}) for name in names}
-        if role in ANYWHERE:
-            hosts = {name: _without(host, "cluster_node_address") for name, host in hosts.items()}
-        # Other roles work with any network, also one that others set up.
-        if role not in (*networks, "cluster_firewall"):
-            hosts = {name: _without(host, "cluster_network") for name, host in hosts.items()}
-        if role in networks:
-            hosts = {
-                name: dataclasses.replace(host, variables={**host.variables, "cluster_network": role})
-                for name, host in hosts.items()
-            }
+        hosts = {
+            name: _for_role(self._host(run, hostvars, name, [role], [], faults, {}), role, networks) for name in names
+        }
         faults += report_paths([host.variables for host in hosts.values()])
         specs = {one: argument_spec(one) for one in (_preflight.DECLARES_CLUSTER, role)}
         return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
@@ -202,9 +194,17 @@ class ActionModule(ActionBase):
         )
 
 
-def _without(host: _preflight.Host, variable: str) -> _preflight.Host:
-    """The host without one of its variables."""
-    return dataclasses.replace(host, variables={name: one for name, one in host.variables.items() if name != variable})
+def _for_role(host: _preflight.Host, role: str, networks: Sequence[str]) -> _preflight.Host:
+    """The host with those of the cluster's variables that matter to a role which may be alone."""
+    variables = dict(host.variables)
+    if role in ANYWHERE:
+        variables.pop("cluster_node_address", None)
+    if role in networks:
+        variables["cluster_network"] = role
+    elif role != "cluster_firewall":
+        # Other roles work with any network, also one that others set up.
+        variables.pop("cluster_network", None)
+    return dataclasses.replace(host, variables=variables)
 
 
 def _concerns(prefixes: tuple[str, ...], name: str) -> bool:

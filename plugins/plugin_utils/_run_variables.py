@@ -31,9 +31,15 @@ class RunVariables:
         self._play = task.get_play().copy()
         self._play.roles = []
         self._defaults = task._role.get_default_vars(dep_chain=task.get_dep_chain()) if task._role else {}
+        self._raw: dict[str, dict[str, Any]] = {}
 
     def raw(self, host: str) -> dict[str, Any]:
-        """All variables of a host, as they were written: templates in them are templates."""
+        """All variables of a host, as they were written: templates in them are templates. Read once."""
+        if host not in self._raw:
+            self._raw[host] = self._read(host)
+        return self._raw[host]
+
+    def _read(self, host: str) -> dict[str, Any]:
         found: dict[str, Any] = self._hostvars._variable_manager.get_vars(
             play=self._play,
             host=self._hostvars._inventory.get_host(host),
