@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible import __version__ as ansible_version
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
 from ansible_collections.binary_cluster.networking.plugins.module_utils import _authorities
@@ -149,7 +149,7 @@ class ActionModule(ActionBase):
     def _inventory_of_role(self, task_vars: Mapping[str, Any], role: str) -> _preflight.Inventory:
         """Variables of the hosts of the play, for a role that may be alone: without facts, in groups of any name."""
         hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
-        networks = list(yaml.safe_load(NETWORKS.read_text())["_preflight_networks"])
+        networks = list(yaml_load(NETWORKS.read_text())["_preflight_networks"])
         names = list(task_vars["ansible_play_hosts"])
         groups = {group: list(task_vars["groups"].get(group, ())) for group in (*GROUPS, "kube_control_plane")}
         own_group = groups[role if role in GROUPS else "nodes"]

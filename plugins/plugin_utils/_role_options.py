@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 # What two names of one option may cost by distance(): one wrong letter, or two that are missing, added or swapped.
@@ -27,7 +27,7 @@ SHORT = 10
 @cache
 def argument_spec(role: str) -> dict[str, Any]:
     """What a role accepts."""
-    document = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
+    document = yaml_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
     return dict(document["argument_specs"]["main"].get("options") or {})
 
 
