@@ -103,7 +103,8 @@ def main() -> None:
                 gaps.append(round(now - last, 2))
             answered, last = answered + 1, now
         time.sleep(0.05)
-    run("ip", "netns", "delete", POD)
+    done = run("ip", "netns", "delete", POD)
+    assert done.returncode == 0, done.stderr
     Path(result).write_text(json.dumps({"answered": answered, "gaps": gaps}), encoding="utf-8")
 
 
