@@ -20,6 +20,7 @@ import json
 import os
 import re
 import ssl
+import time
 import urllib.parse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ T = TypeVar("T")
 ELSEWHEN = (4, 14)
 # Somebody changed users or roles while etcd looked at the request; it did nothing.
 CHANGED_MEANWHILE = "revision in header is old"
+
+# Seconds in which members that elect a leader, or have just started, are healthy again; etcd itself refuses changes of
+# its members until they have been connected for five.
+SETTLING = 10
+POLL = 0.1
 
 # etcd's default for --max-txn-ops.
 MOST_OPERATIONS = 128
@@ -54,6 +60,18 @@ class EtcdError(Exception):
 
 class Refused(EtcdError):
     """etcd can be asked, and says no."""
+
+
+def retry(seconds: float, ask: Callable[[], T], given_up: Callable[[], bool] = lambda: False) -> T:
+    """What ``ask`` returns once it raises no EtcdError; the last one is raised at the deadline, or once given up."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except EtcdError:
+            if time.monotonic() > until or given_up():
+                raise
+        time.sleep(POLL)
 
 
 @dataclass(frozen=True)
@@ -249,8 +267,14 @@ class Client:
         self.call("/v3/cluster/member/update", {"ID": _decimal(member_id), "peerURLs": [peer_url]})
 
     def remove_member(self, member_id: str) -> None:
-        """Remove a member by its hexadecimal id."""
-        self.call("/v3/cluster/member/remove", {"ID": _decimal(member_id)})
+        """Remove a member by its hexadecimal id, once etcd takes it."""
+
+        def remove() -> None:
+            # An answer that was lost: it is gone already.
+            if any(one.id == member_id for one in self.members()):
+                self.call("/v3/cluster/member/remove", {"ID": _decimal(member_id)})
+
+        retry(SETTLING, remove)
 
     def alarms(self) -> list[dict[str, str]]:
         """Raised alarms, as ``{"member", "alarm"}``."""

@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils import (
@@ -235,14 +235,12 @@ def join(here: Here, made: Plan) -> list[str]:
         )
     client, fresh = here.client(view.serving), not here.has_data
     if own and own.name and fresh:
-        former = own.id
-        # etcd refuses until its members have been connected for five seconds.
-        _etcd_process.retry(params["timeout"], lambda: client.remove_member(former))
+        client.remove_member(own.id)
         done.append(f"remove member {own.name}, whose data is gone")
         own = None
     members: Sequence[_etcd.Member] = view.members
     if own is None:
-        members = _etcd_process.retry(params["timeout"], lambda: add(client, here.own.peer_url))
+        members = _etcd.retry(params["timeout"], lambda: add(client, here.own.peer_url))
         own = next(one for one in members if here.own.peer_url in one.peer_urls)
     cluster = initial_cluster(here, members) if fresh else None
     try:
@@ -286,26 +284,23 @@ def leave(here: Here, client: _etcd.Client, own: _etcd.Member, fresh: bool) -> s
     return "\nIt was taken out of the cluster again; the other members are as they were"
 
 
-# Seconds in which members that elect a leader are healthy again.
-ELECTION = 10
+def once_allowed(here: Here, made: Plan, require: Callable[[_etcd_cluster.View, Any], object]) -> Plan:
+    """The plan with the cluster as it is once ``require`` allows a change of it.
 
-
-def restartable(here: Here, view: _etcd_cluster.View, own: _etcd.Member) -> tuple[_etcd_cluster.View, _etcd.Member]:
-    """The cluster once it can miss this member; one that elects a leader right now gets the time for it.
-
-    Raises ClusterError where it cannot be restarted.
+    Members that elect a leader, or have just started, get the time for it. Raises ClusterError where it stays refused.
     """
-    until = time.monotonic() + (0 if here.module.check_mode else ELECTION)
-    while True:
+    until = time.monotonic() + (0 if here.module.check_mode else _etcd.SETTLING)
+    while made.view:
         try:
-            _etcd_cluster.require_restart(view, own)
-            return view, own
+            require(made.view, made.own)
+            break
         except _etcd_cluster.ClusterError:
             if time.monotonic() >= until:
                 raise
         time.sleep(1)
-        view = here.look() or view
-        own = view.listed(here.own) or own
+        view = here.look() or made.view
+        made = replace(made, view=view, own=view.listed(here.own) or made.own)
+    return made
 
 
 def needs_repair(made: Plan) -> bool:
@@ -324,21 +319,21 @@ def repair(here: Here, made: Plan) -> list[str]:
 
 def bring_up_to_date(here: Here, made: Plan) -> list[str]:
     """Do what is due to one member at a time; return what was done."""
-    view, own, check_mode = made.view, made.own, here.module.check_mode
-    if view and check_mode:
+    check_mode = here.module.check_mode
+    if made.view and check_mode:
         # In a run, the steps before this one have been taken.
-        view = view.after(here.params["repaired_members"], here.params["remove_members"])
+        made = replace(made, view=made.view.after(here.params["repaired_members"], here.params["remove_members"]))
     due = [one for one in made.due if one != "remove"]
     if not due:
         return []
     if {"join", "rejoin"} & set(due):
-        if view:
-            _etcd_cluster.require_join(view, own)
+        made = once_allowed(here, made, _etcd_cluster.require_join)
         return due if check_mode else join(here, made)
-    if view and own and {"restart", "readdress"} & set(due):
-        view, own = restartable(here, view, own)
+    if made.own and {"restart", "readdress"} & set(due):
+        made = once_allowed(here, made, _etcd_cluster.require_restart)
     if check_mode:
         return due
+    view, own = made.view, made.own
     if "readdress" in due and view and own:
         _etcd_cluster.require_quorum(view, "not moved", view.voters)
         here.client(view.serving).update_member(own.id, here.own.peer_url)
@@ -364,7 +359,9 @@ def prune(here: Here) -> list[str]:
     view = here.look()
     if view is None:
         return []
-    found = _etcd_cluster.removable(view, here.params["remove_members"])
+    names = here.params["remove_members"]
+    made = once_allowed(here, Plan(view), lambda seen, _own: _etcd_cluster.removable(seen, names))
+    found = _etcd_cluster.removable(made.view or view, names)
     for one in found if not here.module.check_mode else ():
         here.client(view.serving).remove_member(one.id)
     return [f"remove member {_etcd_cluster.label(one)}" for one in found]

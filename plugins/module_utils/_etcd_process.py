@@ -160,7 +160,7 @@ class Process:
         began = time.monotonic()
         watch = Watch(self)
         try:
-            retry(self.timeout, ask, watch.given_up)
+            _etcd.retry(self.timeout, ask, watch.given_up)
         except _etcd.EtcdError as error:
             self.refresh()
             raise self.error(f"{what} after {time.monotonic() - began:.0f} s", str(error), watch.last) from error
@@ -233,18 +233,6 @@ class Watch:
 def remedy(found: str) -> str:
     """What to do about a cause, with a place for the data directory; empty where nothing is known."""
     return next((told for sign, told in REMEDIES.items() if sign in found), "")
-
-
-def retry(seconds: float, ask: Callable[[], T], given_up: Callable[[], bool] = lambda: False) -> T:
-    """What ``ask`` returns once it raises no EtcdError; the last one is raised at the deadline, or once given up."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            return ask()
-        except _etcd.EtcdError:
-            if time.monotonic() > until or given_up():
-                raise
-        time.sleep(POLL)
 
 
 def _entry(line: str) -> dict[str, Any] | None:

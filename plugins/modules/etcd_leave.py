@@ -195,6 +195,22 @@ def known(cluster: Cluster) -> bool:
         raise LeaveError(f"{names}: cannot leave the cluster: no member answers: {error}. {REMEDY}") from error
 
 
+def plan(cluster: Cluster) -> list[_etcd.Member]:
+    """Members to remove, in order. Members that elect a leader, or have just started, get the time for it.
+
+    Raises LeaveError where they cannot leave.
+    """
+    until = time.monotonic() + _etcd.SETTLING
+    while known(cluster):
+        try:
+            return order(cluster.members, cluster.params["leaving"], cluster.sick, cluster.leader)
+        except LeaveError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(1)
+    return []
+
+
 def leave(cluster: Cluster, steps: Sequence[_etcd.Member]) -> None:
     """Remove the members, one after the other."""
     gone: list[_etcd.Member] = []
@@ -230,7 +246,7 @@ def main() -> None:
     )
     cluster = Cluster(module)
     try:
-        steps = order(cluster.members, module.params["leaving"], cluster.sick, cluster.leader) if known(cluster) else []
+        steps = plan(cluster)
         if not module.check_mode:
             leave(cluster, steps)
     except (LeaveError, _etcd.EtcdError) as error:

@@ -142,6 +142,33 @@ def test_a_replaced_machine_takes_its_own_place_and_strangers_keep_theirs(etcd: 
     assert "etcd_remove_members: member2: it is in the inventory" in said
 
 
+def test_members_leave_and_are_removed_where_others_have_only_just_started(etcd: Cluster) -> None:
+    one, two, three, four = etcd.founded(4)
+    certificates = dict.fromkeys(("ca_cert", "client_cert", "client_key"), str(one.base / "client.crt"))
+
+    def restart(*members: Member) -> None:
+        """Have them elect a leader right now."""
+        for member in members:
+            member.systemctl("restart")
+
+    restart(one, two)
+    left = etcd.host.run_module(
+        "etcd_leave",
+        {"endpoints": [one.wanted["client_url"]], "leaving": [four.wanted], "data_directory": str(four.base / "data")}
+        | certificates,
+    )
+    assert left["actions"] == ["remove member member4"]
+    four.systemctl("stop")
+    restart(two, three)
+    pruned = etcd.module(one, [one, two], "pruned", remove_members=["member3"])
+    assert pruned["actions"] == ["remove member member3"]
+    three.systemctl("stop")
+    restart(two)
+    (five,) = etcd.add(1)
+    assert etcd.module(five, [one, two, five], "current")["actions"] == ["join"]
+    assert sorted(one.listed()) == ["member1", "member2", "member5"]
+
+
 def test_ports_change_one_member_at_a_time_and_the_others_are_judged_where_they_are(etcd: Cluster) -> None:
     members = etcd.founded(3)
     before = [one.wanted["client_url"] for one in members]
