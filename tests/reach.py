@@ -40,7 +40,9 @@ NETWORKS = ("calico", "flannel", "host_routes", "vxlan_mesh")
 
 FULL_NAME = re.compile(r"binary_cluster\.networking\.(\w+)")
 TEMPLATED_NAME = re.compile(r"binary_cluster\.networking\.\{\{")
-IMPORT = re.compile(r"^\s*(?:from|import) .*|^\s+_\w+,$", re.MULTILINE)
+IMPORT = re.compile(r"^\s*(?:from|import) .*", re.MULTILINE)
+# What modules and plugins share, in packages: from ...module_utils._host import files, (systemd as ...), or a path.
+SHARED_CODE = re.compile(r"\b(\w+_utils)[./](_\w+)(?:[./](\w+)| import (\([^)]*\)|.*))")
 PLAYBOOK = re.compile(r"""(?:playbooks?/|vars/|playbook\(["']|import_playbook: )(\w+)""")
 QUOTED = re.compile(r"""["'](\w+)["']""")
 CODE = ("plugins/", "molecule/shared/")
@@ -119,7 +121,13 @@ def named(words: str) -> frozenset[str]:
     code = {word for line in IMPORT.findall(words) for word in re.findall(r"\w+", line)}
     # Tests call modules by their name alone.
     code |= set(QUOTED.findall(words))
+    paths = {
+        f"plugins/{kind}/{package}/{name}.py"
+        for kind, package, one, several in SHARED_CODE.findall(words)
+        for name in ([one] if one else re.findall(r"\w+", several))
+    }
     found = {part for name in names for part in called(name)}
+    found |= paths & files().keys()
     found |= {f"inventories/{name}" for name in INVENTORY.findall(words)} & files().keys()
     return frozenset(found | {part for name in code for part in called(name) if part.startswith(CODE)})
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import _dns
+import messages
 
 TIMEOUT = 2.0
 LATEST = 0.05
@@ -77,7 +77,7 @@ class Asker(asyncio.DatagramProtocol):
 
 def judge(data: bytes, asked: bytes, name: str, expected: str) -> str:
     """What is wrong with an answer; empty where nothing is."""
-    told = _dns.answer(data, asked)
+    told = messages.answer(data, asked)
     good = told.rcode == "NXDOMAIN" if expected == "NXDOMAIN" else told.values == (expected,)
     return "" if good else f"{name}: {told.rcode} {' '.join(told.values)}"
 
@@ -85,9 +85,9 @@ def judge(data: bytes, asked: bytes, name: str, expected: str) -> str:
 async def over_udp(
     asker: Asker, transport: asyncio.DatagramTransport, name: str, expected: str, found: Findings
 ) -> None:
-    asked = _dns.question(name, "A")
+    asked = messages.question(name, "A")
     while asked[:2] in asker.waiting:
-        asked = _dns.question(name, "A")
+        asked = messages.question(name, "A")
     future = asker.waiting[asked[:2]] = asyncio.get_running_loop().create_future()
     began = time.monotonic()
     transport.sendto(asked)
@@ -103,7 +103,7 @@ async def over_tcp(server: str, name: str, expected: str, found: Findings) -> No
     async def ask() -> str:
         reader, writer = await asyncio.open_connection(server, 53)
         try:
-            asked = _dns.question(name, "A")
+            asked = messages.question(name, "A")
             writer.write(struct.pack("!H", len(asked)) + asked)
             data = await reader.readexactly(struct.unpack("!H", await reader.readexactly(2))[0])
             return judge(data, asked, name, expected)

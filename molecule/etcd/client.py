@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
 
 PKI = "/etc/etcd/pki"
 stop = threading.Event()
@@ -24,7 +24,7 @@ stop = threading.Event()
 
 def serve(name: str, endpoints: list[str], results: dict[str, dict[str, float]]) -> None:
     """Write and read until told to stop."""
-    clients = [_etcd.Client([one], f"{PKI}/ca.crt", f"{PKI}/client.crt", f"{PKI}/client.key", 2) for one in endpoints]
+    clients = [etcd.Client([one], f"{PKI}/ca.crt", f"{PKI}/client.crt", f"{PKI}/client.key", 2) for one in endpoints]
     key = f"/client/{name}"
     tries = failed = 0
     longest = slowest = 0.0
@@ -41,7 +41,7 @@ def serve(name: str, endpoints: list[str], results: dict[str, dict[str, float]])
                 longest = max(longest, now - last_served)
                 last_served = now
                 break
-            except _etcd.EtcdError:
+            except etcd.EtcdError:
                 continue
         else:
             failed += 1

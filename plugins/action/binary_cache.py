@@ -13,7 +13,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _artifacts, _terminal
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import cache as artifacts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import terminal
 
 
 class ActionModule(ActionBase):
@@ -49,18 +50,18 @@ class ActionModule(ActionBase):
         for name in arguments["names"]:
             for arch in arguments["architectures"]:
                 try:
-                    wanted.append(_artifacts.describe(name, arch, arguments["manifest"], arguments))
-                except _artifacts.ArtifactError as error:
+                    wanted.append(artifacts.describe(name, arch, arguments["manifest"], arguments))
+                except artifacts.ArtifactError as error:
                     faults.append(str(error))
         if faults:
             raise AnsibleActionFail("\n".join(faults))
         try:
             if self._task.check_mode:
-                stored = _artifacts.foresee(cache, wanted)
+                stored = artifacts.foresee(cache, wanted)
             else:
-                progress = _terminal.Progress("binaries")
-                stored = _artifacts.ensure(cache, wanted, progress.announce, live=progress.live)
-        except (_artifacts.ArtifactError, OSError) as error:
+                progress = terminal.Progress("binaries")
+                stored = artifacts.ensure(cache, wanted, progress.announce, live=progress.live)
+        except (artifacts.ArtifactError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         result["artifacts"] = {arch: [] for arch in arguments["architectures"]}
         for one in stored:
@@ -81,25 +82,25 @@ class ActionModule(ActionBase):
         return result
 
     @staticmethod
-    def _cache(arguments: dict[str, Any]) -> _artifacts.Cache:
+    def _cache(arguments: dict[str, Any]) -> artifacts.Cache:
         root = Path(arguments["cache"]).expanduser()
-        sources: list[_artifacts.Directory | _artifacts.Release | _artifacts.Go] = [
-            _artifacts.Directory(arguments["directory"]),
-            _artifacts.Release(),
-            _artifacts.Go(arguments["go_modules"], root),
+        sources: list[artifacts.Directory | artifacts.Release | artifacts.Go] = [
+            artifacts.Directory(arguments["directory"]),
+            artifacts.Release(),
+            artifacts.Go(arguments["go_modules"], root),
         ]
         if arguments["source"] != "auto":
             sources = [source for source in sources if source.name == arguments["source"]]
-        return _artifacts.Cache(str(root), sources)
+        return artifacts.Cache(str(root), sources)
 
 
-def bundle(root: Path, stored: list[_artifacts.Stored], check_mode: bool) -> bool:
+def bundle(root: Path, stored: list[artifacts.Stored], check_mode: bool) -> bool:
     """Copy artifacts to a bundle; return whether it changed, or would change."""
     changed = False
     for one in stored:
         artifact = one.artifact
         target = root / f"{artifact.name}-{artifact.version}-{artifact.arch}"
-        record = target / _artifacts.RECORD
+        record = target / artifacts.RECORD
         # What was not fetched has no digests to compare; its version is in the name.
         if record.exists() and (not one.fetched or json.loads(record.read_text())["sha256"] == one.sha256):
             continue

@@ -11,12 +11,14 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _authorities
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
-    _certificates,
-    _preflight_certificates,
-    _run_facts,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import authorities
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import (
+    authority as certificates_authority,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    certificates as preflight_certificates,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
 
 
 class ActionModule(ActionBase):
@@ -49,7 +51,7 @@ class ActionModule(ActionBase):
                         "usages": {
                             "type": "list",
                             "elements": "str",
-                            "choices": list(_certificates.USAGES),
+                            "choices": list(certificates_authority.USAGES),
                             "default": ["client"],
                         },
                     },
@@ -57,22 +59,27 @@ class ActionModule(ActionBase):
             }
         )
         requests = [
-            _certificates.Request(**{**request, "names": tuple(request["names"]), "usages": tuple(request["usages"])})
+            certificates_authority.Request(
+                **{**request, "names": tuple(request["names"]), "usages": tuple(request["usages"])}
+            )
             for request in arguments["requests"]
         ]
         try:
-            authority = _certificates.Authority(
+            authority = certificates_authority.Authority(
                 arguments["directory"], arguments["renew_before"], passphrase=arguments["passphrase"]
             )
             if not arguments["new_authority"]:
                 self._refuse_another(arguments["authority"], authority, requests, task_vars or {})
             changes = self._make(authority, arguments, requests)
-        except (_certificates.CertificateError, OSError) as error:
+        except (certificates_authority.CertificateError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         return {**result, **changes}
 
     def _make(
-        self, authority: _certificates.Authority, arguments: Mapping[str, Any], requests: list[_certificates.Request]
+        self,
+        authority: certificates_authority.Authority,
+        arguments: Mapping[str, Any],
+        requests: list[certificates_authority.Request],
     ) -> dict[str, Any]:
         """Make what is due, or say so in check mode; return the result of the task."""
         check_mode = self._task.check_mode
@@ -104,17 +111,17 @@ class ActionModule(ActionBase):
     def _refuse_another(
         self,
         name: str,
-        authority: _certificates.Authority,
-        requests: list[_certificates.Request],
+        authority: certificates_authority.Authority,
+        requests: list[certificates_authority.Request],
         task_vars: Mapping[str, Any],
     ) -> None:
         """Refuse to make certificates for hosts that are known to trust another authority of this name."""
-        known = _authorities.read(str(authority.directory / "ca.crt"))
+        known = authorities.read(str(authority.directory / "ca.crt"))
         hostvars = task_vars.get("hostvars", {})
         for host in dict.fromkeys(request.host for request in requests):
-            facts = _run_facts.collected(hostvars[host]) if host in hostvars else {}
-            for fingerprint in _authorities.others(name, known, facts.get("authorities", {})):
-                said = _preflight_certificates.another(str(authority.directory), known, fingerprint)
+            facts = run_facts.collected(hostvars[host]) if host in hostvars else {}
+            for fingerprint in authorities.others(name, known, facts.get("authorities", {})):
+                said = preflight_certificates.another(str(authority.directory), known, fingerprint)
                 raise AnsibleActionFail(f"{authority.directory}: {said} [{host}]")
 
 

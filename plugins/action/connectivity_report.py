@@ -13,15 +13,17 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
-    _absence,
-    _condition,
-    _connectivity,
-    _paths,
-    _printable,
-    _prometheus,
-    _terminal,
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import printable
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    build as report_build,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    prometheus,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    state as report_state,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import absence, paths, terminal
 
 # A cut network fails every pair; nobody reads a thousand lines.
 SHOWN = 20
@@ -63,17 +65,17 @@ class ActionModule(ActionBase):
             }
         )
         if arguments["prometheus_file"]:
-            _checked("prometheus_file", arguments, _prometheus.check)
+            _checked("prometheus_file", arguments, prometheus.check)
         # Before anything is written: the earlier report may be the one that is replaced.
-        earlier = _checked("compare", arguments, _condition.read) if arguments["compare"] else None
+        earlier = _checked("compare", arguments, report_state.read) if arguments["compare"] else None
         prepared, ready, probed = arguments["prepared"], arguments["ready"], arguments["probed"]
-        report = _connectivity.build(
+        report = report_build.build(
             backend=arguments["backend"],
             every={node: found["pods"] for node, found in ready.items() if "pods" in found},
             addresses=arguments["addresses"],
             outcomes={node: found["outcomes"] for node, found in probed.items() if "outcomes" in found},
             absent={
-                node: _absence.absence(prepared.get(node, {}), ready.get(node, {}), probed.get(node, {}))
+                node: absence.absence(prepared.get(node, {}), ready.get(node, {}), probed.get(node, {}))
                 for node in arguments["addresses"]
                 if "pods" not in ready.get(node, {}) or "outcomes" not in probed.get(node, {})
             },
@@ -86,39 +88,39 @@ class ActionModule(ActionBase):
             node: found["throughput"] for node, found in arguments["throughput"].items() if "throughput" in found
         }
         if measured:
-            report["throughput"] = _connectivity.throughput(measured)
+            report["throughput"] = report_build.throughput(measured)
         if earlier:
-            report["compared"] = _condition.compare(earlier, report)
-        report = _printable.cleaned(report)
+            report["compared"] = report_state.compare(earlier, report)
+        report = printable.cleaned(report)
         # It proves nothing, and must not take the place of a report that did.
         if report["ok"] and arguments["elsewhere"] and len(arguments["addresses"]) == 1:
             raise AnsibleActionFail(no_pair(next(iter(arguments["addresses"])), arguments["elsewhere"]))
-        text = self._write(report, _paths.called_from(arguments["directory"]), Path(arguments["template"]))
+        text = self._write(report, paths.called_from(arguments["directory"]), Path(arguments["template"]))
         if arguments["prometheus_file"]:
-            _prometheus.write(_paths.called_from(arguments["prometheus_file"]), report)
-        _terminal.show(result, text)
+            prometheus.write(paths.called_from(arguments["prometheus_file"]), report)
+        terminal.show(result, text)
         if report["ok"]:
             result["report"] = {
                 key: report[key] for key in ("ok", "backend", "started", "duration_s", "compared") if key in report
             }
         else:
-            told = _shortened(_connectivity.failures(report))
+            told = _shortened(report_build.failures(report))
             result.update(failed=True, msg=f"the pod network is not whole:\n{told}")
         return result
 
     @staticmethod
-    def _write(report: _connectivity.Report, directory: Path, template: Path) -> str:
+    def _write(report: report_build.Report, directory: Path, template: Path) -> str:
         """Write the report in all its forms; return that for a terminal."""
         directory.mkdir(parents=True, exist_ok=True)
         page = directory / "connectivity.html"
         (directory / "connectivity.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        (directory / "connectivity.xml").write_text(_connectivity.junit(report), encoding="utf-8")
-        page.write_text(_connectivity.page(template.read_text(encoding="utf-8"), report), encoding="utf-8")
-        text = f"\n{_connectivity.matrix(report)}\n\n{_connectivity.summary(report)}\n"
-        text += "".join(f"{line}\n" for line in _connectivity.costs(report))
+        (directory / "connectivity.xml").write_text(report_build.junit(report), encoding="utf-8")
+        page.write_text(report_build.page(template.read_text(encoding="utf-8"), report), encoding="utf-8")
+        text = f"\n{report_build.matrix(report)}\n\n{report_build.summary(report)}\n"
+        text += "".join(f"{line}\n" for line in report_build.costs(report))
         if "compared" in report:
-            text += _shortened(list(_condition.changes(report["compared"]))) + "\n"
-        text += f"report: {_paths.shown(page)}"
+            text += _shortened(list(report_state.changes(report["compared"]))) + "\n"
+        text += f"report: {paths.shown(page)}"
         (directory / "connectivity.txt").write_text(text + "\n", encoding="utf-8")
         return text
 
@@ -126,7 +128,7 @@ class ActionModule(ActionBase):
 def _checked(name: str, arguments: dict[str, Any], check: Callable[[Path], Any]) -> Any:
     """What a check makes of a path that was given; fails where it refuses it."""
     try:
-        return check(_paths.called_from(arguments[name]))
+        return check(paths.called_from(arguments[name]))
     except ValueError as error:
         raise AnsibleActionFail(f"{name}: {arguments[name]}: {error}") from error
 

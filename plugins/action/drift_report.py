@@ -11,13 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
-    _absence,
-    _drift,
-    _paths,
-    _printable,
-    _terminal,
-)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import printable
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import drift
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import absence, paths, terminal
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 
@@ -43,24 +39,24 @@ class ActionModule(ActionBase):
             # What is made on the controller for all hosts is the controller's.
             for host in dict.fromkeys([*arguments["hosts"], "localhost"])
         }
-        report = _drift.build(
+        report = drift.build(
             arguments["hosts"],
             registered,
             (path.name for path in ROLES.iterdir()),
             arguments["started"],
             absent={
-                host: _absence.absence(found)
+                host: absence.absence(found)
                 for host, found in arguments["contacts"].items()
                 if host in arguments["hosts"] and (found.get("failed") or found.get("unreachable"))
             },
         )
-        report = _printable.cleaned(report)
-        path = _paths.called_from(arguments["directory"]) / "drift.json"
+        report = printable.cleaned(report)
+        path = paths.called_from(arguments["directory"]) / "drift.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n")
-        _terminal.show(result, f"\n{_drift.table(report)}\n\nreport: {_paths.shown(path)}")
+        terminal.show(result, f"\n{drift.table(report)}\n\nreport: {paths.shown(path)}")
         if report["ok"]:
             result["report"] = {key: report[key] for key in ("ok", "started", "hosts")}
         else:
-            result.update(failed=True, msg=_drift.verdict(report))
+            result.update(failed=True, msg=drift.verdict(report))
         return result

@@ -12,7 +12,12 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates, _etcd_client
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import (
+    authority as certificates_authority,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import (
+    etcd_client,
+)
 
 
 class ActionModule(ActionBase):
@@ -22,17 +27,17 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         host = (task_vars or {})["inventory_hostname"]
-        request = _certificates.Request(host, arguments.get("client", ""), arguments.get("client", ""))
+        request = certificates_authority.Request(host, arguments.get("client", ""), arguments.get("client", ""))
         try:
             passphrase = arguments.pop("passphrase", "")
             if files := arguments.pop("files", None):
                 arguments["secrets"] = given(files)
-                arguments["authority"] = _etcd_client.VARIABLE
-                arguments["client"] = _etcd_client.common_name(files["certificate"])
+                arguments["authority"] = etcd_client.VARIABLE
+                arguments["client"] = etcd_client.common_name(files["certificate"])
             else:
-                authority = _certificates.Authority(arguments.get("authority", ""), 0, passphrase=passphrase)
+                authority = certificates_authority.Authority(arguments.get("authority", ""), 0, passphrase=passphrase)
                 arguments["secrets"] = borrowed(authority, request) if authority.certificate else {}
-        except (_certificates.CertificateError, OSError) as error:
+        except (certificates_authority.CertificateError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         return result
@@ -44,7 +49,7 @@ def given(files: Mapping[str, str]) -> dict[str, str]:
     return {name: Path(files[word]).expanduser().read_text("ascii") for name, word in names.items()}
 
 
-def borrowed(authority: _certificates.Authority, request: _certificates.Request) -> dict[str, str]:
+def borrowed(authority: certificates_authority.Authority, request: certificates_authority.Request) -> dict[str, str]:
     """An authority's certificate, a client's and its key, by the names of their files."""
     key, certificate = authority.lend(request)
     ca = Path(authority.directory, "ca.crt").read_bytes()

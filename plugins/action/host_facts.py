@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _run_facts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
 
 
 class ActionModule(ActionBase):
@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
         if clock := found.pop("clock", None):
             facts = found["ansible_facts"]["cluster_host"]
             # A fact cache would have later runs take them for theirs.
-            facts[_run_facts.RUN] = _run_facts.this_run()
+            facts[run_facts.RUN] = run_facts.this_run()
             facts["clock_skew"], facts["clock_error"] = clock_skew(sent, received, **clock)
         result.update(found)
         return result

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _kubeconfig
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import kubeconfig
 
 # Arguments -> fields of a kubeconfig: those of the cluster and of the user, embedded and by path.
 CLUSTER = {"authority": "certificate-authority-data", "authority_path": "certificate-authority"}
@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
         for path, there in seen["found"].items():
             try:
                 content, moved = self._led(wanted[path], there) if path in wanted else led_back(there)
-            except _kubeconfig.KubeconfigError as error:
+            except kubeconfig.KubeconfigError as error:
                 faults.append(f"{path}: {error}")
                 continue
             if content is not None:
@@ -64,18 +64,18 @@ class ActionModule(ActionBase):
     def _led(self, item: dict[str, Any], there: dict[str, Any]) -> tuple[bytes, bool]:
         """Content of a kubeconfig that is wanted, and whether it leads elsewhere than before."""
         data = base64.b64decode(there["data"] or "")
-        config = _kubeconfig.parse(data)
-        which = _kubeconfig.names(config, item.get("cluster", ""), item.get("user", ""), item.get("context", ""))
-        wanted = _kubeconfig.Connection(
+        config = kubeconfig.parse(data)
+        which = kubeconfig.names(config, item.get("cluster", ""), item.get("user", ""), item.get("context", ""))
+        wanted = kubeconfig.Connection(
             {"server": item["server"], **self._fields(item, CLUSTER)}, self._fields(item, USER)
         )
-        if not wanted.user and not _kubeconfig.connection(config, which).user:
-            raise _kubeconfig.KubeconfigError(
+        if not wanted.user and not kubeconfig.connection(config, which).user:
+            raise kubeconfig.KubeconfigError(
                 f"user {which.user} has no credentials there; give it a certificate and key, or a token"
             )
-        made = _kubeconfig.led(config, which, wanted)
-        moved = _kubeconfig.connection(config, which) != _kubeconfig.connection(made, which)
-        return (data if made == config else _kubeconfig.render(made)), moved
+        made = kubeconfig.led(config, which, wanted)
+        moved = kubeconfig.connection(config, which) != kubeconfig.connection(made, which)
+        return (data if made == config else kubeconfig.render(made)), moved
 
     def _fields(self, item: dict[str, Any], fields: dict[str, str]) -> dict[str, str]:
         """Fields of a kubeconfig that arguments stand for."""
@@ -89,7 +89,7 @@ class ActionModule(ActionBase):
                     value = base64.b64encode(Path(value).expanduser().read_bytes()).decode()
                 except OSError as error:
                     if not self._task.check_mode:
-                        raise _kubeconfig.KubeconfigError(f"{argument}: {value}: {error.strerror}") from None
+                        raise kubeconfig.KubeconfigError(f"{argument}: {value}: {error.strerror}") from None
                     value = ""  # the run would make it first
             found[field] = value
         return found
@@ -100,9 +100,9 @@ def led_back(there: dict[str, Any]) -> tuple[bytes | None, bool]:
     if there["before"] is None or there["data"] is None:
         return None, False
     former, data = base64.b64decode(there["before"]), base64.b64decode(there["data"])
-    before, config = _kubeconfig.parse(former), _kubeconfig.parse(data)
+    before, config = kubeconfig.parse(former), kubeconfig.parse(data)
     led = there["led"] or {}
-    which = _kubeconfig.names(before, led.get("cluster", ""), led.get("user", ""), led.get("context", ""))
-    made = _kubeconfig.led_back(config, which, before)
-    moved = _kubeconfig.connection(config, which) != _kubeconfig.connection(before, which)
-    return (former if made == before else _kubeconfig.render(made)), moved
+    which = kubeconfig.names(before, led.get("cluster", ""), led.get("user", ""), led.get("context", ""))
+    made = kubeconfig.led_back(config, which, before)
+    moved = kubeconfig.connection(config, which) != kubeconfig.connection(before, which)
+    return (former if made == before else kubeconfig.render(made)), moved

@@ -20,51 +20,73 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _authorities
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
-    _calico_policy,
-    _condition,
-    _paths,
-    _preflight,
-    _preflight_balancer,
-    _preflight_calico,
-    _preflight_certificates,
-    _preflight_coredns,
-    _preflight_firewall,
-    _preflight_ipv6,
-    _preflight_links,
-    _preflight_names,
-    _preflight_records,
-    _preflight_values,
-    _preflight_verify,
-    _prometheus,
-    _run_facts,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import authorities
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._calico import policies as calico_policies
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    calico as preflight_calico,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    certificates as preflight_certificates,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    coredns as preflight_coredns,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    firewall as preflight_firewall,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    inventory as preflight,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    ipv6 as preflight_ipv6,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    links as preflight_links,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    load_balancer as preflight_load_balancer,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    names as preflight_names,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    records as preflight_records,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    values as preflight_values,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    verify as preflight_verify,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import prometheus
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import state as report_state
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import paths
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.role_options import (
     ROLES,
     argument_spec,
     meant,
     misshapen,
     of_all_roles,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run_variables import RunVariables
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.variables import RunVariables
 
 # Every check besides those that are always made; the tests take them from here.
 CHECKS = [
     check
     for one in (
-        _calico_policy,
-        _preflight_balancer,
-        _preflight_calico,
-        _preflight_certificates,
-        _preflight_coredns,
-        _preflight_firewall,
-        _preflight_ipv6,
-        _preflight_links,
-        _preflight_names,
-        _preflight_records,
-        _preflight_values,
-        _preflight_verify,
+        calico_policies,
+        preflight_load_balancer,
+        preflight_calico,
+        preflight_certificates,
+        preflight_coredns,
+        preflight_firewall,
+        preflight_ipv6,
+        preflight_links,
+        preflight_names,
+        preflight_records,
+        preflight_values,
+        preflight_verify,
     )
     for check in one.CHECKS
 ]
@@ -75,8 +97,8 @@ ANYWHERE = ("binaries", "certificates", "kubeconfig")
 NETWORKS = ROLES / "preflight" / "vars" / "main.yml"
 # Paths of the controller that the report at the end of the run cannot do without, and what sees to them.
 REPORT_PATHS: dict[str, Callable[[Path], Any]] = {
-    "verify_compare": _condition.read,
-    "verify_prometheus_file": _prometheus.check,
+    "verify_compare": report_state.read,
+    "verify_prometheus_file": prometheus.check,
 }
 
 
@@ -101,7 +123,7 @@ class ActionModule(ActionBase):
         )
         role: str | None = arguments["role"]
         if arguments["all_hosts"] or not role:
-            refuse_batches(role or _preflight.DECLARES_CLUSTER, task_vars or {})
+            refuse_batches(role or preflight.DECLARES_CLUSTER, task_vars or {})
         if role:
             inventory = self._inventory_of_role(task_vars or {}, role)
         else:
@@ -111,9 +133,9 @@ class ActionModule(ActionBase):
                 coredns_plugins=coredns_plugins(arguments["artifacts"]),
                 authority=authority(inventory.value("cluster_certificates_directory")),
             )
-        told_all = _preflight.check(inventory, CHECKS)
+        told_all = preflight.check(inventory, CHECKS)
         if role:
-            told_all = [fault for fault in told_all if _preflight.is_of_variable(fault, inventory)]
+            told_all = [fault for fault in told_all if preflight.is_of_variable(fault, inventory)]
         result["warnings"] = [str(fault) for fault in told_all if fault.warning]
         faults = [fault for fault in told_all if not fault.warning]
         if faults:
@@ -126,27 +148,27 @@ class ActionModule(ActionBase):
 
     def _inventory(
         self, task_vars: Mapping[str, Any], roles: Mapping[str, str], networks: list[str]
-    ) -> _preflight.Inventory:
+    ) -> preflight.Inventory:
         """Variables and facts of every host that a role runs on."""
         hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
         groups = {
             group: list(task_vars["groups"].get(group, ()))
             for group in ("nodes", "kube_control_plane", *roles.values())
         }
-        specs = {role: argument_spec(role) for role in (_preflight.DECLARES_CLUSTER, *roles)}
-        faults: list[_preflight.Fault] = []
+        specs = {role: argument_spec(role) for role in (preflight.DECLARES_CLUSTER, *roles)}
+        faults: list[preflight.Fault] = []
         hosts = {}
         for name in dict.fromkeys(host for members in groups.values() for host in members):
             own = [role for role, group in roles.items() if name in groups[group]]
             if "kubeconfig_files" in run.raw(name):
                 own.append("kubeconfig")  # not bound to a group
                 specs["kubeconfig"] = argument_spec("kubeconfig")
-            facts = _run_facts.collected(hostvars[name])
+            facts = run_facts.collected(hostvars[name])
             hosts[name] = self._host(run, hostvars, name, own, networks, faults, facts)
         faults += report_paths([host.variables for host in hosts.values()])
-        return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
+        return preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
 
-    def _inventory_of_role(self, task_vars: Mapping[str, Any], role: str) -> _preflight.Inventory:
+    def _inventory_of_role(self, task_vars: Mapping[str, Any], role: str) -> preflight.Inventory:
         """Variables of the hosts of the play, for a role that may be alone: without facts, in groups of any name."""
         hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
         networks = list(yaml_load(NETWORKS.read_text())["_preflight_networks"])
@@ -156,13 +178,13 @@ class ActionModule(ActionBase):
         # A play for other hosts too may include the role for those of the group alone.
         if role not in ANYWHERE and not set(names) & set(own_group):
             own_group += names
-        faults: list[_preflight.Fault] = []
+        faults: list[preflight.Fault] = []
         hosts = {
             name: _for_role(self._host(run, hostvars, name, [role], [], faults, {}), role, networks) for name in names
         }
         faults += report_paths([host.variables for host in hosts.values()])
-        specs = {one: argument_spec(one) for one in (_preflight.DECLARES_CLUSTER, role)}
-        return _preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
+        specs = {one: argument_spec(one) for one in (preflight.DECLARES_CLUSTER, role)}
+        return preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
 
     def _host(
         self,
@@ -171,21 +193,21 @@ class ActionModule(ActionBase):
         name: str,
         roles: list[str],
         networks: list[str],
-        faults: list[_preflight.Fault],
+        faults: list[preflight.Fault],
         facts: Mapping[str, Any],
-    ) -> _preflight.Host:
+    ) -> preflight.Host:
         """A host with the variables of its roles; what is wrong with one of these is added to the faults."""
         prefixes = tuple(f"{prefix}_" for prefix in (*roles, *networks, "cluster"))
         variables, failed = run.given(name, partial(_concerns, prefixes))
         faults += [
-            _preflight.Fault(variable, "a template", f"it cannot be rendered: {error}", (name,))
+            preflight.Fault(variable, "a template", f"it cannot be rendered: {error}", (name,))
             for variable, error in failed.items()
             if variable.startswith(prefixes)
         ]
         variables |= {variable: "a template" for variable in failed if not variable.startswith(prefixes)}
-        for role in (_preflight.DECLARES_CLUSTER, *roles):
+        for role in (preflight.DECLARES_CLUSTER, *roles):
             faults += validate(argument_spec(role), variables, name)
-        return _preflight.Host(
+        return preflight.Host(
             name=name,
             variables=variables,
             facts=facts,
@@ -194,7 +216,7 @@ class ActionModule(ActionBase):
         )
 
 
-def _for_role(host: _preflight.Host, role: str, networks: Sequence[str]) -> _preflight.Host:
+def _for_role(host: preflight.Host, role: str, networks: Sequence[str]) -> preflight.Host:
     """The host with those of the cluster's variables that matter to a role which may be alone."""
     variables = dict(host.variables)
     if role in ANYWHERE:
@@ -224,8 +246,8 @@ def refuse_batches(role: str, task_vars: Mapping[str, Any]) -> None:
 
 def authority(directory: Any) -> list[str]:
     """Fingerprints of the cluster's authority on the controller; none where there is none."""
-    path = Path(str(directory or "")).expanduser() / _preflight_certificates.AUTHORITY / "ca.crt"
-    return _authorities.read(str(path)) if directory else []
+    path = Path(str(directory or "")).expanduser() / preflight_certificates.AUTHORITY / "ca.crt"
+    return authorities.read(str(path)) if directory else []
 
 
 def coredns_plugins(artifacts: Mapping[str, Any]) -> list[str]:
@@ -239,7 +261,7 @@ def coredns_plugins(artifacts: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str) -> list[_preflight.Fault]:
+def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str) -> list[preflight.Fault]:
     """Types and choices of the variables a host sets for a role."""
     faults = []
     for name, option in options.items():
@@ -247,24 +269,24 @@ def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str
         if name not in variables or any(misshapen(option, variables[name], name)):
             continue
         outcome = ArgumentSpecValidator({name: option}).validate({name: variables[name]})
-        shown = _preflight.NOT_SHOWN if _preflight.is_secret(name, options) else variables[name]
+        shown = preflight.NOT_SHOWN if preflight.is_secret(name, options) else variables[name]
         for message in outcome.error_messages:
-            if shown == _preflight.NOT_SHOWN:
+            if shown == preflight.NOT_SHOWN:
                 message = message.replace(str(variables[name]), shown)
             message = "".join(letter if letter.isprintable() else "?" for letter in message)
             # A check of the variable's own says more, but it may be of another part of the value.
             general = not option.get("options")
-            faults.append(_preflight.Fault(name, shown, message, (host,), general=general))
+            faults.append(preflight.Fault(name, shown, message, (host,), general=general))
     return faults
 
 
-def report_paths(hosts: Iterable[Mapping[str, Any]]) -> list[_preflight.Fault]:
+def report_paths(hosts: Iterable[Mapping[str, Any]]) -> list[preflight.Fault]:
     """Paths that the variables of the hosts give for the report, and that it cannot use."""
     faults = []
     given = {(name, str(variables[name])) for variables in hosts for name in REPORT_PATHS if variables.get(name)}
     for name, path in sorted(given):
         try:
-            REPORT_PATHS[name](_paths.called_from(path))
+            REPORT_PATHS[name](paths.called_from(path))
         except ValueError as error:
-            faults.append(_preflight.Fault(name, path, str(error)))
+            faults.append(preflight.Fault(name, path, str(error)))
     return faults

@@ -40,7 +40,7 @@ from typing import Any
 from ansible import __version__ as ansible_version
 from ansible import context
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _paths, _terminal
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import paths, terminal
 
 OUTCOMES = ("ok", "changed", "skipped", "failed", "unreachable")
 
@@ -80,14 +80,14 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         report = self._report()
-        directory = _paths.called_from(self.get_option("directory"))
+        directory = paths.called_from(self.get_option("directory"))
         directory.mkdir(parents=True, exist_ok=True)
         began = datetime.datetime.fromtimestamp(self.began, datetime.timezone.utc)
         mode = "-check" if report["check_mode"] else ""
         text = json.dumps(report, indent=1) + "\n"
         (directory / f"run-{began:%Y%m%dT%H%M%S%f}{mode}.json").write_text(text)
         (directory / "run.json").write_text(text)
-        if _terminal.is_default():
+        if terminal.is_default():
             self._display.display(table(report))
 
     def _note(self, result: Any, outcome: str) -> None:

@@ -47,7 +47,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_address
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _calico_address, _run_facts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import calico_address
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
 
 
 def calico_addresses(names: Sequence[str], hostvars: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -55,10 +56,10 @@ def calico_addresses(names: Sequence[str], hostvars: Mapping[str, Any]) -> dict[
     found = {}
     for name in names:
         variables = hostvars[name]
-        facts = _run_facts.collected(variables)
+        facts = run_facts.collected(variables)
         selection = str(variables.get("calico_address") or "")
         try:
-            found[name] = _calico_address.select(selection, facts, partial(node_address, name, variables))
+            found[name] = calico_address.select(selection, facts, partial(node_address, name, variables))
         except ValueError as error:
             raise AnsibleFilterError(f"calico_address: {selection}: {error} [{name}]") from error
     return found

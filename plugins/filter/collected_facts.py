@@ -35,12 +35,12 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _run_facts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
 
 
 def collected_facts(ansible_facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts of host_facts among those of a host; none where an earlier run collected them."""
-    return _run_facts.collected({"ansible_facts": ansible_facts})
+    return run_facts.collected({"ansible_facts": ansible_facts})
 
 
 class FilterModule:

@@ -54,7 +54,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _corefile
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import corefile
 
 
 def coredns_files(
@@ -65,7 +65,7 @@ def coredns_files(
 ) -> dict[str, Any]:
     """The files as the module daemon takes them, and their version."""
     try:
-        made = _corefile.render(zones, _corefile.Settings(**settings), copies or {})
+        made = corefile.render(zones, corefile.Settings(**settings), copies or {})
     except (ValueError, KeyError) as error:
         raise AnsibleFilterError(str(error)) from error
     private = {"group": "coredns", "mode": "0640"}

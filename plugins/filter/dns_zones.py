@@ -37,13 +37,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns_records
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import records as dns_records
 
 
 def dns_zones(names: Iterable[str]) -> list[str]:
     """Zones of domains and networks."""
     try:
-        return _dns_records.zones(names)
+        return dns_records.zones(names)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
 

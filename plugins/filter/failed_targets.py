@@ -48,7 +48,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.filter.probe_targets import probe_targets
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _spec
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 
 def failed_targets(
@@ -57,7 +57,7 @@ def failed_targets(
     """Nodes of failed pairs, each with the pods that its own did not reach, or whose nodes it did not."""
     first = {node: {"pods": found["pods"][:1]} for node, found in ready.items() if found.get("pods")}
     node_of = {found["pods"][0]["name"]: node for node, found in first.items()}
-    targets = {(one["name"], _spec.version(one["address"])): one for one in probe_targets(first, addresses)}
+    targets = {(one["name"], validation.version(one["address"])): one for one in probe_targets(first, addresses)}
     asked: dict[str, dict[str, dict[str, Any]]] = {}  # by node and address
     for source, found in probed.items():
         for outcome in found.get("outcomes", ()):

@@ -52,7 +52,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _run_facts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
 
 
 def member_addresses(names: Sequence[str], hostvars: Mapping[str, Any], without: Sequence[str] = ()) -> list[str]:
@@ -67,7 +67,7 @@ def member_addresses(names: Sequence[str], hostvars: Mapping[str, Any], without:
 
 def _others(variables: Mapping[str, Any], networks: Sequence[Any]) -> set[ipaddress.IPv4Address]:
     """IPv4 addresses of a host's interfaces, as far as its facts are known, without those that are no underlay's."""
-    links = _run_facts.collected(variables).get("interfaces", {})
+    links = run_facts.collected(variables).get("interfaces", {})
     found = (ipaddress.ip_interface(address) for link in links.values() for address in link["addresses"])
     return {
         one.ip

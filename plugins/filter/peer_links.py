@@ -48,14 +48,14 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _run_facts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
 
 
 def held(
     variables: Mapping[str, Any], address: str
 ) -> tuple[str, ipaddress.IPv4Network | ipaddress.IPv6Network] | None:
     """MAC of the interface that has an address, and the address's network; None where that is not known."""
-    facts = _run_facts.collected(variables)
+    facts = run_facts.collected(variables)
     for link in (facts.get("interfaces") or {}).values():
         for text in link["addresses"]:
             interface = ipaddress.ip_interface(text)

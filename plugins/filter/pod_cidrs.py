@@ -61,23 +61,25 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs, _run_facts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import pod_cidrs as backends_pod_cidrs
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
 
 
 def pod_cidrs(
     names: Sequence[str], hostvars: Mapping[str, Any], network: str, length: int, network_v6: str = ""
 ) -> list[dict[str, str]]:
     """Nodes with their addresses and the networks of their pods. Raises AnsibleFilterError."""
-    facts = {name: _run_facts.collected(hostvars[name]) for name in names}
+    facts = {name: run_facts.collected(hostvars[name]) for name in names}
     addresses = node_addresses(names, hostvars)
     try:
         whole = ipaddress.IPv4Network(network)
-        found = _pod_cidrs.pod_cidrs(names, facts, whole, int(length))
+        found = backends_pod_cidrs.pod_cidrs(names, facts, whole, int(length))
         whole_v6 = ipaddress.IPv6Network(network_v6) if network_v6 else None
         found_v6 = {
-            name: _pod_cidrs.derived_v6(part, whole, whole_v6) if whole_v6 else "" for name, part in found.items()
+            name: backends_pod_cidrs.derived_v6(part, whole, whole_v6) if whole_v6 else ""
+            for name, part in found.items()
         }
-    except (ValueError, _pod_cidrs.PodCidrError) as error:
+    except (ValueError, backends_pod_cidrs.PodCidrError) as error:
         raise AnsibleFilterError(f"pod CIDRs: {error}") from error
     return [
         {"name": name, "address": addresses[name], "pod_cidr": found[name], "pod_cidr_v6": found_v6[name]}

@@ -41,7 +41,7 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _spec
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 
 def probe_targets(ready: Mapping[str, Mapping[str, Any]], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -51,7 +51,9 @@ def probe_targets(ready: Mapping[str, Mapping[str, Any]], addresses: Mapping[str
             "name": pod["name"],
             "address": one["address"],
             "port": pod["port"],
-            "node": addresses[node] if _spec.version(addresses[node]) == _spec.version(one["address"]) else "",
+            "node": addresses[node]
+            if validation.version(addresses[node]) == validation.version(one["address"])
+            else "",
         }
         for node, found in ready.items()
         for pod in found.get("pods", ())

@@ -74,14 +74,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _quote
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import quoting
 
 
 def quoted(value: Any, form: str, variable: str, before: str = "", always: bool = False) -> str:
     """A value as a format has it. Raises AnsibleFilterError where the format cannot hold it."""
     try:
-        return _quote.quoted(value, form, variable, before, always)
-    except _quote.QuoteError as error:
+        return quoting.quoted(value, form, variable, before, always)
+    except quoting.QuoteError as error:
         raise AnsibleFilterError(str(error)) from error
 
 

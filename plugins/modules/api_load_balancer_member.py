@@ -95,9 +95,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _keepalived, _systemd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger, LedgerError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._load_balancer import keepalived
 
 # In the order they start.
 DAEMONS = ("nginx", "health", "keepalived")
@@ -143,7 +144,7 @@ class Here:
         self.module = module
         self.params = module.params
         self.run = module.run_command
-        self.active = {daemon: _systemd.show(self.run, unit(daemon)).active for daemon in DAEMONS}
+        self.active = {daemon: systemd.show(self.run, unit(daemon)).active for daemon in DAEMONS}
 
     def answering(self, addresses: list[str]) -> list[str]:
         """Those of the addresses at which a backend answers."""
@@ -187,8 +188,8 @@ class Here:
             return "no answer through the listener here"
         try:
             number = int(self.run(["keepalived", "--signum=JSON"])[1])
-            found = _keepalived.ask(_systemd.show(self.run, unit("keepalived")).main_pid, number)
-        except (_keepalived.KeepalivedError, ValueError, OSError) as error:
+            found = keepalived.ask(systemd.show(self.run, unit("keepalived")).main_pid, number)
+        except (keepalived.KeepalivedError, ValueError, OSError) as error:
             return str(error)
         out = [f"{router.name} is {router.state}" for router in found if router.state not in ("MASTER", "BACKUP")]
         return ", ".join(out)
@@ -201,8 +202,8 @@ class Here:
         elif action == "take part again":
             self.take_part()
         else:
-            _systemd.command(self.run, what, unit(daemon))
-            _systemd.refreshed(Ledger(unit(daemon)))
+            systemd.command(self.run, what, unit(daemon))
+            systemd.refreshed(Ledger(unit(daemon)))
 
     def hand_over(self) -> None:
         """Let another balancer take the addresses. Raises MemberError where none does; nothing was stopped then."""
@@ -210,7 +211,7 @@ class Here:
         if code == 0 or not self.params["peers"]:
             return  # without another balancer there is nobody to hand anything to
         if code == DEAF:
-            _systemd.command(self.run, "stop", unit("keepalived"))
+            systemd.command(self.run, "stop", unit("keepalived"))
             self.wait_for(self.addresses_answer)
             return
         raise MemberError(f"not restarted: {(out or err).strip()}{self.why_nobody_took_over()}")
@@ -230,9 +231,9 @@ class Here:
 
     def take_part(self) -> None:
         """Let keepalived run, and take an address when it is its turn."""
-        if not _systemd.show(self.run, unit("keepalived")).active:
-            _systemd.command(self.run, "start", unit("keepalived"))
-            _systemd.refreshed(Ledger(unit("keepalived")))
+        if not systemd.show(self.run, unit("keepalived")).active:
+            systemd.command(self.run, "start", unit("keepalived"))
+            systemd.refreshed(Ledger(unit("keepalived")))
         code, out, err = self.run([sys.executable, HAND_OVER, CONFIGURATION, LEAVE, "--back"])
         if code != 0:
             raise MemberError(f"keepalived is kept from the addresses: {(err or out).strip()}")
@@ -305,7 +306,7 @@ def main() -> None:
             bring_up(here, actions, due)
         else:
             bring_up_to_date(here, actions)
-    except (MemberError, _systemd.ServiceError, LedgerError) as error:
+    except (MemberError, systemd.ServiceError, LedgerError) as error:
         module.fail_json(msg=f"load balancer: {error}")
     module.exit_json(changed=bool(actions), actions=actions, **result)
 

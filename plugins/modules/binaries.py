@@ -98,9 +98,9 @@ import os
 import tarfile
 from typing import IO, Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files, install_record
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 # Kind of the ledger's entries: path of a binary -> its sha256, size and time of change.
 KIND = "binaries"
@@ -135,10 +135,10 @@ def differs(path: str, sha256: str, ledger: Ledger) -> bool:
         return True
 
 
-def wanted_links(artifact: dict[str, Any]) -> list[_files.Entry]:
+def wanted_links(artifact: dict[str, Any]) -> list[files.Entry]:
     """The links from the common directory to this version's files."""
     version = f"{artifact['directory']}/{artifact['version']}"
-    return [_files.link(f"{artifact['links']}/{file}", f"{version}/{file}") for file in artifact["sha256"]]
+    return [files.link(f"{artifact['links']}/{file}", f"{version}/{file}") for file in artifact["sha256"]]
 
 
 def outdated(artifact: dict[str, Any], ledger: Ledger) -> list[str]:
@@ -151,28 +151,28 @@ def outdated(artifact: dict[str, Any], ledger: Ledger) -> list[str]:
 
 def place(member: IO[bytes], path: str, sha256: str, ledger: Ledger) -> None:
     """Write one binary under a temporary name, verify it, and give it its name."""
-    _files.make_parents(path, ledger)
+    files.make_parents(path, ledger)
     # Before it is there: what is cut short is known to uninstall.
     ledger.record(KIND, path, [])
     whole = hashlib.sha256()
     try:
-        with _files.beside(path) as partial:
+        with files.beside(path) as partial:
             with open(partial, "wb") as stream:
                 for chunk in iter(lambda: member.read(1 << 20), b""):
                     whole.update(chunk)
                     stream.write(chunk)
             if whole.hexdigest() != sha256:
-                raise _files.FileError(f"{path}: sha256 {whole.hexdigest()} arrived, not {sha256}")
+                raise files.FileError(f"{path}: sha256 {whole.hexdigest()} arrived, not {sha256}")
             os.chmod(partial, 0o755)
             os.replace(partial, path)
     except OSError as error:
-        raise _files.FileError(f"{path}: {error.strerror}") from error
+        raise files.FileError(f"{path}: {error.strerror}") from error
 
 
 def install(module: HostModule) -> dict[str, Any]:
     """Bring the artifacts to the host; without the archive only say what is missing."""
     artifacts = module.params["artifacts"]
-    ledgers = {artifact["name"]: _ledger.opened(module, f"binary-{artifact['name']}") for artifact in artifacts}
+    ledgers = {artifact["name"]: install_record.opened(module, f"binary-{artifact['name']}") for artifact in artifacts}
     wanted = {
         f"{artifact['directory']}/{artifact['version']}/{file}": (sha256, ledgers[artifact["name"]])
         for artifact in artifacts
@@ -183,7 +183,7 @@ def install(module: HostModule) -> dict[str, Any]:
     stale: dict[str, list[str]] = {}
     for artifact in artifacts:
         ledger, links = ledgers[artifact["name"]], wanted_links(artifact)
-        changes[artifact["name"]] = _files.plan(links, _files.observe(links, ledger), ledger)
+        changes[artifact["name"]] = files.plan(links, files.observe(links, ledger), ledger)
         stale[artifact["name"]] = outdated(artifact, ledger)
     changed = bool(missing or any(changes.values()) or any(stale.values()))
     result = {
@@ -216,8 +216,8 @@ def install(module: HostModule) -> dict[str, Any]:
         ledger.forget(KIND, *new)
         ledger.record_all(KIND, new)
     for name, ledger in ledgers.items():
-        _files.apply(changes[name], ledger, module.run_command)
-        for failure in _files.take_away(stale[name], ledger, KIND):
+        files.apply(changes[name], ledger, module.run_command)
+        for failure in files.take_away(stale[name], ledger, KIND):
             module.warn(failure)
     return result
 
@@ -229,19 +229,19 @@ def uninstall(module: HostModule) -> dict[str, Any]:
     for name in module.params["names"]:
         try:
             ledger = Ledger(f"binary-{name}")
-            seen, paths = _files.observe([], ledger), ledger.names(KIND)
-            changes = _files.plan([], seen, ledger, uninstall=True)
-            for reason in _files.left([], seen, ledger, uninstall=True):
+            seen, paths = files.observe([], ledger), ledger.names(KIND)
+            changes = files.plan([], seen, ledger, uninstall=True)
+            for reason in files.left([], seen, ledger, uninstall=True):
                 module.warn(reason)
-        except _files.FileError as error:
+        except files.FileError as error:
             failures.append(str(error))
             continue
         diff += [change.diff() for change in changes]
         diff += [{"before_header": path, "after_header": path, "before": "present\n", "after": ""} for path in paths]
         if not module.check_mode:
-            failures += [*_files.withdraw(changes, ledger), *_files.take_away(paths, ledger, KIND)]
+            failures += [*files.withdraw(changes, ledger), *files.take_away(paths, ledger, KIND)]
     if failures:
-        raise _files.FileError("; ".join(failures))
+        raise files.FileError("; ".join(failures))
     return {"changed": bool(diff), "diff": diff}
 
 
@@ -270,7 +270,7 @@ def main() -> None:
     )
     try:
         result = install(module) if module.params["state"] == "present" else uninstall(module)
-    except (_files.FileError, OSError) as error:
+    except (files.FileError, OSError) as error:
         module.fail_json(msg=f"binaries: {error}")
     module.exit_json(installed=[artifact["name"] for artifact in module.params["artifacts"]], **result)
 

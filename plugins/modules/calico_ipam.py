@@ -69,9 +69,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _calicoctl
-from ansible_collections.binary_cluster.networking.plugins.module_utils._calicoctl import Calicoctl, CalicoctlError
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import calicoctl as calico_calicoctl
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.calicoctl import (
+    Calicoctl,
+    CalicoctlError,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 BLOCK = re.compile(r"^ IPAM block (\S+) affinity=host:(.+):$", re.MULTILINE)
 
@@ -150,7 +153,7 @@ def release(calicoctl: Calicoctl, lost: Mapping[str, Mapping[str, Sequence[str]]
 def main() -> None:
     module = HostModule(
         argument_spec={
-            **_calicoctl.ARGUMENTS,
+            **calico_calicoctl.ARGUMENTS,
             "nodes": {"type": "list", "elements": "str", "required": True},
         },
         supports_check_mode=True,

@@ -112,23 +112,33 @@ import shutil
 import time
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _applied,
-    _calico,
-    _calicoctl,
-    _cni,
-    _cni_runtime,
-    _etcd,
-    _files,
-    _firewall,
-    _iproute,
-    _ledger,
-    _links,
-    _netns,
-    _systemd,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import calico
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import calicoctl
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.calicoctl import (
+    Calicoctl,
+    CalicoctlError,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._calicoctl import Calicoctl, CalicoctlError
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    network as cni_network,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    runtime as cni_runtime,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import daemon_rules
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    applied as host_applied,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    files,
+    install_record,
+    systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    links as host_links,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute, netns
 
 NETWORK = "calico"
 FELIX = "calico-felix"
@@ -156,32 +166,32 @@ class Node:
     def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
-        self.kernel = _iproute.IpRoute(module.run_command)
-        self.ledger = _ledger.opened(module, OWNER)
+        self.kernel = iproute.IpRoute(module.run_command)
+        self.ledger = install_record.opened(module, OWNER)
         self.actions: list[str] = []
 
     def restart(self, operation: str, why: str = "") -> None:
         """Start or restart Felix, without waiting for it: etcd may take its time."""
         self.actions.append(f"{operation} {FELIX}{why}")
         if not self.module.check_mode:
-            _systemd.command(self.module.run_command, operation, "--no-block", FELIX)
+            systemd.command(self.module.run_command, operation, "--no-block", FELIX)
 
     def unready(self) -> list[str]:
         """What keeps the node from carrying packets as the encapsulation asks, a sentence each."""
         params = self.params
         found = []
-        if not _systemd.show(self.module.run_command, FELIX).active:
+        if not systemd.show(self.module.run_command, FELIX).active:
             found.append(f"{FELIX} does not run")
-        elif _calico.unreadiness(params["health_port"]):
+        elif calico.unreadiness(params["health_port"]):
             found.append(f"{FELIX} is not ready")
-        tunnel = _calico.TUNNELS[params["encapsulation"]]
+        tunnel = calico.TUNNELS[params["encapsulation"]]
         links = {link["ifname"]: link for link in self.kernel.links()}
         if tunnel and not ("UP" in links.get(tunnel, {}).get("flags", ()) and links[tunnel]["addr_info"]):
             found.append(f"{tunnel} is {'without an address, or down' if tunnel in links else 'missing'}")
         found += [f"{name} is still there" for name in links if name == "vxlan.calico" and name != tunnel]
-        client = _etcd.Client.of(params)
-        held, nodes = _calico.blocks(client.under(_calico.BLOCKS)), _calico.addresses(client.under(_calico.NODES))
-        return found + _calico.missing_routes(
+        client = etcd.Client.of(params)
+        held, nodes = calico.blocks(client.under(calico.BLOCKS)), calico.addresses(client.under(calico.NODES))
+        return found + calico.missing_routes(
             held, self.kernel.routes(), params["name"], nodes, params["network"], params["encapsulation"]
         )
 
@@ -197,11 +207,11 @@ class Node:
 
     def detached_sessions(self) -> dict[str, str]:
         """BGP sessions that are not established, with BIRD's reason."""
-        _code, out, err = self.module.run_command(["birdc", "-s", _calico.BIRD_SOCKET, "show", "protocols"])
-        return _calico.sessions(out) if out else {BIRD: err.strip()}
+        _code, out, err = self.module.run_command(["birdc", "-s", calico.BIRD_SOCKET, "show", "protocols"])
+        return calico.sessions(out) if out else {BIRD: err.strip()}
 
 
-def complaints(run: _systemd.Run) -> str:
+def complaints(run: systemd.Run) -> str:
     """The last lines of Felix' log, without the many that tell what goes well."""
     _code, log, _err = run(["journalctl", "-u", FELIX, "-n", "300", "--no-pager", "-o", "cat"])
     return "\n".join([line for line in log.splitlines() if "[INFO]" not in line][-8:])
@@ -217,8 +227,8 @@ def deferred(node: Node) -> bool:
     return bool(
         node.params["defer_restart"]
         and node.params["restart_required"]
-        and node.ledger.before(_applied.SETTINGS, "shared") == shared(node)
-        and _systemd.show(node.module.run_command, FELIX).active
+        and node.ledger.before(host_applied.SETTINGS, "shared") == shared(node)
+        and systemd.show(node.module.run_command, FELIX).active
     )
 
 
@@ -226,16 +236,16 @@ def note(node: Node, applied: Any) -> None:
     """Note what is applied, and the shared settings that the running Felix has."""
     if not node.module.check_mode:
         settings = {"endpoints": node.params["endpoints"], "shared": applied}
-        _applied.note(node.ledger, _applied.SETTINGS, settings)
+        host_applied.note(node.ledger, host_applied.SETTINGS, settings)
 
 
 def start(node: Node) -> None:
     """Start or restart Felix where that is due, and wait until the node is ready."""
     run = node.module.run_command
-    active = _systemd.show(run, FELIX).active
+    active = systemd.show(run, FELIX).active
     if not node.module.check_mode:
-        node.ledger.record(FIREWALL, "before", _firewall.present(run))
-        if _calico.TUNNELS[node.params["encapsulation"]] == IPIP:
+        node.ledger.record(FIREWALL, "before", daemon_rules.present(run))
+        if calico.TUNNELS[node.params["encapsulation"]] == IPIP:
             node.ledger.record(TUNNELS, IPIP, {})
     if not active or node.params["restart_required"]:
         node.restart("restart" if active else "start")
@@ -256,7 +266,7 @@ def start(node: Node) -> None:
             raise NodeError(f"after {node.params['wait']} s: {told}; the last lines of {FELIX}:\n{complaints(run)}")
         # Felix looks after its routes itself, every now and then; a new one does so at once. One that is starting
         # is not disturbed: it would only begin again.
-        if _calico.starts(node.params["health_port"]):
+        if calico.starts(node.params["health_port"]):
             settling, patience = now, SETTLING
         elif now > settling + patience:
             node.restart("restart", f": {told}")
@@ -281,14 +291,14 @@ def present(node: Node) -> dict[str, Any]:
     """Make the node part of the network."""
     if deferred(node):
         return {"due": "restart"}
-    note(node, node.ledger.before(_applied.SETTINGS, "shared"))
-    with contextlib.suppress(_etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
+    note(node, node.ledger.before(host_applied.SETTINGS, "shared"))
+    with contextlib.suppress(etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
         start(node)
-    if _calico.TUNNELS[node.params["encapsulation"]] != IPIP:
+    if calico.TUNNELS[node.params["encapsulation"]] != IPIP:
         node.retire()
     converse(node)
-    conflist = _files.json_file(CONFLIST, node.params["conflist"])
-    changes = _files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
+    conflist = files.json_file(CONFLIST, node.params["conflist"])
+    changes = files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
     node.actions += [f"file {change.path}" for change in changes]
     note(node, shared(node))
     return {"due": "", "diff": [change.diff() for change in changes]}
@@ -296,10 +306,10 @@ def present(node: Node) -> dict[str, Any]:
 
 def leave(node: Node) -> None:
     """Give back what the node has in etcd; the last node takes with it what describes the network."""
-    client = _etcd.Client.of(node.params)
+    client = etcd.Client.of(node.params)
     try:
-        there = f"{_calico.NODES}{node.params['name']}" in client.under(_calico.NODES)
-    except _etcd.EtcdError as error:
+        there = f"{calico.NODES}{node.params['name']}" in client.under(calico.NODES)
+    except etcd.EtcdError as error:
         if node.ledger.entries:
             node.module.warn(f"node {node.params['name']} stays in etcd: {error}")
         return
@@ -313,24 +323,24 @@ def leave(node: Node) -> None:
     except CalicoctlError as error:
         node.module.warn(f"node {node.params['name']} stays in etcd: {error}")
         return
-    if not client.under(_calico.NODES):
-        client.write(dict.fromkeys(client.under(_calico.PREFIX)))
+    if not client.under(calico.NODES):
+        client.write(dict.fromkeys(client.under(calico.PREFIX)))
 
 
 def sweep(node: Node) -> None:
     """Remove what the daemons leave in the kernel when they end."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    lines = _links.removal_by_name(node.ledger, node.kernel.links(), _calico.LINK)
+    lines = host_links.removal_by_name(node.ledger, node.kernel.links(), calico.LINK)
     node.actions += lines
     if not check_mode:
         node.kernel.change(lines)
     node.retire()
-    routes = [route for route in node.kernel.routes() if str(route.get("protocol")) == _calico.PROTOCOL]
+    routes = [route for route in node.kernel.routes() if str(route.get("protocol")) == calico.PROTOCOL]
     if routes and not check_mode:
-        node.kernel.change([f"route flush proto {_calico.PROTOCOL}"])
+        node.kernel.change([f"route flush proto {calico.PROTOCOL}"])
     node.actions += [f"remove route {route['dst']}" for route in routes]
     before = node.ledger.before(FIREWALL, "before") or []
-    node.actions += _firewall.remove_chains(run, "cali-", before, check_mode, comment="cali:")
+    node.actions += daemon_rules.remove_chains(run, "cali-", before, check_mode, comment="cali:")
     if shutil.which("ipset"):
         _code, out, _err = run(["ipset", "list", "-name"])
         for name in [name for name in out.split() if name.startswith(("cali40", "cali60"))]:
@@ -342,33 +352,33 @@ def sweep(node: Node) -> None:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    node.params["endpoints"] = node.ledger.before(_applied.SETTINGS, "endpoints") or node.params["endpoints"]
-    node.actions += _cni_runtime.Runtime(run).leave(NETWORK, check_mode, node.module.warn)
+    node.params["endpoints"] = node.ledger.before(host_applied.SETTINGS, "endpoints") or node.params["endpoints"]
+    node.actions += cni_runtime.Runtime(run).leave(NETWORK, check_mode, node.module.warn)
     for unit in (BIRD, FELIX):
-        if _systemd.show(run, unit).running:
+        if systemd.show(run, unit).running:
             node.actions.append(f"stop {unit}")
             if not check_mode:
-                _systemd.command(run, "stop", unit)
+                systemd.command(run, "stop", unit)
     leave(node)
     if node.ledger.entries:
         sweep(node)
-    changes = _files.reach([], node.ledger, run, check_mode)
+    changes = files.reach([], node.ledger, run, check_mode)
     node.actions += [f"remove {change.path}" for change in changes]
     if not check_mode:
         node.ledger.forget(FIREWALL, "before")
-        _applied.forget(node.ledger)
-    node.actions += _cni.forget(("/run/calico", "/var/lib/calico", "/var/log/calico"), check_mode)
+        host_applied.forget(node.ledger)
+    node.actions += cni_network.forget(("/run/calico", "/var/lib/calico", "/var/log/calico"), check_mode)
     return {"diff": [change.diff() for change in changes]}
 
 
 def main() -> None:
     module = HostModule(
         argument_spec={
-            **_etcd.ARGUMENTS,
-            **_calicoctl.ARGUMENTS,
+            **etcd.ARGUMENTS,
+            **calicoctl.ARGUMENTS,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "name": {"type": "str", "required": True},
-            "encapsulation": {"type": "str", "choices": list(_calico.TUNNELS)},
+            "encapsulation": {"type": "str", "choices": list(calico.TUNNELS)},
             "network": {"type": "str"},
             "conflist": {"type": "dict"},
             "restart_required": {"type": "bool", "default": False},
@@ -384,8 +394,8 @@ def main() -> None:
     try:
         told = present(node) if module.params["state"] == "present" else absent(node)
     except (
-        NodeError, _etcd.EtcdError, _iproute.KernelError, _systemd.ServiceError, _files.FileError,
-        _cni.CniError, _firewall.FirewallError, _netns.NamespaceError,
+        NodeError, etcd.EtcdError, iproute.KernelError, systemd.ServiceError, files.FileError,
+        cni_network.CniError, daemon_rules.FirewallError, netns.NamespaceError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"calico on {module.params['name']}: {error}")
     module.exit_json(changed=bool(node.actions), actions=node.actions, **told)

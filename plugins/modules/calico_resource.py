@@ -97,19 +97,27 @@ actions:
   sample: [create IPPool pods, patch Node node1, delete NetworkPolicy default/shop]
 """
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico_resources, _calicoctl
-from ansible_collections.binary_cluster.networking.plugins.module_utils._calicoctl import Calicoctl, CalicoctlError
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import (
+    calicoctl as calico_calicoctl,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import (
+    resources as calico_resources,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.calicoctl import (
+    Calicoctl,
+    CalicoctlError,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 
 def main() -> None:
     module = HostModule(
         argument_spec={
-            **_calicoctl.ARGUMENTS,
+            **calico_calicoctl.ARGUMENTS,
             "resources": {"type": "list", "elements": "dict", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "purge_label": {"type": "dict"},
-            "purge_kinds": {"type": "list", "elements": "str", "choices": list(_calico_resources.KINDS)},
+            "purge_kinds": {"type": "list", "elements": "str", "choices": list(calico_resources.KINDS)},
         },
         required_together=[("purge_label", "purge_kinds")],
         supports_check_mode=True,
@@ -118,7 +126,7 @@ def main() -> None:
     label, purged, present = params["purge_label"], params["purge_kinds"] or (), params["state"] == "present"
     if label is not None and not (label and present):
         module.fail_json(msg=f"purge_label: {label}: give at least one label, and only with state: present")
-    wanted, places, faults = _calico_resources.read(params["resources"], partial=not present)
+    wanted, places, faults = calico_resources.read(params["resources"], partial=not present)
     if faults:
         module.fail_json(msg="\n".join(map(str, faults)))
     calicoctl = Calicoctl(module.run_command, params)
@@ -130,15 +138,15 @@ def main() -> None:
             module.fail_json(msg=str(error))
         found, reached = {}, False
     if present:
-        changes = _calico_resources.plan(wanted, places, found, label, purged)
+        changes = calico_resources.plan(wanted, places, found, label, purged)
     else:
-        changes = _calico_resources.plan_absent(places, found)
+        changes = calico_resources.plan_absent(places, found)
     try:
         if reached:
             by_key = {change.key: change.where for change in changes}
             refused = calicoctl.unreadable([change.after for change in changes if change.after])
             if refused:
-                told = (f"{_calicoctl.field_place(said, one, by_key[one.key])}: {said}" for one, said in refused)
+                told = (f"{calico_calicoctl.field_place(said, one, by_key[one.key])}: {said}" for one, said in refused)
                 module.fail_json(msg="\n".join(told))
         if not module.check_mode:
             calicoctl.carry_out(changes)

@@ -138,17 +138,19 @@ actions:
 
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _closed_ports,
-    _files,
-    _iproute,
-    _ledger,
-    _nft,
-    _spec,
-    _systemd,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import closed_ports
+from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall.closed_ports import FAMILY, TABLE
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    files as host_files,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._closed_ports import FAMILY, TABLE
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    install_record,
+    systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import nft as kernel_nft
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 NAME = "binary-cluster-firewall"
 SCRIPT = "/etc/binary_cluster/firewall.nft"
@@ -173,7 +175,7 @@ RemainAfterExit=yes
 ExecStart={{nft}} --file {{script}}
 ExecReload={{nft}} --file {{script}}
 
-{_systemd.NETWORK_ONESHOT}
+{systemd.NETWORK_ONESHOT}
 [Install]
 WantedBy=sysinit.target nftables.service
 """
@@ -194,7 +196,7 @@ Conflicts=shutdown.target
 Type=oneshot
 ExecStart={{nft}} --file {{script}}
 
-{_systemd.NETWORK_ONESHOT}
+{systemd.NETWORK_ONESHOT}
 [Install]
 WantedBy=nftables.service
 """
@@ -212,20 +214,20 @@ class Firewall:
         self.module = module
         self.params = module.params
         self.check_mode = bool(module.check_mode)
-        self.nft = _nft.Nft(module.run_command)
-        self.ledger = _ledger.opened(module, NAME)
+        self.nft = kernel_nft.Nft(module.run_command)
+        self.ledger = install_record.opened(module, NAME)
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
 
     def kept(self) -> str:
         """The script that was applied last; empty where there is none."""
-        entry = _files.look(SCRIPT) if self.ledger.owns(_files.KIND, SCRIPT) else None
+        entry = host_files.look(SCRIPT) if self.ledger.owns(host_files.KIND, SCRIPT) else None
         return entry.data.decode() if entry and entry.kind == "file" else ""
 
     def present(self) -> None:
         """Bring the table and what loads it at boot to what is wanted."""
-        params, faults = self.params, _spec.Faults()
-        wanted = _closed_ports.table(
+        params, faults = self.params, validation.Faults()
+        wanted = closed_ports.table(
             params["members"], params["closed"], params["between"], params["allowed"], params["pod_interfaces"],
             params["pod_networks"], faults,
         )  # fmt: skip
@@ -233,20 +235,20 @@ class Firewall:
             raise FirewallError(faults.text())
         script = wanted.script()
         if params["keep_members"]:
-            script = _closed_ports.with_members(script, _closed_ports.members_of(self.kept()))
+            script = closed_ports.with_members(script, closed_ports.members_of(self.kept()))
         self.apply(script)
 
     def further_members(self) -> None:
         """Add members to the table that is there."""
-        faults = _spec.Faults()
+        faults = validation.Faults()
         members = []
         for number, member in enumerate(self.params["members"]):
             with faults.noted():
-                members.append(_spec.address(f"members[{number}]", member))
+                members.append(validation.address(f"members[{number}]", member))
         if faults.found:
             raise FirewallError(faults.text())
         if self.kept():
-            self.apply(_closed_ports.with_members(self.kept(), members))
+            self.apply(closed_ports.with_members(self.kept(), members))
 
     def apply(self, script: str) -> None:
         """Load a script where the kernel's table is another, and keep it for the next boot."""
@@ -270,13 +272,13 @@ class Firewall:
                 self.load(script)
         self.enable(changes)
 
-    def files(self, script: str) -> list[_files.Change]:
+    def files(self, script: str) -> list[host_files.Change]:
         """Write the script and the unit; what was written, or is to be."""
         nft = self.module.get_bin_path("nft", required=True)
         units = {name: text.format(nft=nft, script=SCRIPT) for name, text in UNITS.items()}
         paths = {SCRIPT: script, **{f"/etc/systemd/system/{name}.service": text for name, text in units.items()}}
-        wanted = [_files.Entry(path, data=text.encode()) for path, text in paths.items()]
-        changes = _files.reach(wanted, self.ledger, self.module.run_command, self.check_mode)
+        wanted = [host_files.Entry(path, data=text.encode()) for path, text in paths.items()]
+        changes = host_files.reach(wanted, self.ledger, self.module.run_command, self.check_mode)
         self.actions += [f"file {change.path}" for change in changes]
         self.diff += [change.diff() for change in changes]
         return changes
@@ -287,40 +289,40 @@ class Firewall:
         self.nft.change([script])
         self.ledger.replace(KIND, TABLE, self.nft.listing(TABLE))
 
-    def enable(self, changes: list[_files.Change]) -> None:
+    def enable(self, changes: list[host_files.Change]) -> None:
         """Have the unit started at boot, and count as started now: it follows nftables.service only then."""
         run = self.module.run_command
-        shown = {name: _systemd.show(run, name) for name in UNITS}
+        shown = {name: systemd.show(run, name) for name in UNITS}
         unit = shown[NAME]
         if not self.check_mode and (unit.needs_reload or any(change.path != SCRIPT for change in changes)):
-            _systemd.command(run, "daemon-reload")
+            systemd.command(run, "daemon-reload")
         for name in (name for name in UNITS if not shown[name].enabled):
             self.actions.append(f"enable {name}")
             if not self.check_mode:
-                _systemd.command(run, "enable", "--quiet", name)
+                systemd.command(run, "enable", "--quiet", name)
         if not unit.active:
             self.actions.append(f"start {NAME}")
             if not self.check_mode:
-                _systemd.command(run, "start", NAME)
+                systemd.command(run, "start", NAME)
 
     def absent(self) -> None:
         """Take away all that is there of it."""
         if not self.ledger.entries:
             return
         run = self.module.run_command
-        for name in (name for name in UNITS if _systemd.show(run, name).loaded):
+        for name in (name for name in UNITS if systemd.show(run, name).loaded):
             self.actions.append(f"disable {name}")
             if not self.check_mode:
-                _systemd.command(run, "disable", "--quiet", "--now", name)
+                systemd.command(run, "disable", "--quiet", "--now", name)
         if self.ledger.owns(KIND, TABLE) and self.nft.there and self.nft.listing(TABLE):
             self.actions.append(f"delete table {FAMILY} {TABLE}")
             if not self.check_mode:
                 self.nft.change([f"delete table {FAMILY} {TABLE}"])
-        changes = _files.reach([], self.ledger, run, self.check_mode)
+        changes = host_files.reach([], self.ledger, run, self.check_mode)
         self.actions += [f"remove {change.path}" for change in changes]
         self.diff += [change.diff() for change in changes]
         if not self.check_mode:
-            _systemd.command(run, "daemon-reload")
+            systemd.command(run, "daemon-reload")
             self.ledger.forget(KIND, TABLE)
 
 
@@ -357,7 +359,7 @@ def main() -> None:
     try:
         states[module.params["state"]]()
     except (
-        FirewallError, _iproute.KernelError, _systemd.ServiceError, _files.FileError, ValueError
+        FirewallError, iproute.KernelError, systemd.ServiceError, host_files.FileError, ValueError
     ) as error:  # fmt: skip
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(firewall.actions), actions=firewall.actions, diff=firewall.diff)

@@ -117,19 +117,21 @@ import base64
 import os
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _cni,
-    _cni_runtime,
-    _ledger,
-    _netns,
-    _spec,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    network as cni_network,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    runtime as cni_runtime,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import install_record
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import netns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 
-def attach(module: HostModule, runtime: _cni_runtime.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
+def attach(module: HostModule, runtime: cni_runtime.Runtime, attachment: cni_network.Attachment) -> dict[str, Any]:
     """Bring the namespace into the network."""
-    network = _cni.load(module.params["configuration"])
+    network = cni_network.load(module.params["configuration"])
     kept = runtime.own(network.name, attachment)
     reason = ""
     if not os.path.exists(attachment.namespace):
@@ -143,8 +145,8 @@ def attach(module: HostModule, runtime: _cni_runtime.Runtime, attachment: _cni.A
     else:
         try:
             runtime.check(network, attachment)
-            _cni.check_addresses(module.run_command, attachment, kept["result"])
-        except _cni.CniError as error:
+            cni_network.check_addresses(module.run_command, attachment, kept["result"])
+        except cni_network.CniError as error:
             reason = str(error)
     if reason and not module.check_mode:
         for left in runtime.delete(network.name, attachment):
@@ -155,35 +157,37 @@ def attach(module: HostModule, runtime: _cni_runtime.Runtime, attachment: _cni.A
     if reason:
         told["reason"] = reason
     if found:
-        told.update(result=found, addresses=_cni.addresses(found), gateways=_cni.gateways(found))
+        told.update(result=found, addresses=cni_network.addresses(found), gateways=cni_network.gateways(found))
     return told
 
 
-def add(module: HostModule, runtime: _cni_runtime.Runtime, network: _cni.Network, attachment: _cni.Attachment) -> None:
+def add(
+    module: HostModule, runtime: cni_runtime.Runtime, network: cni_network.Network, attachment: cni_network.Attachment
+) -> None:
     """Attach the namespace. One that was made for it is removed again where that fails."""
-    record, name = _netns.record(), module.params["netns"]
+    record, name = netns.record(), module.params["netns"]
     new = not os.path.exists(attachment.namespace)
     if new:
-        _netns.make(module.run_command, record, name)
+        netns.make(module.run_command, record, name)
     try:
         runtime.add(network, attachment)
-    except _cni.CniError:
+    except cni_network.CniError:
         if new:
-            _netns.remove(module.run_command, record, name)
+            netns.remove(module.run_command, record, name)
         raise
 
 
-def detach(module: HostModule, runtime: _cni_runtime.Runtime, attachment: _cni.Attachment) -> dict[str, Any]:
+def detach(module: HostModule, runtime: cni_runtime.Runtime, attachment: cni_network.Attachment) -> dict[str, Any]:
     """Take the namespace out of every network it is in, and remove it where this collection made it."""
-    record, name = _netns.record(), module.params["netns"]
+    record, name = netns.record(), module.params["netns"]
     networks, others = runtime.networks(attachment), runtime.others(attachment)
-    there, owned = _netns.there(name), _netns.owned(record, name)
+    there, owned = netns.there(name), netns.owned(record, name)
     if not module.check_mode:
         for network in networks:
             for left in runtime.delete(network, attachment):
                 module.warn(f"{name}: {left}")
         if owned and not others:
-            _netns.remove(module.run_command, record, name)
+            netns.remove(module.run_command, record, name)
     if there and not owned:
         module.warn(f"{name}: the network namespace stays, because this collection did not make it")
     elif there and others:
@@ -203,20 +207,20 @@ def main() -> None:
             "arguments": {"type": "dict", "default": {}},
             "capabilities": {"type": "dict", "default": {}},
             "labels": {"type": "dict", "default": {}},
-            "plugins": {"type": "path", "default": _cni.PLUGINS},
+            "plugins": {"type": "path", "default": cni_network.PLUGINS},
         },
         supports_check_mode=True,
     )
     params = module.params
     options = ("netns", "interface", "container_id", "arguments", "capabilities", "labels")
     try:
-        attachment = _cni.attachment(*(params[option] for option in options))
-    except _spec.SpecError as error:
+        attachment = cni_network.attachment(*(params[option] for option in options))
+    except validation.SpecError as error:
         module.fail_json(msg=str(error))
-    runtime = _cni_runtime.Runtime(module.run_command, params["plugins"])
+    runtime = cni_runtime.Runtime(module.run_command, params["plugins"])
     try:
         told = (attach if params["state"] == "present" else detach)(module, runtime, attachment)
-    except (_cni.CniError, _ledger.LedgerError, _netns.NamespaceError) as error:
+    except (cni_network.CniError, install_record.LedgerError, netns.NamespaceError) as error:
         module.fail_json(msg=f"{params['netns']}: {error}")
     state = {"before": "attached\n", "after": "\n"} if params["state"] == "absent" else {
         "before": "\n", "after": "attached\n"

@@ -103,16 +103,18 @@ import ipaddress
 import time
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _dns,
-    _files,
-    _iproute,
-    _ledger,
-    _links,
-    _resolver,
-    _systemd,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import messages as dns_messages
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import resolver
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    files,
+    install_record,
+    systemd,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    links as host_links,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 
 UNIT = "coredns"
 OWNER = "coredns-node"
@@ -149,30 +151,30 @@ class Node:
     def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
-        self.kernel = _iproute.IpRoute(module.run_command)
-        self.ledger = _ledger.opened(module, OWNER)
+        self.kernel = iproute.IpRoute(module.run_command)
+        self.ledger = install_record.opened(module, OWNER)
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
 
     def resolve(self, method: str) -> None:
         """Have the host's resolver ask CoreDNS, or not."""
         params, run = self.params, self.module.run_command
-        settings = _resolver.link_settings(params["link"], params["address"], params["port"], params["domains"])
+        settings = resolver.link_settings(params["link"], params["address"], params["port"], params["domains"])
         search = next(iter(params["domains"]), "")
-        entries = _resolver.wanted(method, settings, params["address"], search, self.ledger)
-        changes = _files.plan(entries, _files.observe(entries, self.ledger), self.ledger)
-        missing = _resolver.differing(settings, run) if method == "resolved" else []
-        if method != "resolved" and self.ledger.owns(_files.KIND, _resolver.DROP_IN):
+        entries = resolver.wanted(method, settings, params["address"], search, self.ledger)
+        changes = files.plan(entries, files.observe(entries, self.ledger), self.ledger)
+        missing = resolver.differing(settings, run) if method == "resolved" else []
+        if method != "resolved" and self.ledger.owns(files.KIND, resolver.DROP_IN):
             missing = [["revert", params["link"]]]
         self.actions += [f"{'' if change.after else 'remove '}file {change.path}" for change in changes]
         self.actions += [f"resolvectl {' '.join(words)}" for words in missing]
         self.diff += [change.diff() for change in changes]
         if self.module.check_mode:
             return
-        _files.apply(changes, self.ledger, run)
-        if _resolver.DROP_IN in {change.path for change in changes}:
-            _systemd.command(run, "daemon-reload")
-        _resolver.set_link(missing, run)
+        files.apply(changes, self.ledger, run)
+        if resolver.DROP_IN in {change.path for change in changes}:
+            systemd.command(run, "daemon-reload")
+        resolver.set_link(missing, run)
 
     def change(self, lines: list[str]) -> None:
         """Carry out lines of a batch of ip."""
@@ -183,14 +185,16 @@ class Node:
     def version(self) -> str | None:
         """Version of the configuration that answers; None where nothing does."""
         try:
-            told = _dns.ask(self.params["address"], self.params["port"], "version.bind", "TXT", "CH", timeout=0.5)
-        except (OSError, _dns.DnsError):
+            told = dns_messages.ask(
+                self.params["address"], self.params["port"], "version.bind", "TXT", "CH", timeout=0.5
+            )
+        except (OSError, dns_messages.DnsError):
             return None
         return told.values[0] if told.values else told.rcode
 
     def operation(self) -> str:
         """What systemd has to do; empty where the right configuration answers."""
-        if not _systemd.show(self.module.run_command, UNIT).active:
+        if not systemd.show(self.module.run_command, UNIT).active:
             return "start"
         if self.params["restart_required"]:
             return "restart"
@@ -219,7 +223,7 @@ def present(node: Node) -> str:
     name = node.params["link"]
     missing, superfluous = plan(node.kernel.links(), name, node.params["address"])
     if not node.module.check_mode:
-        _links.record(node.ledger, node.kernel.links(), name)
+        host_links.record(node.ledger, node.kernel.links(), name)
     node.change(missing)
     operation = node.operation()
     if node.params["defer_restart"] and operation in ("restart", "reload"):
@@ -227,9 +231,9 @@ def present(node: Node) -> str:
     if operation:
         node.actions.append(f"{operation} {UNIT}")
         if not node.module.check_mode:
-            _systemd.command(node.module.run_command, operation, UNIT)
+            systemd.command(node.module.run_command, operation, UNIT)
             node.wait()
-            _systemd.refreshed(_ledger.Ledger(UNIT))
+            systemd.refreshed(install_record.Ledger(UNIT))
     node.resolve(node.params["resolver"])
     node.change(superfluous)
     return ""
@@ -238,13 +242,13 @@ def present(node: Node) -> str:
 def absent(node: Node) -> None:
     """Have the host's resolver ask whom it asked before, stop CoreDNS, and remove the link if it was made for it."""
     node.resolve("none")
-    if _systemd.show(node.module.run_command, UNIT).running:
+    if systemd.show(node.module.run_command, UNIT).running:
         node.actions.append(f"stop {UNIT}")
         if not node.module.check_mode:
-            _systemd.command(node.module.run_command, "stop", UNIT)
-    node.change(_links.removal(node.ledger, node.kernel.links()))
+            systemd.command(node.module.run_command, "stop", UNIT)
+    node.change(host_links.removal(node.ledger, node.kernel.links()))
     if not node.module.check_mode:
-        _links.forget(node.ledger)
+        host_links.forget(node.ledger)
 
 
 def main() -> None:
@@ -258,7 +262,7 @@ def main() -> None:
             "restart_required": {"type": "bool", "default": False},
             "reload_required": {"type": "bool", "default": False},
             "defer_restart": {"type": "bool", "default": False},
-            "resolver": {"type": "str", "choices": list(_resolver.METHODS), "default": "none"},
+            "resolver": {"type": "str", "choices": list(resolver.METHODS), "default": "none"},
             "domains": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "int", "default": 30},
         },
@@ -277,7 +281,7 @@ def main() -> None:
         else:
             absent(node)
     except (
-        NodeError, _files.FileError, _iproute.KernelError, _resolver.ResolverError, _systemd.ServiceError,
+        NodeError, files.FileError, iproute.KernelError, resolver.ResolverError, systemd.ServiceError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"coredns: {error}", actions=node.actions)
     module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff, **told)

@@ -248,18 +248,20 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _accounts,
-    _applied,
-    _files,
-    _iproute,
-    _ledger,
-    _systemd,
-    _trial,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    accounts,
+    applied,
+    dry_run,
+    install_record,
+    systemd,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Change, Entry
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    files as host_files,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Change, Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 
@@ -338,28 +340,28 @@ def plan(
     wanted: list[Entry],
     seen: dict[str, Entry | None],
     ledger: Ledger,
-    unit: _systemd.Unit,
+    unit: systemd.Unit,
     running: str | None,
 ) -> Plan:
     """Compare the wanted daemon with what the host has."""
     state = params["state"]
     if state == "absent":
         return Plan(
-            account=next(iter(ledger.names(_accounts.KIND)), ""),
-            files=_files.plan([], seen, ledger, uninstall=True),
+            account=next(iter(ledger.names(accounts.KIND)), ""),
+            files=host_files.plan([], seen, ledger, uninstall=True),
             operation="stop" if ledger.entries and unit.loaded else "",
         )
     needs = {item["path"]: item["needs"] for item in params["files"]}
     parts = [entry.data for entry in wanted if needs.get(entry.path, "restart") == "restart"]
     parts.append(params["unit"].encode())
-    parts += [_systemd.resolved(path) for path in params["restart_on"]]
-    value = _systemd.digest(parts)
+    parts += [systemd.resolved(path) for path in params["restart_on"]]
+    value = systemd.digest(parts)
     timer = params["kind"] == "timer"  # has no process that could be an old one
-    text = params["unit"] if timer else _systemd.with_digest(params["unit"], value)
+    text = params["unit"] if timer else systemd.with_digest(params["unit"], value)
     unit_file = Entry(f"{UNIT_DIRECTORY}/{full_name(params)}", data=text.encode())
     made = Plan(
         account=_missing_account(params),
-        files=_files.plan([*wanted, unit_file], seen, ledger),
+        files=host_files.plan([*wanted, unit_file], seen, ledger),
         enable=not unit.enabled,
     )
     made.stale = stale(made.files, needs)
@@ -367,10 +369,10 @@ def plan(
         not unit.active
         or (not timer and running != value)
         or "restart" in made.stale
-        or _systemd.is_stale(ledger, "restart", unit)
+        or systemd.is_stale(ledger, "restart", unit)
     )
     made.reload_required = not made.restart_required and (
-        "reload" in made.stale or _systemd.is_stale(ledger, "reload", unit)
+        "reload" in made.stale or systemd.is_stale(ledger, "reload", unit)
     )
     if state == "started":
         if made.restart_required:
@@ -396,7 +398,7 @@ def stale(changes: list[Change], needs: dict[str, str]) -> list[str]:
 
 def _missing_account(params: dict[str, Any]) -> str:
     name = str(params["account"]["name"]) if params["account"] else ""
-    return name if name and _accounts.number_of(name) is None else ""
+    return name if name and accounts.number_of(name) is None else ""
 
 
 def _held(entry: Entry | None) -> tuple[str, ...]:
@@ -406,43 +408,45 @@ def _held(entry: Entry | None) -> tuple[str, ...]:
 def refuse_move(wanted: list[Entry], seen: dict[str, Entry | None], ledger: Ledger) -> None:
     """Raise FileError where the daemon would begin without its data in a directory of its own in another place."""
     own = {entry.path for entry in wanted if entry.kind == "directory" and entry.purge}
-    empty = [path for path in own if not ledger.owns(_files.KIND, path) and not _files.has_data(_held(seen[path]))]
+    empty = [
+        path for path in own if not ledger.owns(host_files.KIND, path) and not host_files.has_data(_held(seen[path]))
+    ]
     places = {os.path.realpath(path) for path in own}
-    for path, real in _files.data_directories(ledger).items():
+    for path, real in host_files.data_directories(ledger).items():
         if path not in own and real not in places and empty:
-            raise _files.FileError(
+            raise host_files.FileError(
                 f"{empty[0]}: the data is in {path}, and there is none in the new place; nothing was changed. "
-                f"{_files.how_to_move(ledger.owner, path, empty[0])}"
+                f"{host_files.how_to_move(ledger.owner, path, empty[0])}"
             )
 
 
-def install(module: HostModule, made: Plan, wanted: list[Entry], ledger: Ledger, unit: _systemd.Unit) -> None:
+def install(module: HostModule, made: Plan, wanted: list[Entry], ledger: Ledger, unit: systemd.Unit) -> None:
     """Carry out a plan that installs; undo it where the daemon does not come up."""
     run, name = module.run_command, full_name(module.params)
     if made.account:
-        _accounts.make(run, ledger, made.account, module.params["account"]["home"])
+        accounts.make(run, ledger, made.account, module.params["account"]["home"])
     if module.params["trial"] and made.files:
         account = module.params["account"]["name"]
-        _trial.check(_trial.Trial(**module.params["trial"], account=account), wanted, _iproute.IpRoute(run))
+        dry_run.check(dry_run.Trial(**module.params["trial"], account=account), wanted, iproute.IpRoute(run))
     if unit.active:
         for operation in made.stale:
-            _systemd.mark_stale(ledger, operation, unit)
-    _files.apply(made.files, ledger, run)
+            systemd.mark_stale(ledger, operation, unit)
+    host_files.apply(made.files, ledger, run)
     try:
         if made.files or unit.needs_reload:
-            _systemd.command(run, "daemon-reload")
+            systemd.command(run, "daemon-reload")
         if made.enable:
-            _systemd.command(run, "enable", "--quiet", name)
+            systemd.command(run, "enable", "--quiet", name)
         if made.operation:
-            _systemd.command(run, made.operation, name)
-            _systemd.refreshed(ledger)
-    except _systemd.ServiceError as error:
-        failures = _files.undo(made.files, ledger)
+            systemd.command(run, made.operation, name)
+            systemd.refreshed(ledger)
+    except systemd.ServiceError as error:
+        failures = host_files.undo(made.files, ledger)
         run(["systemctl", "daemon-reload"])
         if made.operation:
             run(["systemctl", made.operation if unit.active else "stop", name])
         if failures:
-            raise _systemd.ServiceError(f"{error}\nnot taken back: {'; '.join(failures)}") from error
+            raise systemd.ServiceError(f"{error}\nnot taken back: {'; '.join(failures)}") from error
         raise
 
 
@@ -452,25 +456,25 @@ def remove(module: HostModule, made: Plan, ledger: Ledger) -> None:
     failures = []
     if made.operation:
         try:
-            _systemd.command(run, "disable", "--quiet", "--now", name)
-        except _systemd.ServiceError as error:
+            systemd.command(run, "disable", "--quiet", "--now", name)
+        except systemd.ServiceError as error:
             failures.append(str(error))
     started = f"{module.params['name']}.service"  # what a timer started may run, or have failed
     if started != name:
         run(["systemctl", "stop", started])
-    if _systemd.show(run, name).running:
+    if systemd.show(run, name).running:
         # Its files are not taken from under it.
         raise Unfinished("; ".join([*failures, f"{name} still runs; stop it by hand and run again"]))
     # Planned once more: the daemon may have written until it ended.
-    failures += _files.withdraw(_files.release(ledger), ledger)
+    failures += host_files.withdraw(host_files.release(ledger), ledger)
     run(["systemctl", "daemon-reload"])
     for unit in sorted({name, started}):
         run(["systemctl", "reset-failed", unit])
-    _systemd.refreshed(ledger)
+    systemd.refreshed(ledger)
     if made.account:
         try:
-            reason = _accounts.remove(run, ledger, made.account)
-        except _accounts.AccountError as error:
+            reason = accounts.remove(run, ledger, made.account)
+        except accounts.AccountError as error:
             failures.append(str(error))
         else:
             module.warn(reason) if reason else None
@@ -545,28 +549,28 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    ledger = _ledger.opened(module, params["name"])
-    unit = _systemd.show(module.run_command, full_name(params))
+    ledger = install_record.opened(module, params["name"])
+    unit = systemd.show(module.run_command, full_name(params))
     absent = params["state"] == "absent"
     try:
         wanted = [] if absent else entries(params, module.check_mode)
         all_wanted = [] if absent else [*wanted, Entry(f"{UNIT_DIRECTORY}/{full_name(params)}")]
-        seen = _files.observe(all_wanted, ledger)
-        running = _systemd.running_digest(unit.main_pid) if unit.active else None
+        seen = host_files.observe(all_wanted, ledger)
+        running = systemd.running_digest(unit.main_pid) if unit.active else None
         refuse_move(wanted, seen, ledger)
         made = plan(params, wanted, seen, ledger, unit, running)
         actions = made.actions(params["name"], removing=absent)
-        for reason in _files.left(all_wanted, seen, ledger, uninstall=absent):
+        for reason in host_files.left(all_wanted, seen, ledger, uninstall=absent):
             module.warn(reason)
         if not module.check_mode and absent and (actions or ledger.entries):
             remove(module, made, ledger)
         elif not module.check_mode and not absent:
             if actions:
                 install(module, made, wanted, ledger, unit)
-            _files.settle(all_wanted, seen, ledger)
+            host_files.settle(all_wanted, seen, ledger)
         if not module.check_mode:
-            _applied.note(ledger, _applied.MEMBERS, {} if absent else params["members"])
-    except (_files.FileError, _systemd.ServiceError, _accounts.AccountError, Unfinished) as error:
+            applied.note(ledger, applied.MEMBERS, {} if absent else params["members"])
+    except (host_files.FileError, systemd.ServiceError, accounts.AccountError, Unfinished) as error:
         module.fail_json(msg=f"{params['name']}: {error}")
     result: dict[str, Any] = {"changed": bool(actions), "actions": actions}
     if params["state"] == "started":

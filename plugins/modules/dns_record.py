@@ -131,9 +131,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns_records, _etcd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._dns_records import Record, RecordError
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import records as dns_records
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns.records import Record, RecordError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 Changes = dict[str, "str | None"]
 
@@ -146,11 +147,11 @@ def plan_present(wanted: Mapping[str, Record], found: Mapping[str, str], owner: 
     """Keys to write with their values; None for those to remove."""
     changes: Changes = {}
     for key, record in wanted.items():
-        value = _dns_records.skydns_value(record, owner)
+        value = dns_records.skydns_value(record, owner)
         if found.get(key) != value:
             changes[key] = value
     for key, value in found.items():
-        if purge and key not in wanted and _dns_records.skydns_owner(value) == owner:
+        if purge and key not in wanted and dns_records.skydns_owner(value) == owner:
             changes[key] = None
     return changes
 
@@ -160,7 +161,7 @@ def place_faults(owner: str, path: str) -> list[RecordError]:
     faults = []
     if not OWNER.fullmatch(owner):
         faults.append(RecordError("owner", repr(owner), "take letters, digits and . _ - @"))
-    if not _etcd.PLACE.fullmatch(path.rstrip("/")):
+    if not etcd.PLACE.fullmatch(path.rstrip("/")):
         faults.append(RecordError("path", repr(path), "take keys such as /skydns: letters, digits, . _ - /"))
     elif f"{path}/".startswith(OTHERS):
         faults.append(RecordError("path", path, "other components keep their keys there; take one such as /skydns"))
@@ -171,8 +172,8 @@ def plan_absent(described: Iterable[Record], found: Mapping[str, str], owner: st
     """Keys to remove: those of the owner that the records describe."""
     changes: Changes = {}
     for key, value in found.items():
-        held = _dns_records.from_skydns(value)
-        if held and _dns_records.skydns_owner(value) == owner:
+        held = dns_records.from_skydns(value)
+        if held and dns_records.skydns_owner(value) == owner:
             for record in described:
                 if (held.name, held.type) == (record.name, record.type) and record.value in ("", held.value):
                     changes[key] = None
@@ -187,25 +188,25 @@ def refusals(
     taken = [
         RecordError(f"{places[record]}.name", record.name, f"{key} is there, and not of owner {owner}")
         for key, record in wanted.items()
-        if key in found and _dns_records.skydns_owner(found[key]) != owner
+        if key in found and dns_records.skydns_owner(found[key]) != owner
     ]
     stay = [key for key in found if changes.get(key, "") is not None and key not in wanted]
-    return [*taken, *_dns_records.skydns_faults(wanted, stay, path, places)]
+    return [*taken, *dns_records.skydns_faults(wanted, stay, path, places)]
 
 
 def main() -> None:
     module = HostModule(
         argument_spec={
-            **_etcd.ARGUMENTS,
+            **etcd.ARGUMENTS,
             "records": {
                 "type": "list",
                 "elements": "dict",
                 "default": [],
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "type": {"type": "str", "choices": list(_dns_records.TYPES), "default": "A"},
+                    "type": {"type": "str", "choices": list(dns_records.TYPES), "default": "A"},
                     "value": {"type": "str"},
-                    "ttl": {"type": "int", "default": _dns_records.DEFAULT_TTL},
+                    "ttl": {"type": "int", "default": dns_records.DEFAULT_TTL},
                 },
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -217,21 +218,21 @@ def main() -> None:
     )
     params = module.params
     present, owner, path = params["state"] == "present", params["owner"], params["path"].rstrip("/")
-    records, faults = _dns_records.read(params["records"], partial=not present)
+    records, faults = dns_records.read(params["records"], partial=not present)
     # Records of an owner that is no word can still be removed.
     faults = [*place_faults(owner if present else "ansible", params["path"]), *faults]
     if faults:
         module.fail_json(msg="\n".join(map(str, faults)))
     client = None
     try:
-        client = _etcd.Client.of(params)
+        client = etcd.Client.of(params)
         found = {key: entry["value"] for key, entry in client.under(f"{path}/").items()}
-    except _etcd.EtcdError as error:
+    except etcd.EtcdError as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
         found = {}
     if present:
-        wanted, faults = _dns_records.skydns_keys(records, path, owner)
+        wanted, faults = dns_records.skydns_keys(records, path, owner)
         changes = plan_present(wanted, found, owner, params["purge"])
         faults += refusals(wanted, records, found, changes, params)
         if faults:
@@ -241,10 +242,10 @@ def main() -> None:
     if client and changes and not module.check_mode:
         try:
             client.write(changes)
-        except _etcd.EtcdError as error:
+        except etcd.EtcdError as error:
             module.fail_json(msg=str(error))
-    added = sorted(str(_dns_records.from_skydns(value)) for value in changes.values() if value is not None)
-    removed = sorted(str(_dns_records.from_skydns(found[key])) for key in changes if key in found)
+    added = sorted(str(dns_records.from_skydns(value)) for value in changes.values() if value is not None)
+    removed = sorted(str(dns_records.from_skydns(found[key])) for key in changes if key in found)
     module.exit_json(
         changed=bool(changes),
         added=added,

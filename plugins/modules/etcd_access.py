@@ -99,8 +99,8 @@ import urllib.parse
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 DENIED = "permission denied"
 # A client is the user that its certificate names, and has a role of the same name.
@@ -122,7 +122,7 @@ REMEDIES = {
 UNKNOWN_ISSUER = (2, 7, 18, 19, 20, 21)
 
 
-def other_authority(error: _etcd.EtcdError) -> bool:
+def other_authority(error: etcd.EtcdError) -> bool:
     """Whether we and an endpoint do not know each other's authority, rather than that a certificate has ended."""
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -131,7 +131,7 @@ def other_authority(error: _etcd.EtcdError) -> bool:
 
 
 def faults(
-    outcomes: Mapping[str, bool | _etcd.EtcdError],
+    outcomes: Mapping[str, bool | etcd.EtcdError],
     client: str,
     prefix: str,
     authority: str,
@@ -139,13 +139,13 @@ def faults(
     new_authority: bool = False,
 ) -> Iterator[str]:
     """What is wrong with each endpoint, and what would be right; nothing where one that answers is enough."""
-    failures = {endpoint: outcome for endpoint, outcome in outcomes.items() if isinstance(outcome, _etcd.EtcdError)}
+    failures = {endpoint: outcome for endpoint, outcome in outcomes.items() if isinstance(outcome, etcd.EtcdError)}
     for endpoint, outcome in failures.items():
         why = str(outcome)
         ours = urllib.parse.urlsplit(endpoint).hostname in members
         if ours and (FULL in why or DENIED in why):
             continue  # the run gives it a larger quota, or has refused already; and it gives it users
-        if isinstance(outcome, _etcd.Refused):
+        if isinstance(outcome, etcd.Refused):
             remedy = next((one for said, one in REMEDIES.items() if said in why), "see to that there")
             yield f"{why}: it takes no change of {prefix}; {remedy.format(client=client, prefix=prefix)}"
         elif len(failures) < len(outcomes) or (ours and (new_authority or not other_authority(outcome))):
@@ -165,13 +165,13 @@ def unknown(authority: str) -> str:
     )
 
 
-def ask(params: Mapping[str, Any], directory: str) -> dict[str, bool | _etcd.EtcdError]:
+def ask(params: Mapping[str, Any], directory: str) -> dict[str, bool | etcd.EtcdError]:
     """What each endpoint answers. Raises EtcdError where the certificates cannot be used."""
     paths = {name: os.path.join(directory, name) for name in params["secrets"]}
     for name, path in paths.items():
         with open(path, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
             stream.write(params["secrets"][name])
-    client = _etcd.Client(
+    client = etcd.Client(
         params["endpoints"], paths.get("ca.crt"), paths.get("client.crt"), paths.get("client.key"), params["timeout"]
     )
     return client.each(lambda endpoint: client.grants(endpoint, params["prefix"]))
@@ -199,7 +199,7 @@ def main() -> None:
     params = module.params
     try:
         outcomes = ask(params, module.tmpdir)
-    except _etcd.EtcdError as error:
+    except etcd.EtcdError as error:
         module.fail_json(msg=str(error))
     asked = (params[name] for name in ("client", "prefix", "authority", "members", "new_authority"))
     told = list(faults(outcomes, *asked))

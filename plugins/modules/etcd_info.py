@@ -111,31 +111,31 @@ alarms:
 import dataclasses
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 
-def endpoint_states(client: _etcd.Client) -> dict[str, dict[str, Any]]:
+def endpoint_states(client: etcd.Client) -> dict[str, dict[str, Any]]:
     """What each endpoint says of itself, with its fault where it is not healthy."""
     states: dict[str, dict[str, Any]] = {}
     health = client.each(client.health)
     for endpoint, status in client.each(client.status).items():
         sick = health[endpoint]
         state: dict[str, Any] = {"healthy": sick is True, "fault": "" if sick is True else str(sick)}
-        if not isinstance(status, _etcd.EtcdError):
+        if not isinstance(status, etcd.EtcdError):
             state.update(dataclasses.asdict(status))
         states[endpoint] = state
     return states
 
 
 def main() -> None:
-    module = HostModule(argument_spec=dict(_etcd.ARGUMENTS), supports_check_mode=True)
+    module = HostModule(argument_spec=dict(etcd.ARGUMENTS), supports_check_mode=True)
     try:
-        client = _etcd.Client.of(module.params)
+        client = etcd.Client.of(module.params)
         members = client.members()
         alarms = client.alarms()
         endpoints = endpoint_states(client)
-    except _etcd.EtcdError as error:
+    except etcd.EtcdError as error:
         module.fail_json(msg=str(error))
     names = {member.id: member.name for member in members}
     leaders = {state.get("leader") for state in endpoints.values()} - {None, "0"}

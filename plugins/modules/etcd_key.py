@@ -70,8 +70,8 @@ changed_keys:
   sample: [/coreos.com/network/config]
 """
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 
 def plan(wanted: dict[str, str | None], found: dict[str, str | None]) -> dict[str, tuple[str | None, str | None]]:
@@ -82,7 +82,7 @@ def plan(wanted: dict[str, str | None], found: dict[str, str | None]) -> dict[st
 def main() -> None:
     module = HostModule(
         argument_spec={
-            **_etcd.ARGUMENTS,
+            **etcd.ARGUMENTS,
             "keys": {
                 "type": "list",
                 "elements": "dict",
@@ -105,9 +105,9 @@ def main() -> None:
         wanted[entry["key"]] = entry["value"] if present else None
     client = None
     try:
-        client = _etcd.Client.of(module.params)
+        client = etcd.Client.of(module.params)
         found = {key: client.get(key) for key in wanted}
-    except _etcd.EtcdError as error:
+    except etcd.EtcdError as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
         found = dict.fromkeys(wanted)
@@ -119,7 +119,7 @@ def main() -> None:
                     client.delete(key)
                 else:
                     client.put(key, after)
-        except _etcd.EtcdError as error:
+        except etcd.EtcdError as error:
             module.fail_json(msg=str(error))
     module.exit_json(
         changed=bool(changes),

@@ -76,8 +76,8 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 REMEDY = (
     "Start etcd on the members that stay, or tear down all members in one run. If this cluster is lost for good, "
@@ -89,7 +89,7 @@ class LeaveError(Exception):
     """The members cannot leave; the message says why and what to do."""
 
 
-def title(member: _etcd.Member) -> str:
+def title(member: etcd.Member) -> str:
     """Name of a member; its address where it has never started."""
     return member.name or ",".join(member.peer_urls) or member.id
 
@@ -100,8 +100,8 @@ def quorum(count: int) -> int:
 
 
 def order(
-    members: Sequence[_etcd.Member], leaving: Iterable[Mapping[str, str]], sick: Mapping[str, str], leader: str
-) -> list[_etcd.Member]:
+    members: Sequence[etcd.Member], leaving: Iterable[Mapping[str, str]], sick: Mapping[str, str], leader: str
+) -> list[etcd.Member]:
     """Members to remove, the first one first. None where none of them leaves, or all do.
 
     ``sick`` has the reason by id of each member that is not healthy. Raises LeaveError where a removal could not be
@@ -136,13 +136,13 @@ class Cluster:
 
     def __init__(self, module: HostModule) -> None:
         self.params = module.params
-        self.members: list[_etcd.Member] = []
+        self.members: list[etcd.Member] = []
         self.sick: dict[str, str] = {}
         self.leader = ""
 
-    def client(self, endpoints: Iterable[str]) -> _etcd.Client:
+    def client(self, endpoints: Iterable[str]) -> etcd.Client:
         """A client of some endpoints."""
-        return _etcd.Client.of({**self.params, "endpoints": list(endpoints)})
+        return etcd.Client.of({**self.params, "endpoints": list(endpoints)})
 
     def look(self, endpoints: Iterable[str]) -> None:
         """Read the members, their health and who leads. Raises EtcdError where no endpoint answers."""
@@ -155,16 +155,16 @@ class Cluster:
         well = [url for url, state in health.items() if state is True]
         self.leader = client.status(well[0]).leader if well else ""
 
-    def endpoints(self, without: Sequence[_etcd.Member] = ()) -> list[str]:
+    def endpoints(self, without: Sequence[etcd.Member] = ()) -> list[str]:
         """Client URLs of the healthy members, but for some."""
         return [one.client_urls[0] for one in self.members if one.id not in self.sick and one not in without]
 
-    def hand_over(self, leader: _etcd.Member, to: _etcd.Member) -> None:
+    def hand_over(self, leader: etcd.Member, to: etcd.Member) -> None:
         """Have the leader hand over to another member."""
         client = self.client([leader.client_urls[0]])
         client.call("/v3/maintenance/transfer-leadership", {"targetID": str(int(to.id, 16))})
 
-    def settle(self, without: Sequence[_etcd.Member]) -> None:
+    def settle(self, without: Sequence[etcd.Member]) -> None:
         """Wait until those that were healthy are so without the members that are gone."""
         until = time.monotonic() + self.params["wait"]
         wanted = self.endpoints(without)
@@ -186,7 +186,7 @@ def known(cluster: Cluster) -> bool:
     try:
         cluster.look([*ours, *params["endpoints"]])
         return True
-    except _etcd.EtcdError as error:
+    except etcd.EtcdError as error:
         if set(params["endpoints"]) <= ours:
             return False  # nobody stays
         if not os.path.isdir(os.path.join(params["data_directory"], "member")):
@@ -195,12 +195,12 @@ def known(cluster: Cluster) -> bool:
         raise LeaveError(f"{names}: cannot leave the cluster: no member answers: {error}. {REMEDY}") from error
 
 
-def plan(cluster: Cluster) -> list[_etcd.Member]:
+def plan(cluster: Cluster) -> list[etcd.Member]:
     """Members to remove, in order. Members that elect a leader, or have just started, get the time for it.
 
     Raises LeaveError where they cannot leave.
     """
-    until = time.monotonic() + _etcd.SETTLING
+    until = time.monotonic() + etcd.SETTLING
     while known(cluster):
         try:
             return order(cluster.members, cluster.params["leaving"], cluster.sick, cluster.leader)
@@ -211,9 +211,9 @@ def plan(cluster: Cluster) -> list[_etcd.Member]:
     return []
 
 
-def leave(cluster: Cluster, steps: Sequence[_etcd.Member]) -> None:
+def leave(cluster: Cluster, steps: Sequence[etcd.Member]) -> None:
     """Remove the members, one after the other."""
-    gone: list[_etcd.Member] = []
+    gone: list[etcd.Member] = []
     for step in steps:
         staying = [
             one for one in cluster.members if one not in steps and one.id not in cluster.sick and not one.learner
@@ -228,7 +228,7 @@ def leave(cluster: Cluster, steps: Sequence[_etcd.Member]) -> None:
 def main() -> None:
     module = HostModule(
         argument_spec={
-            **_etcd.ARGUMENTS,
+            **etcd.ARGUMENTS,
             "leaving": {
                 "type": "list",
                 "elements": "dict",
@@ -249,7 +249,7 @@ def main() -> None:
         steps = plan(cluster)
         if not module.check_mode:
             leave(cluster, steps)
-    except (LeaveError, _etcd.EtcdError) as error:
+    except (LeaveError, etcd.EtcdError) as error:
         module.fail_json(msg=f"etcd: {error}")
     module.exit_json(changed=bool(steps), actions=[f"remove member {title(one)}" for one in steps])
 

@@ -58,8 +58,8 @@ holder:
   sample: ops@controller, process 4711
 """
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _run_lock
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import run_lock
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 
 def main() -> None:
@@ -76,10 +76,10 @@ def main() -> None:
         if module.check_mode:
             pass
         elif params["state"] == "taken":
-            _run_lock.take(params["holder"], params["seconds"])
+            run_lock.take(params["holder"], params["seconds"])
         else:
-            _run_lock.release(params["holder"])
-    except (_run_lock.LockError, OSError) as error:
+            run_lock.release(params["holder"])
+    except (run_lock.LockError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, holder=params["holder"])
 

@@ -196,14 +196,20 @@ actions:
 
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _etcd,
-    _etcd_cluster,
-    _etcd_member,
-    _etcd_process,
-    _systemd,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    client as etcd,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    cluster as etcd_cluster,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    member as etcd_member,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    process as etcd_process,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 
 def main() -> None:
@@ -244,10 +250,10 @@ def main() -> None:
     )
     result: dict[str, Any] = {}
     try:
-        actions = _etcd_member.run(_etcd_member.Here(module), result)
+        actions = etcd_member.run(etcd_member.Here(module), result)
     except (
-        _etcd_member.MemberError, _etcd.EtcdError, _etcd_cluster.ClusterError, _etcd_process.ProcessError,
-        _systemd.ServiceError, OSError,
+        etcd_member.MemberError, etcd.EtcdError, etcd_cluster.ClusterError, etcd_process.ProcessError,
+        systemd.ServiceError, OSError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"etcd member {module.params['name']}: {error}")
     module.exit_json(changed=bool(actions), actions=actions, **result)

@@ -68,7 +68,7 @@ import socket
 import ssl
 import urllib.parse
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 # The object identifier 2.5.4.3, commonName, in DER (X.520); a string's tag and length follow it.
 COMMON_NAME = b"\x06\x03\x55\x04\x03"

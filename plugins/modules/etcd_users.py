@@ -82,19 +82,20 @@ actions:
   sample: ["add user flannel", "enable authentication"]
 """
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd, _etcd_users
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import users as etcd_users
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 
 def main() -> None:
     required = {"type": "str", "required": True}
     permission = {
         "prefix": required,
-        "access": {"type": "str", "choices": list(_etcd_users.ACCESS), "default": "readwrite"},
+        "access": {"type": "str", "choices": list(etcd_users.ACCESS), "default": "readwrite"},
     }
     module = HostModule(
         argument_spec={
-            **_etcd.ARGUMENTS,
+            **etcd.ARGUMENTS,
             "users": {
                 "type": "list",
                 "elements": "dict",
@@ -112,20 +113,20 @@ def main() -> None:
     params = module.params
     enabled = params["state"] == "enabled"
     try:
-        wanted = _etcd_users.wanted_permissions(params["users"])
+        wanted = etcd_users.wanted_permissions(params["users"])
         try:
-            client = _etcd.Client.of(params)
-            state = _etcd_users.read(client)
-        except _etcd.EtcdError:
+            client = etcd.Client.of(params)
+            state = etcd_users.read(client)
+        except etcd.EtcdError:
             if not module.check_mode:
                 raise
-            state = _etcd_users.State()
+            state = etcd_users.State()
             if not params["bootstrap"]:
                 module.exit_json(changed=False, actions=[])
-        steps = _etcd_users.enable(state, wanted) if enabled else _etcd_users.disable(state)
+        steps = etcd_users.enable(state, wanted) if enabled else etcd_users.disable(state)
         if steps and not module.check_mode:
-            _etcd_users.apply(client, state, steps)
-    except (_etcd_users.UserError, _etcd.EtcdError) as error:
+            etcd_users.apply(client, state, steps)
+    except (etcd_users.UserError, etcd.EtcdError) as error:
         module.fail_json(msg=str(error))
     actions = [step.text for step in steps]
     module.exit_json(

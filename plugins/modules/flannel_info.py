@@ -108,28 +108,30 @@ import dataclasses
 import ipaddress
 import json
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd, _flannel, _iproute
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import flannel
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 
 
 def main() -> None:
     module = HostModule(
         argument_spec={
-            **_etcd.ARGUMENTS,
+            **etcd.ARGUMENTS,
             "prefix": {"type": "str", "default": "/coreos.com/network"},
             "address": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     prefix = module.params["prefix"]
-    kernel = _iproute.IpRoute(module.run_command)
+    kernel = iproute.IpRoute(module.run_command)
     try:
-        client = _etcd.Client.of(module.params)
+        client = etcd.Client.of(module.params)
         described = client.get(f"{prefix}/config")
         if described is None:
-            raise _etcd.EtcdError(f"{prefix}/config: there is no such key: no flannel network is described here")
+            raise etcd.EtcdError(f"{prefix}/config: there is no such key: no flannel network is described here")
         network = json.loads(described)
-        leases = _flannel.leases(client.under(f"{prefix}/subnets/"), prefix)
+        leases = flannel.leases(client.under(f"{prefix}/subnets/"), prefix)
         told = [
             {
                 **dataclasses.asdict(lease),
@@ -138,8 +140,8 @@ def main() -> None:
             for lease in leases
         ]
         links = {link["ifname"]: link for link in kernel.links()}
-        routes, fdb, neighbours = _flannel.entries(kernel, network, links)
-    except (_etcd.EtcdError, _iproute.KernelError) as error:
+        routes, fdb, neighbours = flannel.entries(kernel, network, links)
+    except (etcd.EtcdError, iproute.KernelError) as error:
         module.fail_json(msg=str(error))
     held = {address["local"] for link in links.values() for address in link["addr_info"] if "local" in address}
     own = module.params["address"] or next((lease.address for lease in leases if lease.address in held), "")
@@ -152,8 +154,8 @@ def main() -> None:
         leases=told,
         fdb=fdb,
         neighbours=neighbours,
-        routes=[route for route in routes if _flannel.within(route.get("dst", ""), pods)],
-        disagreements=_flannel.disagreements(leases, own, network, routes, fdb, neighbours),
+        routes=[route for route in routes if flannel.within(route.get("dst", ""), pods)],
+        disagreements=flannel.disagreements(leases, own, network, routes, fdb, neighbours),
     )
 
 

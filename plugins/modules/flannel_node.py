@@ -120,23 +120,33 @@ import os
 import time
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _applied,
-    _cni,
-    _cni_runtime,
-    _etcd,
-    _files,
-    _firewall,
-    _flannel,
-    _iproute,
-    _kernel_modules,
-    _ledger,
-    _links,
-    _netns,
-    _spec,
-    _systemd,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import flannel
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    network as cni_network,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    runtime as cni_runtime,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import daemon_rules
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    applied,
+    files,
+    install_record,
+    systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    links as host_links,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
+    iproute,
+    netns,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
+    modules as kernel_modules,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 UNIT = "flanneld"
 SUBNET_FILE = "/run/flannel/subnet.env"
@@ -163,25 +173,25 @@ class Node:
     def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
-        self.kernel = _iproute.IpRoute(module.run_command)
-        self.ledger = _ledger.opened(module, OWNER)
+        self.kernel = iproute.IpRoute(module.run_command)
+        self.ledger = install_record.opened(module, OWNER)
         self.actions: list[str] = []
         # When this run last started flanneld, on the monotonic clock.
         self.started = float("-inf")
-        _links.adopt(self.ledger, (str(link["ifname"]) for link in self.kernel.links()))
+        host_links.adopt(self.ledger, (str(link["ifname"]) for link in self.kernel.links()))
 
     def lease(self) -> dict[str, str]:
         """Settings flanneld wrote; empty before it has."""
         try:
             with open(SUBNET_FILE, encoding="utf-8") as stream:
-                return _flannel.subnet_file(stream.read())
+                return flannel.subnet_file(stream.read())
         except FileNotFoundError:
             return {}
 
-    def leases(self) -> list[_flannel.Lease]:
+    def leases(self) -> list[flannel.Lease]:
         """Leases of all nodes."""
         prefix = self.params["prefix"]
-        return _flannel.leases(_etcd.Client.of(self.params).under(f"{prefix}/subnets/"), prefix)
+        return flannel.leases(etcd.Client.of(self.params).under(f"{prefix}/subnets/"), prefix)
 
     def change_links(self, lines: list[str]) -> None:
         """Remove links, with the routes and FDB entries through them, or their addresses."""
@@ -192,7 +202,7 @@ class Node:
 
     def set_mtu(self, wanted: int) -> None:
         """Give flannel's link the MTU of the lease: flanneld sets it when it makes the link, only."""
-        name = _flannel.device(self.params["network"])
+        name = flannel.device(self.params["network"])
         for link in self.kernel.links():
             if wanted and link["ifname"] == name and link["mtu"] != wanted:
                 self.actions.append(f"MTU of {name} from {link['mtu']} to {wanted}")
@@ -202,20 +212,20 @@ class Node:
     def note_module(self) -> None:
         """Note where the kernel has no IPIP yet: it comes with the first link, and makes a tunl0 everywhere."""
         if self.params["network"]["Backend"]["Type"] == "ipip" and not os.path.exists("/sys/module/ipip"):
-            _kernel_modules.note(self.ledger, "ipip")
+            kernel_modules.note(self.ledger, "ipip")
 
     def release_module(self) -> None:
         """Take IPIP out of the kernel where it came with flannel, unless others have tunnels by now."""
-        names = _kernel_modules.noted(self.ledger)
+        names = kernel_modules.noted(self.ledger)
         self.actions += [f"unload kernel module {name}" for name in names]
         if names and not self.module.check_mode:
-            own = [_flannel.FIXED_DEVICES["ipip"]]
-            _kernel_modules.release(self.module.run_command, self.ledger, names, self.kernel.links(), own)
+            own = [flannel.FIXED_DEVICES["ipip"]]
+            kernel_modules.release(self.module.run_command, self.ledger, names, self.kernel.links(), own)
 
     def remove_chains(self) -> None:
         """Remove flannel's iptables chains, and the empty tables using iptables has left."""
         before = self.ledger.before(FIREWALL, "before") or []
-        self.actions += _firewall.remove_chains(self.module.run_command, "FLANNEL-", before, self.module.check_mode)
+        self.actions += daemon_rules.remove_chains(self.module.run_command, "FLANNEL-", before, self.module.check_mode)
 
     def remove_routes(self, routes: list[Any]) -> None:
         """Remove routes to subnets."""
@@ -225,14 +235,16 @@ class Node:
 
 
 def judge(node: Node) -> None:
-    """Raise _links.LinkError where flannel would take links that are somebody else's."""
-    links, device = node.kernel.links(), _flannel.device(node.params["network"])
+    """Raise LinkError where flannel would take links that are somebody else's."""
+    links, device = node.kernel.links(), flannel.device(node.params["network"])
     subnet = node.lease().get("FLANNEL_SUBNET", "")
-    _links.judge_bridge(node.ledger, links, node.params["bridge"], [subnet] if subnet else [])
+    host_links.judge_bridge(node.ledger, links, node.params["bridge"], [subnet] if subnet else [])
     if subnet:
-        _links.bridge_lines(node.ledger, links, node.params["bridge"], [subnet], [node.params["network"]["Network"]])
+        host_links.bridge_lines(
+            node.ledger, links, node.params["bridge"], [subnet], [node.params["network"]["Network"]]
+        )
     if device:
-        _links.refuse_foreign(node.ledger, links, device)
+        host_links.refuse_foreign(node.ledger, links, device)
 
 
 def deferred(node: Node) -> bool:
@@ -240,42 +252,40 @@ def deferred(node: Node) -> bool:
     return bool(
         node.params["defer_restart"]
         and node.params["restart_required"]
-        and node.ledger.before(_applied.SETTINGS, "network") == node.params["network"]
-        and _systemd.show(node.module.run_command, UNIT).active
+        and node.ledger.before(applied.SETTINGS, "network") == node.params["network"]
+        and systemd.show(node.module.run_command, UNIT).active
     )
 
 
 def note(node: Node, network: Any) -> None:
     """Note what is applied, and the network that the running flanneld has."""
     if not node.module.check_mode:
-        _applied.note(
-            node.ledger, _applied.SETTINGS, {**{key: node.params[key] for key in APPLIED}, "network": network}
-        )
+        applied.note(node.ledger, applied.SETTINGS, {**{key: node.params[key] for key in APPLIED}, "network": network})
 
 
 def start(node: Node) -> None:
     """Start or restart flanneld where that is due, and wait for its lease."""
     run = node.module.run_command
-    unit = _systemd.show(run, UNIT)
+    unit = systemd.show(run, UNIT)
     due = ("restart" if node.params["restart_required"] else "") if unit.active else "start"
     network, links = node.params["network"], node.kernel.links()
-    keep = [_flannel.device(network), node.params["bridge"]]
+    keep = [flannel.device(network), node.params["bridge"]]
     if due:
         node.started = time.monotonic()
         node.actions.append(f"{due} {UNIT}")
         # Before the daemon starts: its links must not stand beside those of another backend.
-        node.change_links(_links.removal(node.ledger, links, keep))
+        node.change_links(host_links.removal(node.ledger, links, keep))
     if node.module.check_mode:
-        if not due and not _flannel.leased(node.lease(), network):
+        if not due and not flannel.leased(node.lease(), network):
             node.actions.append(f"restart {UNIT}: {unready(node, active=True)}")
         return
-    node.ledger.record(FIREWALL, "before", _firewall.present(run))
+    node.ledger.record(FIREWALL, "before", daemon_rules.present(run))
     node.ledger.record(NETWORKS, network["Network"], {})
     for name in filter(None, keep):
-        _links.record(node.ledger, links, name)
+        host_links.record(node.ledger, links, name)
     node.note_module()
     if due:
-        _systemd.command(run, due, "--no-block", UNIT)
+        systemd.command(run, due, "--no-block", UNIT)
     await_lease(node, patience=STARTING if due else UNREADY)
 
 
@@ -285,14 +295,14 @@ def await_lease(node: Node, patience: float) -> None:
     until, restarted = began + node.params["wait"], False
     patience = min(patience, node.params["wait"] / 2)
     while True:
-        active = _systemd.show(run, UNIT).active
-        if active and _flannel.leased(node.lease(), network):
+        active = systemd.show(run, UNIT).active
+        if active and flannel.leased(node.lease(), network):
             return
         now, why = time.monotonic(), unready(node, active)
         if not restarted and now > began + patience:
             restarted, node.started, until = True, now, now + node.params["wait"]
             node.actions.append(f"restart {UNIT}: {why}")
-            _systemd.command(run, "restart", "--no-block", UNIT)
+            systemd.command(run, "restart", "--no-block", UNIT)
         elif now > until:
             _code, log, _err = run(["journalctl", "-u", UNIT, "-n", "8", "--no-pager", "-o", "cat"])
             raise NodeError(
@@ -325,13 +335,13 @@ def settle(node: Node) -> None:
         if lease.address == params["address"] and lease.subnet != str(own):
             node.actions.append(f"give back lease {lease.subnet}")
             if not node.module.check_mode:
-                _etcd.Client.of(params).delete(_flannel.lease_key(params["prefix"], lease.subnet))
+                etcd.Client.of(params).delete(flannel.lease_key(params["prefix"], lease.subnet))
     held = [lease for lease in held if lease.address != params["address"] or lease.subnet == str(own)]
     routes = node.kernel.routes()
-    node.remove_routes(_flannel.stale_routes(routes, params["network"], held, params["nodes"]))
+    node.remove_routes(flannel.stale_routes(routes, params["network"], held, params["nodes"]))
     for former in node.ledger.names(NETWORKS):
         if former != params["network"]["Network"]:
-            node.remove_routes(_flannel.stale_routes(routes, {"Network": former}, [], params["nodes"]))
+            node.remove_routes(flannel.stale_routes(routes, {"Network": former}, [], params["nodes"]))
             if not node.module.check_mode:
                 node.ledger.forget(NETWORKS, former)
     if params["network"].get("EnableNFTables"):
@@ -344,16 +354,18 @@ def settle(node: Node) -> None:
 def settle_bridge(node: Node, subnet: str) -> None:
     """Take away what an earlier lease left on the pods' bridge, or the bridge, and other links of ours."""
     params, links = node.params, node.kernel.links()
-    keep = [_flannel.device(params["network"]), params["bridge"]]
-    node.change_links(_links.removal(node.ledger, links, keep))
+    keep = [flannel.device(params["network"]), params["bridge"]]
+    node.change_links(host_links.removal(node.ledger, links, keep))
     if not subnet:
         return
     wanted = [subnet]
-    _links.judge_bridge(node.ledger, links, params["bridge"], wanted)
-    node.change_links(_links.bridge_lines(node.ledger, links, params["bridge"], wanted, [params["network"]["Network"]]))
+    host_links.judge_bridge(node.ledger, links, params["bridge"], wanted)
+    node.change_links(
+        host_links.bridge_lines(node.ledger, links, params["bridge"], wanted, [params["network"]["Network"]])
+    )
     if not node.module.check_mode:
-        _links.record_bridge(node.ledger, links, params["bridge"], wanted)
-        _links.forget(node.ledger, keep, wanted)
+        host_links.record_bridge(node.ledger, links, params["bridge"], wanted)
+        host_links.forget(node.ledger, keep, wanted)
 
 
 def follow(node: Node) -> None:
@@ -366,11 +378,11 @@ def follow(node: Node) -> None:
     until = time.monotonic() + params["wait"]
     while True:
         links = [link["ifname"] for link in node.kernel.links()]
-        found = _flannel.disagreements(
+        found = flannel.disagreements(
             node.leases(),
             params["address"],
             params["network"],
-            *_flannel.entries(node.kernel, params["network"], links),
+            *flannel.entries(node.kernel, params["network"], links),
         )
         if not found:
             return
@@ -379,7 +391,7 @@ def follow(node: Node) -> None:
             node.actions.append(f"restart {UNIT}: {told}")
             node.started = time.monotonic()
             if not node.module.check_mode:
-                _systemd.command(node.module.run_command, "restart", "--no-block", UNIT)
+                systemd.command(node.module.run_command, "restart", "--no-block", UNIT)
         if node.module.check_mode:
             return
         if time.monotonic() > until:
@@ -392,13 +404,13 @@ def present(node: Node) -> dict[str, Any]:
     judge(node)
     if deferred(node):
         return {"due": "restart"}
-    note(node, node.ledger.before(_applied.SETTINGS, "network"))
+    note(node, node.ledger.before(applied.SETTINGS, "network"))
     start(node)
     if not node.module.check_mode or node.lease().get("FLANNEL_SUBNET"):
-        with contextlib.suppress(_etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
+        with contextlib.suppress(etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
             settle(node)
-    conflist = _files.json_file(CONFLIST, node.params["conflist"])
-    changes = _files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
+    conflist = files.json_file(CONFLIST, node.params["conflist"])
+    changes = files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
     node.actions += [f"file {change.path}" for change in changes]
     note(node, node.params["network"])
     lease = node.lease()
@@ -411,15 +423,15 @@ def present(node: Node) -> dict[str, Any]:
 def absent(node: Node) -> dict[str, Any]:
     """Take the node out of the network."""
     run, check_mode = node.module.run_command, node.module.check_mode
-    node.params.update({key: node.ledger.before(_applied.SETTINGS, key) or node.params[key] for key in APPLIED})
-    node.actions += _cni_runtime.Runtime(run).leave("flannel", check_mode, node.module.warn)
-    if _systemd.show(run, UNIT).running:
+    node.params.update({key: node.ledger.before(applied.SETTINGS, key) or node.params[key] for key in APPLIED})
+    node.actions += cni_runtime.Runtime(run).leave("flannel", check_mode, node.module.warn)
+    if systemd.show(run, UNIT).running:
         node.actions.append(f"stop {UNIT}")
         if not check_mode:
-            _systemd.command(run, "stop", UNIT)
+            systemd.command(run, "stop", UNIT)
     try:
         held = node.leases()
-    except _etcd.EtcdError as error:
+    except etcd.EtcdError as error:
         held = []
         if node.lease():
             node.module.warn(f"the lease of {node.params['address']} stays in etcd until it ends: {error}")
@@ -427,34 +439,34 @@ def absent(node: Node) -> dict[str, Any]:
         if lease.address == node.params["address"]:
             node.actions.append(f"give back lease {lease.subnet}")
             if not check_mode:
-                _etcd.Client.of(node.params).delete(_flannel.lease_key(node.params["prefix"], lease.subnet))
+                etcd.Client.of(node.params).delete(flannel.lease_key(node.params["prefix"], lease.subnet))
     if held and not check_mode and not node.leases():
         # The last node to leave takes the network's description with it.
-        _etcd.Client.of(node.params).delete(f"{node.params['prefix']}/config")
+        etcd.Client.of(node.params).delete(f"{node.params['prefix']}/config")
     known = node.ledger.names(NETWORKS)
     for network in known:
-        node.remove_routes(_flannel.stale_routes(node.kernel.routes(), {"Network": network}, [], node.params["nodes"]))
-    node.change_links(_links.removal(node.ledger, node.kernel.links()))
+        node.remove_routes(flannel.stale_routes(node.kernel.routes(), {"Network": network}, [], node.params["nodes"]))
+    node.change_links(host_links.removal(node.ledger, node.kernel.links()))
     node.release_module()
-    node.actions += _firewall.remove_tables(run, "flannel-", check_mode)
+    node.actions += daemon_rules.remove_tables(run, "flannel-", check_mode)
     node.remove_chains()
-    changes = _files.reach([], node.ledger, run, check_mode)
+    changes = files.reach([], node.ledger, run, check_mode)
     node.actions += [f"remove {change.path}" for change in changes]
     if not check_mode:
-        _links.forget(node.ledger)
+        host_links.forget(node.ledger)
         node.ledger.forget(FIREWALL, "before")
         for network in known:
             node.ledger.forget(NETWORKS, network)
-        _applied.forget(node.ledger)
+        applied.forget(node.ledger)
     kept = ("/run/flannel", "/var/lib/cni/flannel", "/var/lib/cni/networks/flannel")
-    node.actions += _cni.forget(kept, check_mode)
+    node.actions += cni_network.forget(kept, check_mode)
     return {"diff": [change.diff() for change in changes]}
 
 
 def main() -> None:
     module = HostModule(
         argument_spec={
-            **_etcd.ARGUMENTS,
+            **etcd.ARGUMENTS,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "network": {"type": "dict"},
             "prefix": {"type": "str", "default": "/coreos.com/network"},
@@ -470,15 +482,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        _spec.component("bridge", module.params["bridge"], _cni.LONGEST_INTERFACE)
-    except _spec.SpecError as error:
+        validation.component("bridge", module.params["bridge"], cni_network.LONGEST_INTERFACE)
+    except validation.SpecError as error:
         module.fail_json(msg=str(error))
     node = Node(module)
     try:
         told = present(node) if module.params["state"] == "present" else absent(node)
     except (
-        NodeError, _etcd.EtcdError, _iproute.KernelError, _systemd.ServiceError, _files.FileError,
-        _cni.CniError, _firewall.FirewallError, _links.LinkError, _netns.NamespaceError,
+        NodeError, etcd.EtcdError, iproute.KernelError, systemd.ServiceError, files.FileError,
+        cni_network.CniError, daemon_rules.FirewallError, host_links.LinkError, netns.NamespaceError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"flannel on {module.params['address']}: {error}")
     module.exit_json(changed=bool(node.actions), actions=node.actions, **told)

@@ -186,18 +186,21 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _applied,
-    _authorities,
-    _files,
-    _iproute,
-    _ledger,
-    _links,
-    _sysctl_files,
-    _underlay,
-    _who_has,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    applied as host_applied,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    authorities,
+    files,
+    install_record,
+    sysctl_files,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    links as host_links,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import arp_ndp, iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import underlay
 
 IPV6 = "/proc/sys/net/ipv6/conf"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -214,7 +217,7 @@ def interfaces(
             "mtu": link["mtu"],
             "state": link.get("operstate", "UNKNOWN"),
             "mac": link.get("address", ""),
-            "kind": _links.kind(link),
+            "kind": host_links.kind(link),
             "addresses": [
                 f"{address['local']}/{address['prefixlen']}"
                 for address in link.get("addr_info", ())
@@ -313,17 +316,17 @@ def applied(pattern: str = "/etc/binary_cluster/*/nodes.json") -> tuple[str, dic
     return own, known
 
 
-def installed(directory: str = _ledger.STATE_DIRECTORY) -> dict[str, Any]:
+def installed(directory: str = install_record.STATE_DIRECTORY) -> dict[str, Any]:
     """What the install records tell: their owners, where daemons have data, and which records are damaged."""
     owners, data, damaged = [], {}, {}
-    for owner, ledger in _ledger.all_of(directory):
+    for owner, ledger in install_record.all_of(directory):
         owners.append(owner)
         try:
-            if isinstance(ledger, _ledger.LedgerError):
+            if isinstance(ledger, install_record.LedgerError):
                 raise ledger
-            if found := _files.data_directories(ledger):
+            if found := files.data_directories(ledger):
                 data[owner] = found
-        except _files.FileError as error:
+        except files.FileError as error:
             damaged[owner] = str(error)
     return {"owners": owners, "data_directories": data, "damaged_records": damaged}
 
@@ -391,15 +394,15 @@ def main() -> None:
             module.fail_json(msg=f"{' '.join(command)}: {err.strip()}")
         return str(out)
 
-    kernel = _iproute.IpRoute(module.run_command)
+    kernel = iproute.IpRoute(module.run_command)
     routes = json.loads(run("ip", "-json", "route", "show", "default") or "[]")
     seen = json.loads(run("ip", "-json", "-details", "address", "show"))
-    recorded = _links.recorded(_ledger.STATE_DIRECTORY, [link["ifname"] for link in seen if link])
+    recorded = host_links.recorded(install_record.STATE_DIRECTORY, [link["ifname"] for link in seen if link])
     links = interfaces(seen, recorded)
     routes_v6 = json.loads(run("ip", "-6", "-json", "route", "show") or "[]") if os.path.isdir(IPV6) else []
     try:
-        answers = _underlay.answers(module.params["reach"], module.params["ports"], links)
-        claimed = _who_has.on_links(module.params["claims"], links)
+        answers = underlay.answers(module.params["reach"], module.params["ports"], links)
+        claimed = arp_ndp.on_links(module.params["claims"], links)
     except PermissionError as error:
         module.fail_json(msg=f"raw socket: {error}: this module needs root")
     machine = platform.machine()
@@ -417,7 +420,7 @@ def main() -> None:
                 "interfaces": links,
                 "nft": version.group(1) if version else "",
                 "ipip": has_ipip(module),
-                "boot_sysctls": _sysctl_files.read_after("90-binary-cluster-node.conf"),
+                "boot_sysctls": sysctl_files.read_after("90-binary-cluster-node.conf"),
                 "advertised": advertised(routes_v6, links),
                 "ipv6_off": ipv6_off(),
                 "default_interface": routes[0].get("dev", "") if routes else "",
@@ -430,13 +433,13 @@ def main() -> None:
                     if "prefsrc" in (route := kernel.egress(address))
                 },
                 "unreachable": [address for address in module.params["reach"] if address not in answers],
-                "without_echo": {address: how for address, how in answers.items() if how != _underlay.ECHO},
+                "without_echo": {address: how for address, how in answers.items() if how != underlay.ECHO},
                 "pod_cidr": pod_cidr,
                 "pod_cidrs": pod_cidrs,
                 **(records := installed()),
-                "members": _applied.members(),
+                "members": host_applied.members(),
                 "etcd": etcd_member() if "etcd" in records["owners"] else {},
-                "authorities": _authorities.installed(),
+                "authorities": authorities.installed(),
             }
         },
         # For the action plugin, which makes clock_skew of it.

@@ -156,16 +156,13 @@ left:
 
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _host_routes,
-    _iproute,
-    _masquerade,
-    _plan,
-    _spec,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_routes import Placed, State
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import host_routes, masquerade
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.host_routes import Placed, State
 
 
 class Routes:
@@ -175,34 +172,34 @@ class Routes:
         self.module = module
         self.params = module.params
         self.absent = module.params["state"] == "absent"
-        self.kernel = _host_routes.Kernel(module.run_command)
+        self.kernel = host_routes.Kernel(module.run_command)
         self.protocol = str(module.params["protocol"])
         self.keep_table = not self.absent and module.params["masquerade"] is None
         self.wanted: Placed | None = None
-        self.masquerade: _masquerade.Masquerade | None = None
+        self.masquerade: masquerade.Masquerade | None = None
 
     def parse(self) -> None:
         """Judge the options by themselves."""
-        faults = _spec.Faults()
+        faults = validation.Faults()
         with faults.noted():
-            _spec.number("protocol", self.params["protocol"], 5, 255)
-        if not _masquerade.TABLE.fullmatch(self.params["masquerade_table"]):
+            validation.number("protocol", self.params["protocol"], 5, 255)
+        if not masquerade.TABLE.fullmatch(self.params["masquerade_table"]):
             faults.add("masquerade_table", f"{self.params['masquerade_table']!r} is no name of a table")
         if self.absent:
             self.wanted = []
         elif self.params["routes"] is not None:
-            self.wanted = _host_routes.parse(self.params["routes"], self.protocol, self.kernel.names, faults)
+            self.wanted = host_routes.parse(self.params["routes"], self.protocol, self.kernel.names, faults)
         if not self.absent and self.params["masquerade"]:
             given: dict[str, list[str]] = {"pods": [], "networks": []}
             for option, texts in given.items():
                 for number, text in enumerate(self.params["masquerade"][option]):
                     with faults.noted():
-                        texts.append(_spec.network(f"masquerade.{option}[{number}]", text))
+                        texts.append(validation.network(f"masquerade.{option}[{number}]", text))
             if given["pods"]:
-                self.masquerade = _masquerade.masquerade(self.params["masquerade_table"], **given)
+                self.masquerade = masquerade.masquerade(self.params["masquerade_table"], **given)
         self.refuse(faults)
 
-    def refuse(self, faults: _spec.Faults) -> None:
+    def refuse(self, faults: validation.Faults) -> None:
         """End the module where there are faults."""
         if faults.found:
             self.module.fail_json(msg=faults.text())
@@ -213,20 +210,20 @@ class Routes:
 
     def judge(self, state: State) -> None:
         """Judge the options by what is there."""
-        faults = _spec.Faults()
+        faults = validation.Faults()
         if self.wanted:
-            self.wanted = _host_routes.located(self.wanted, state, faults)
+            self.wanted = host_routes.located(self.wanted, state, faults)
         self.refuse(faults)
 
     def plan(self, state: State) -> list[Change]:
         """The changes that lead to what is wanted."""
         purge = self.absent or self.params["purge"]
-        return _host_routes.plan(self.wanted, self.masquerade, self.keep_table, state, self.protocol, purge)
+        return host_routes.plan(self.wanted, self.masquerade, self.keep_table, state, self.protocol, purge)
 
     def give_up(self, why: str, changes: list[Change], before: State) -> None:
         """End the module after a failure, with what it left behind."""
         keys = {change.item.key for change in changes if change.item.program == "ip"}
-        left = _host_routes.residue(keys, before, self.observe())
+        left = host_routes.residue(keys, before, self.observe())
         undone = "What was begun could not be undone in full" if left else "What was begun is undone"
         self.module.fail_json(msg=f"{why}. {undone}.", left=left)
 
@@ -275,14 +272,14 @@ def main() -> None:
             after.apply(change)
         if changes and not module.check_mode:
             try:
-                after = _plan.reach(routes.kernel, changes, routes.observe, routes.plan)
-            except _plan.PlanError as error:
+                after = plan_changes.reach(routes.kernel, changes, routes.observe, routes.plan)
+            except plan_changes.PlanError as error:
                 routes.give_up(str(error), changes, before)
-    except _iproute.KernelError as error:
+    except iproute.KernelError as error:
         module.fail_json(msg=str(error))
     result: dict[str, Any] = {"changed": bool(changes), "actions": [change.text() for change in changes]}
     if module._diff:
-        result["diff"] = _host_routes.diff(changes, before, after, routes.protocol)
+        result["diff"] = host_routes.diff(changes, before, after, routes.protocol)
     module.exit_json(**result)
 
 

@@ -132,10 +132,10 @@ actions:
 import base64
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger, _systemd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Change, Entry
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files, install_record, systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Change, Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 OWNER = "kubeconfig"
 # Kind of the ledger's entries: path -> names of the entries that were led elsewhere, and units.
@@ -148,13 +148,13 @@ def found(params: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
     """What is there, for the controller, which can read YAML: kubeconfigs, and those of earlier runs."""
     told: dict[str, Any] = {}
     paths = [item["path"] for item in params["files"]] if params["state"] == "present" else []
-    for path in {**dict.fromkeys(paths), **dict.fromkeys(ledger.names(_files.KIND))}:
-        there = _files.look(path)
+    for path in {**dict.fromkeys(paths), **dict.fromkeys(ledger.names(files.KIND))}:
+        there = files.look(path)
         if there and there.kind != "file":
-            raise _files.FileError(f"{path}: a {there.kind}, not a file; name the file itself")
+            raise files.FileError(f"{path}: a {there.kind}, not a file; name the file itself")
         told[path] = {
             "data": base64.b64encode(there.data).decode() if there else None,
-            "before": (ledger.before(_files.KIND, path) or {}).get("data"),
+            "before": (ledger.before(files.KIND, path) or {}).get("data"),
             "led": ledger.before(LED, path),
         }
     return told
@@ -162,8 +162,8 @@ def found(params: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
 
 def entry(path: str, data: bytes, item: dict[str, Any], ledger: Ledger) -> Entry:
     """A wanted kubeconfig. Who reads one that another tool wrote must still be able to."""
-    there = _files.look(path)
-    if there is None or (ledger.owns(_files.KIND, path) and "kind" not in (ledger.before(_files.KIND, path) or {})):
+    there = files.look(path)
+    if there is None or (ledger.owns(files.KIND, path) and "kind" not in (ledger.before(files.KIND, path) or {})):
         mode, owner, group = 0o600, "root", "root"
     else:
         mode, owner, group = there.mode, there.owner, there.group
@@ -182,46 +182,46 @@ def plan(params: dict[str, Any], ledger: Ledger) -> list[Change]:
             wanted.append(entry(path, data, modes[path], ledger))
         else:
             # It goes back to how it was, but for what others did to it in the meantime.
-            before = ledger.before(_files.KIND, path)
+            before = ledger.before(files.KIND, path)
             wanted.append(Entry(path, "file", data, before["mode"], before["owner"], before["group"], secret=True))
-    return _files.plan(wanted, _files.observe(wanted, ledger), ledger)
+    return files.plan(wanted, files.observe(wanted, ledger), ledger)
 
 
-def due(run: _systemd.Run, names: list[str], ledger: Ledger) -> dict[str, _systemd.Unit]:
+def due(run: systemd.Run, names: list[str], ledger: Ledger) -> dict[str, systemd.Unit]:
     """Units that run, and with another connection than the files now give."""
-    units = {name: _systemd.show(run, name) for name in sorted({*names, *ledger.names(_systemd.STALE)})}
+    units = {name: systemd.show(run, name) for name in sorted({*names, *ledger.names(systemd.STALE)})}
     return {
         name: unit
         for name, unit in units.items()
-        if unit.active and (name in names or _systemd.is_stale(ledger, name, unit))
+        if unit.active and (name in names or systemd.is_stale(ledger, name, unit))
     }
 
 
-def carry_out(module: HostModule, changes: list[Change], units: dict[str, _systemd.Unit], ledger: Ledger) -> None:
+def carry_out(module: HostModule, changes: list[Change], units: dict[str, systemd.Unit], ledger: Ledger) -> None:
     """Write the files and restart the units; put the files back where one does not come up."""
     run = module.run_command
     for name, unit in units.items():
         # Noted before the first file is written, so that the next run makes up for an interrupted one.
-        _systemd.mark_stale(ledger, name, unit)
+        systemd.mark_stale(ledger, name, unit)
     wanted = {item["path"]: item for item in module.params["files"]} if module.params["state"] == "present" else {}
     for path in wanted.keys() & {change.path for change in changes}:
         ledger.replace(LED, path, {key: wanted[path][key] for key in NAMES})
-    _files.apply(changes, ledger, run)
+    files.apply(changes, ledger, run)
     try:
         for name in units:
-            _systemd.command(run, "restart", name)
-    except _systemd.ServiceError as error:
-        failures = _files.undo(changes, ledger)
+            systemd.command(run, "restart", name)
+    except systemd.ServiceError as error:
+        failures = files.undo(changes, ledger)
         for name in units:
             run(["systemctl", "restart", name])
         if failures:
-            raise _systemd.ServiceError(f"{error}\nnot taken back: {'; '.join(failures)}") from error
+            raise systemd.ServiceError(f"{error}\nnot taken back: {'; '.join(failures)}") from error
         raise
-    _systemd.refreshed(ledger)
+    systemd.refreshed(ledger)
     for path in [path for path in ledger.names(LED) if path not in wanted]:
         # It was led back.
         ledger.forget(LED, path)
-        ledger.forget(_files.KIND, path)
+        ledger.forget(files.KIND, path)
 
 
 def main() -> None:
@@ -266,7 +266,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    ledger = _ledger.opened(module, OWNER)
+    ledger = install_record.opened(module, OWNER)
     try:
         if params["contents"] is None:
             # With the paths as this host understands them.
@@ -278,7 +278,7 @@ def main() -> None:
         actions += [f"restart {name}" for name in units]
         if not module.check_mode:
             carry_out(module, changes, units, ledger)
-    except (_files.FileError, _systemd.ServiceError) as error:
+    except (files.FileError, systemd.ServiceError) as error:
         module.fail_json(msg=f"kubeconfig: {error}")
     module.exit_json(changed=bool(actions), actions=actions, diff=[change.diff() for change in changes])
 

@@ -84,15 +84,21 @@ modules:
 import os
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _files,
-    _iproute,
-    _kernel_modules,
-    _ledger,
-    _network_managers,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    files as host_files,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    install_record,
+    network_managers,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
+    iproute,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
+    modules as kernel_modules,
+)
 
 SYSCTLS = "sysctls"
 
@@ -133,15 +139,15 @@ def load(module: HostModule, name: str, provides: str) -> None:
         raise KernelError(f"kernel module {name}: it is not built in, and cannot be loaded: {(err or out).strip()}")
 
 
-def entries(name: str, modules: dict[str, str], sysctls: dict[str, str]) -> list[_files.Entry]:
+def entries(name: str, modules: dict[str, str], sysctls: dict[str, str]) -> list[host_files.Entry]:
     """The files that make the settings last."""
     wanted = []
     if modules:
         lines = "".join(f"{module}\n" for module in modules)
-        wanted.append(_files.Entry(f"/etc/modules-load.d/{name}.conf", data=lines.encode()))
+        wanted.append(host_files.Entry(f"/etc/modules-load.d/{name}.conf", data=lines.encode()))
     if sysctls:
         lines = "".join(f"{key} = {value}\n" for key, value in sysctls.items())
-        wanted.append(_files.Entry(f"/etc/sysctl.d/90-{name}.conf", data=lines.encode()))
+        wanted.append(host_files.Entry(f"/etc/sysctl.d/90-{name}.conf", data=lines.encode()))
     return wanted
 
 
@@ -178,17 +184,17 @@ def give_back(module: HostModule, ledger: Ledger, changes: dict[str, tuple[str, 
 def remove(module: HostModule, ledger: Ledger) -> dict[str, Any]:
     """Give back all that was set under this name: whatever can be, also where something cannot."""
     noted = {key: ledger.before(SYSCTLS, key) for key in ledger.names(SYSCTLS)}
-    files = _files.release(ledger)
-    leaving = _kernel_modules.noted(ledger)
+    files = host_files.release(ledger)
+    leaving = kernel_modules.noted(ledger)
     changes = plan({}, {key: read(key) for key in noted if there(key)}, noted)
     if not module.check_mode:
         for key in noted:
             if not there(key):
                 module.warn(f"sysctl {key} is not given back: the kernel has no such setting any more")
-        failures = [*give_back(module, ledger, changes), *_files.withdraw(files, ledger)]
+        failures = [*give_back(module, ledger, changes), *host_files.withdraw(files, ledger)]
         if leaving:
-            links = _iproute.IpRoute(module.run_command).links()
-            _kernel_modules.release(module.run_command, ledger, leaving, links)
+            links = iproute.IpRoute(module.run_command).links()
+            kernel_modules.release(module.run_command, ledger, leaving, links)
         if failures:
             raise KernelError("; ".join(failures))
     return result_of(changes, {}, bool(leaving), files)
@@ -200,14 +206,14 @@ def install(module: HostModule, ledger: Ledger) -> dict[str, Any]:
     wanted = {key: str(value) for key, value in module.params["sysctls"].items()}
     noted = {key: ledger.before(SYSCTLS, key) for key in ledger.names(SYSCTLS)}
     files = entries(name, modules, wanted)
-    files += _network_managers.entries(module.run_command, name, module.params["unmanaged"])
-    changed_files = _files.plan(files, _files.observe(files, ledger), ledger)
+    files += network_managers.entries(module.run_command, name, module.params["unmanaged"])
+    changed_files = host_files.plan(files, host_files.observe(files, ledger), ledger)
     missing = {key: provides for key, provides in modules.items() if not os.path.exists(provides)}
-    leaving = [key for key in _kernel_modules.noted(ledger) if key not in modules]
+    leaving = [key for key in kernel_modules.noted(ledger) if key not in modules]
     former = [key for key in noted if key not in wanted and there(key)]
     if missing and not module.check_mode:
         for key, provides in missing.items():
-            _kernel_modules.note(ledger, key)
+            kernel_modules.note(ledger, key)
             load(module, key, provides)
     # In check mode the sysctls of a module yet to be loaded are not there.
     current = {key: "" if missing and module.check_mode and not there(key) else read(key) for key in [*wanted, *former]}
@@ -218,20 +224,20 @@ def install(module: HostModule, ledger: Ledger) -> dict[str, Any]:
                 # In one write: the value that was found first is never lost.
                 ledger.replace(SYSCTLS, key, [noted[key][0] if key in noted else before, after])
                 write(key, after)
-        _files.apply(changed_files, ledger, module.run_command)
+        host_files.apply(changed_files, ledger, module.run_command)
         for key in noted:
             if key not in wanted:
                 if key in changes:
                     write(key, changes[key][1])
                 ledger.forget(SYSCTLS, key)
         if leaving:
-            links = _iproute.IpRoute(module.run_command).links()
-            _kernel_modules.release(module.run_command, ledger, leaving, links)
+            links = iproute.IpRoute(module.run_command).links()
+            kernel_modules.release(module.run_command, ledger, leaving, links)
     return result_of(changes, missing, bool(leaving), changed_files)
 
 
 def result_of(
-    changes: dict[str, tuple[str, str]], missing: dict[str, str], leaving: bool, files: list[_files.Change]
+    changes: dict[str, tuple[str, str]], missing: dict[str, str], leaving: bool, files: list[host_files.Change]
 ) -> dict[str, Any]:
     """The module's result."""
     return {
@@ -257,10 +263,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    ledger = _ledger.opened(module, module.params["name"])
+    ledger = install_record.opened(module, module.params["name"])
     try:
         result = install(module, ledger) if module.params["state"] == "present" else remove(module, ledger)
-    except (KernelError, _files.FileError, _iproute.KernelError, ValueError) as error:
+    except (KernelError, host_files.FileError, iproute.KernelError, ValueError) as error:
         module.fail_json(msg=f"{module.params['name']}: {error}")
     module.exit_json(**result)
 

@@ -98,9 +98,14 @@ packages:
 import os
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger, _packages, _systemd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    files,
+    install_record,
+    packages,
+    systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 # Kind of the ledger's entries: name of a set -> what it asked for and leaves.
 SETS = "sets"
@@ -111,67 +116,67 @@ def install(module: HostModule, ledger: Ledger) -> tuple[bool, list[str]]:
     """Install the sets that are not there; tell whether any was not, and the packages that came or would."""
     run = module.run_command
     for one in module.params["sets"]:
-        _packages.refuse_names(one["packages"])
+        packages.refuse_names(one["packages"])
         for unit in one["units"]:
-            if not _ledger.NAME.fullmatch(unit):
-                raise _packages.PackageError(f"units: {unit!r}: not the name of a unit, such as keepalived.service")
+            if not install_record.NAME.fullmatch(unit):
+                raise packages.PackageError(f"units: {unit!r}: not the name of a unit, such as keepalived.service")
     missing = [one for one in module.params["sets"] if _absent(one["provides"])]
     if not missing:
         return False, []
     asked = sorted({package for one in missing for package in one["packages"]})
     try:
-        before = _packages.installed(run)
+        before = packages.installed(run)
     except OSError:
         paths = [path for one in missing for path in _absent(one["provides"])]
-        raise _packages.PackageError(
+        raise packages.PackageError(
             f"{', '.join(paths)}: missing, and this host has no dpkg: install it with the host's own package manager"
         ) from None
     if module.check_mode:
         return True, [package for package in asked if package not in before]
     for one in missing:
-        masks = [f"{UNIT_DIRECTORY}/{unit}" for unit in one["units"] if not _systemd.show(run, unit).loaded]
+        masks = [f"{UNIT_DIRECTORY}/{unit}" for unit in one["units"] if not systemd.show(run, unit).loaded]
         ledger.record(
             SETS, one["name"], {"packages": one["packages"], "leaves": _absent(one["leaves"]), "masks": masks}
         )
-        _files.apply(
-            [_files.Change(path, _files.look(path), _files.link(path, "/dev/null")) for path in masks], ledger, run
+        files.apply(
+            [files.Change(path, files.look(path), files.link(path, "/dev/null")) for path in masks], ledger, run
         )
-    _systemd.command(run, "daemon-reload")
-    configured = _packages.configured(run)
+    systemd.command(run, "daemon-reload")
+    configured = packages.configured(run)
     note_transaction(run, ledger, configured)
     try:
-        _get(run, asked, _packages.begin(ledger.directory))
+        _get(run, asked, packages.begin(ledger.directory))
     finally:
         # Noted also where the installation broke off.
         came = note_transaction(run, ledger, configured)
     for one in missing:
         for path in _absent(one["provides"]):
-            raise _packages.PackageError(f"{path}: still missing with {', '.join(one['packages'])} installed")
+            raise packages.PackageError(f"{path}: still missing with {', '.join(one['packages'])} installed")
     return True, came
 
 
-def note_transaction(run: _packages.Run, ledger: Ledger, configured: set[str]) -> list[str]:
+def note_transaction(run: packages.Run, ledger: Ledger, configured: set[str]) -> list[str]:
     """Note the packages that our own transactions brought; also those of a run that was cut short."""
-    said = _packages.added(ledger.directory)
-    present = _packages.installed(run) if said else {}
+    said = packages.added(ledger.directory)
+    present = packages.installed(run) if said else {}
     came = [package for package in said if package in present]
     notes = {package: {"configured": True} if package in configured else {} for package in came}
-    ledger.record_all(_packages.KIND, notes)
-    _packages.finish(ledger.directory)
+    ledger.record_all(packages.KIND, notes)
+    packages.finish(ledger.directory)
     return came
 
 
-def _get(run: _packages.Run, names: list[str], said: str) -> None:
+def _get(run: packages.Run, names: list[str], said: str) -> None:
     words = [
         "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "-oDPkg::Lock::Timeout=120",
-        *_packages.transaction_options(said), *names,
+        *packages.transaction_options(said), *names,
     ]  # fmt: skip
     try:
-        _packages.command(run, words)
-    except _packages.PackageError:
+        packages.command(run, words)
+    except packages.PackageError:
         # The lists are old, or there are none yet.
-        _packages.command(run, ["apt-get", "update", "--quiet", "-oDPkg::Lock::Timeout=120"])
-        _packages.command(run, words)
+        packages.command(run, ["apt-get", "update", "--quiet", "-oDPkg::Lock::Timeout=120"])
+        packages.command(run, words)
 
 
 def _absent(paths: list[str]) -> list[str]:
@@ -188,22 +193,22 @@ def uninstall(module: HostModule, ledger: Ledger) -> tuple[bool, list[str]]:
         note_transaction(run, ledger, set())  # of a run that was cut short
     staying = [name for name in ledger.names(SETS) if name not in going]
     wanted = [package for name in staying for package in ledger.before(SETS, name)["packages"]]
-    names = _packages.removable(ledger.names(_packages.KIND), _packages.installed(run), wanted)
+    names = packages.removable(ledger.names(packages.KIND), packages.installed(run), wanted)
     if module.check_mode:
         return True, names
-    _packages.purge(run, ledger, names)
+    packages.purge(run, ledger, names)
     # What the sets that stay still need goes with the last of them; what others need has become theirs.
-    ledger.forget(_packages.KIND, *(names if staying else ledger.names(_packages.KIND)))
+    ledger.forget(packages.KIND, *(names if staying else ledger.names(packages.KIND)))
     failures: list[str] = []
     for name, note in going.items():
-        failures += _files.take_away(note["leaves"], ledger, SETS, noted_as=name)
-        masks = [path for path in note["masks"] if ledger.owns(_files.KIND, path)]
-        changes = [change for change in _files.release(ledger) if change.path in masks]
-        failures += _files.withdraw(changes, ledger, masks)
+        failures += files.take_away(note["leaves"], ledger, SETS, noted_as=name)
+        masks = [path for path in note["masks"] if ledger.owns(files.KIND, path)]
+        changes = [change for change in files.release(ledger) if change.path in masks]
+        failures += files.withdraw(changes, ledger, masks)
         ledger.forget(SETS, name)
-    _systemd.command(run, "daemon-reload")
+    systemd.command(run, "daemon-reload")
     if failures:
-        raise _packages.PackageError("; ".join(failures))
+        raise packages.PackageError("; ".join(failures))
     return True, names
 
 
@@ -229,11 +234,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    ledger = _ledger.opened(module, "packages")
+    ledger = install_record.opened(module, "packages")
     present = module.params["state"] == "present"
     try:
         changed, names = install(module, ledger) if present else uninstall(module, ledger)
-    except (_packages.PackageError, _files.FileError, _systemd.ServiceError) as error:
+    except (packages.PackageError, files.FileError, systemd.ServiceError) as error:
         module.fail_json(msg=f"packages: {error}")
     result: dict[str, Any] = {"changed": changed, "packages": names}
     if present:

@@ -106,43 +106,47 @@ import threading
 import time
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _evidence,
-    _iproute,
-    _netns,
-    _nftrace,
-    _probe,
-    _sniff,
-    _spec,
-    _underlay,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
+    capture,
+    iproute,
+    netns,
+    nft_trace,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import (
+    engine,
+    underlay,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import (
+    evidence as probe_evidence,
+)
 
 INTERFACE = "eth0"
 SENT = ("icmp", "tcp", "udp", "bulk", "node", "own")
 MARGIN = 60.0  # seconds that probes may go on after the window
 PACE = (0.6, 3)  # seconds until an answer, and tries
-USUAL_PORTS = (4789, 8472, _sniff.FLANNEL_UDP_PORT)
+USUAL_PORTS = (4789, 8472, capture.FLANNEL_UDP_PORT)
 
 
 class Sender(threading.Thread):
     """Sends from the pod while the host is watched, and reads the pod's counters before and after."""
 
-    def __init__(self, pod: str, targets: list[_probe.Target]) -> None:
+    def __init__(self, pod: str, targets: list[engine.Target]) -> None:
         super().__init__()
-        self.namespace = _netns.path("name", pod, ":")
-        self.probes = _probe.plan(pod, (), targets, SENT)
+        self.namespace = netns.path("name", pod, ":")
+        self.probes = engine.plan(pod, (), targets, SENT)
         self.checksum_errors = 0
-        self.outcomes: list[_probe.Outcome] = []
+        self.outcomes: list[engine.Outcome] = []
 
     def run(self) -> None:
         try:
-            _probe.enter(self.namespace)
-        except _probe.ProbeError:
+            engine.enter(self.namespace)
+        except engine.ProbeError:
             return
-        before = _evidence.checksum_errors()
-        self.outcomes = _probe.probe_here(INTERFACE, self.probes, None, *PACE)
-        self.checksum_errors = _evidence.checksum_errors() - before
+        before = probe_evidence.checksum_errors()
+        self.outcomes = engine.probe_here(INTERFACE, self.probes, None, *PACE)
+        self.checksum_errors = probe_evidence.checksum_errors() - before
 
 
 def seconds_until(start: float, controller_time: float, now: float) -> float:
@@ -159,34 +163,34 @@ def observe(module: HostModule, evidence: dict[str, Any]) -> None:
     """Watch packets between the pods for a moment, and add what was seen to the evidence."""
     params = module.params
     ports = {link["port"] for link in evidence["links"].values() if link["port"]} | set(USUAL_PORTS)
-    targets = [_probe.Target(**target) for target in params["targets"]]
+    targets = [engine.Target(**target) for target in params["targets"]]
     sender = Sender(params["name"], targets)
     others = [target for target in targets if target.name != params["name"]]
-    host = threading.Thread(target=_probe.probe_from_host, args=(others, *PACE))
+    host = threading.Thread(target=engine.probe_from_host, args=(others, *PACE))
     wait = max(0.0, seconds_until(params["start"], params["controller_time"], time.time()))
     began = time.monotonic() + wait
-    errors = _evidence.checksum_errors()
+    errors = probe_evidence.checksum_errors()
     lifetime = wait + params["window"] + MARGIN
-    with _nftrace.tracing(module.run_command, params["pods"], params["nodes"].values(), ports, lifetime) as tracer:
+    with nft_trace.tracing(module.run_command, params["pods"], params["nodes"].values(), ports, lifetime) as tracer:
         while time.monotonic() < began:
             time.sleep(0.02)
         sender.start()
         host.start()
-        seen = _sniff.watch(
+        seen = capture.watch(
             params["pods"], ports, began + params["window"], tracer.collect if tracer else (lambda: None)
         )
         sender.join()
         host.join()
     dropped = []
     for one in tracer.found if tracer else ():
-        rule, hook = _nftrace.words(module.run_command, one), _nftrace.hook_of(module.run_command, one)
+        rule, hook = nft_trace.words(module.run_command, one), nft_trace.hook_of(module.run_command, one)
         dropped.append({**dataclasses.asdict(one), "rule": rule, "hook": hook})
     evidence.update(
         sightings=[dataclasses.asdict(one) for one in seen],
         dropped=dropped,
         traced=tracer is not None,
         tcp_packets={to.address: one.packet for (to, _sent), one in zip(sender.probes, sender.outcomes) if one.packet},
-        checksum_errors={"host": _evidence.checksum_errors() - errors, "pod": sender.checksum_errors},
+        checksum_errors={"host": probe_evidence.checksum_errors() - errors, "pod": sender.checksum_errors},
     )
 
 
@@ -218,15 +222,15 @@ def main() -> None:
         module.exit_json(changed=False)
     nodes = module.params["nodes"]
     try:
-        _netns.path("name", module.params["name"], ":")
+        netns.path("name", module.params["name"], ":")
         for where, addresses in (("pods", module.params["pods"]), ("nodes", nodes.values())):
             for address in addresses:
-                _spec.address(where, address)
-        evidence = _evidence.gather(module.run_command, module.params["pods"])
-        evidence["pod"] = _evidence.interface_of(module.run_command, module.params["name"], INTERFACE)
+                validation.address(where, address)
+        evidence = probe_evidence.gather(module.run_command, module.params["pods"])
+        evidence["pod"] = probe_evidence.interface_of(module.run_command, module.params["name"], INTERFACE)
         observe(module, evidence)
-        answers = _underlay.answers(list(nodes.values()), module.params["ports"], evidence["links"])
-    except (_iproute.KernelError, PermissionError, _spec.SpecError) as error:
+        answers = underlay.answers(list(nodes.values()), module.params["ports"], evidence["links"])
+    except (iproute.KernelError, PermissionError, validation.SpecError) as error:
         module.fail_json(msg=str(error))
     evidence["underlay"] = {name: answers.get(address, "") for name, address in nodes.items()}
     module.exit_json(changed=False, evidence=evidence)

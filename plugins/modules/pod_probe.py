@@ -267,17 +267,18 @@ import sys
 import time
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _cni,
-    _cni_runtime,
-    _departures,
-    _ledger,
-    _netns,
-    _nftrace,
-    _probe,
-    _spec,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    network as cni_network,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    runtime as cni_runtime,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import install_record
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import netns, nft_trace
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import engine
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import egress_source
 
 INTERFACE = "eth0"
 QUESTIONS = ("A", "AAAA", "CNAME", "PTR", "SRV", "TXT")
@@ -290,30 +291,30 @@ class Pod:
         self.module = module
         self.name = name
         self.unit = f"binary-cluster-{name}"
-        self.runtime = _cni_runtime.Runtime(module.run_command)
-        self.attachment = _cni.Attachment(
-            container_id=_cni.container_id(name),
+        self.runtime = cni_runtime.Runtime(module.run_command)
+        self.attachment = cni_network.Attachment(
+            container_id=cni_network.container_id(name),
             # Further pods of a node have a colon in their name.
-            namespace=_netns.path("name", name, ":"),
+            namespace=netns.path("name", name, ":"),
             interface=INTERFACE,
         )
 
     def make(self) -> dict[str, Any]:
         """Attach the pod and start its responder."""
-        network = _cni.load()
-        record = _netns.record()
-        _netns.make(self.module.run_command, record, self.name)
+        network = cni_network.load()
+        record = netns.record()
+        netns.make(self.module.run_command, record, self.name)
         try:
-            with _cni_runtime.forwarding_kept():
+            with cni_runtime.forwarding_kept():
                 result = self.runtime.add(network, self.attachment)
-        except _cni.CniError:
-            _netns.remove(self.module.run_command, record, self.name)
+        except cni_network.CniError:
+            netns.remove(self.module.run_command, record, self.name)
             raise
-        for one in _cni.second_addresses(self.module.run_command, result):
+        for one in cni_network.second_addresses(self.module.run_command, result):
             self.module.warn(one)
-        _cni.settle(self.module.run_command, _cni.gateways(result))
+        cni_network.settle(self.module.run_command, cni_network.gateways(result))
         self._respond()
-        held = [ipaddress.ip_interface(address) for address in _cni.first_addresses(result)]
+        held = [ipaddress.ip_interface(address) for address in cni_network.first_addresses(result)]
         ips = [{"address": str(one.ip), "subnet": str(one.network)} for one in held]
         return {
             "name": self.name,
@@ -334,11 +335,11 @@ class Pod:
                 f"--property=NetworkNamespacePath={self.attachment.namespace}",
                 f"--property=RuntimeMaxSec={params['lifetime']}",
                 "--property=DynamicUser=yes",
-                sys.executable, _probe.RESPONDER, self.name, str(params["port"]),
+                sys.executable, engine.RESPONDER, self.name, str(params["port"]),
             ]
         )  # fmt: skip
         if code != 0:
-            raise _cni.CniError(f"the responder does not start: {err.strip()}")
+            raise cni_network.CniError(f"the responder does not start: {err.strip()}")
 
     def remove(self) -> None:
         """Stop the responder, detach the pod and remove its namespace, which is to be one that this collection made."""
@@ -347,7 +348,7 @@ class Pod:
         for network in self.runtime.networks(self.attachment):
             for left in self.runtime.delete(network, self.attachment, finish=True):
                 self.module.warn(f"{self.name}: {left}")
-        _netns.clear(run, _netns.record(), self.name)
+        netns.clear(run, netns.record(), self.name)
 
 
 class Measurement:
@@ -362,36 +363,36 @@ class Measurement:
     def make(self) -> list[dict[str, Any]]:
         """Attach all pods."""
         self.remove()  # what an interrupted run left
-        _probe.install_responder()
+        engine.install_responder()
         return [pod.make() for pod in self.pods]
 
     def remove(self) -> None:
         """Detach all pods, and those of an interrupted run that had more."""
-        recorded = _netns.record().names(_netns.KIND)
+        recorded = netns.record().names(netns.KIND)
         more = {name for name in recorded if name.startswith(f"{self.module.params['name']}:")}
         for pod in [*self.pods, *(Pod(self.module, name) for name in sorted(more - {pod.name for pod in self.pods}))]:
             pod.remove()
-        _nftrace.sweep(self.module.run_command)
-        _probe.remove_responder()
+        nft_trace.sweep(self.module.run_command)
+        engine.remove_responder()
 
-    def probe(self) -> list[_probe.Outcome]:
+    def probe(self) -> list[engine.Outcome]:
         """Probe all targets from every pod; from the first ask for all names and connect to all addresses."""
         params = self.module.params
         timing = (params["timeout"], params["tries"])
-        targets = [_probe.Target(**target) for target in params["targets"]]
+        targets = [engine.Target(**target) for target in params["targets"]]
         siblings = [pod.name for pod in self.pods]
         strangers = [target for target in targets if target.name not in siblings]
         beyond = [
-            (_probe.Target(f"{one['address']}:{one['port']}", one["address"], one["port"]), one["protocol"])
+            (engine.Target(f"{one['address']}:{one['port']}", one["address"], one["port"]), one["protocol"])
             for one in params["beyond"]
             if one["protocol"] in params["protocols"]
         ]
         asked = params["names"] if "dns" in params["protocols"] else None
-        names = asked and _probe.Names(
+        names = asked and engine.Names(
             server=asked["server"],
             port=asked["port"],
             questions=tuple(
-                _probe.Question(one["name"], one["type"], tuple(one["values"]), one["exists"])
+                engine.Question(one["name"], one["type"], tuple(one["values"]), one["exists"])
                 for one in asked["questions"]
             ),
         )
@@ -399,31 +400,31 @@ class Measurement:
             (
                 pod.attachment.namespace,
                 INTERFACE,
-                _probe.plan(pod.name, siblings, targets, params["protocols"]) + ([] if number else beyond),
+                engine.plan(pod.name, siblings, targets, params["protocols"]) + ([] if number else beyond),
                 None if number else names,
                 *timing,
             )
             for number, pod in enumerate(self.pods)
         ]
-        outcomes = _probe.probe_from_host(strangers, *timing) if "host" in params["protocols"] else []
+        outcomes = engine.probe_from_host(strangers, *timing) if "host" in params["protocols"] else []
         with contextlib.ExitStack() as stack:
-            departures = stack.enter_context(_departures.Departures()) if beyond else None
+            departures = stack.enter_context(egress_source.Departures()) if beyond else None
             # In processes, so that pods do not wait for one another, and this one stays in the host's namespace.
             context = multiprocessing.get_context("fork")
             with concurrent.futures.ProcessPoolExecutor(len(self.pods), context) as processes:
-                for pod, found in zip(self.pods, processes.map(_probe.probe_from, *zip(*jobs))):
+                for pod, found in zip(self.pods, processes.map(engine.probe_from, *zip(*jobs))):
                     outcomes += [dataclasses.replace(outcome, source=pod.name) for outcome in found]
             if departures:
                 own = [target.address for target in targets if target.name == self.pods[0].name]
                 left = departures.sources(own[0]) if own else {}
                 for outcome in outcomes:
-                    if outcome.protocol in _probe.BEYOND:
+                    if outcome.protocol in engine.BEYOND:
                         outcome.source_seen = left.get(outcome.target)
         if asked and asked["unit"]:
             self._quote(asked["unit"], [outcome for outcome in outcomes if outcome.cause == "SERVFAIL"])
         return outcomes
 
-    def _quote(self, unit: str, failed: list[_probe.Outcome]) -> None:
+    def _quote(self, unit: str, failed: list[engine.Outcome]) -> None:
         """Add what the server logged of a failure to its cause."""
         if not failed:
             return
@@ -459,8 +460,8 @@ def main() -> None:
             "protocols": {
                 "type": "list",
                 "elements": "str",
-                "choices": list(_probe.PROTOCOLS),
-                "default": list(_probe.PROTOCOLS),
+                "choices": list(engine.PROTOCOLS),
+                "default": list(engine.PROTOCOLS),
             },
             "beyond": {
                 "type": "list",
@@ -469,7 +470,7 @@ def main() -> None:
                 "options": {
                     "address": {"type": "str", "required": True},
                     "port": {"type": "int", "required": True},
-                    "protocol": {"type": "str", "choices": list(_probe.BEYOND), "required": True},
+                    "protocol": {"type": "str", "choices": list(engine.BEYOND), "required": True},
                 },
             },
             "names": {
@@ -509,9 +510,9 @@ def main() -> None:
             began = time.monotonic()
             told["outcomes"] = [dataclasses.asdict(outcome) for outcome in measurement.probe()]
             told["duration"] = round(time.monotonic() - began, 3)
-    except _spec.SpecError as error:
+    except validation.SpecError as error:
         module.fail_json(msg=str(error))
-    except (_cni.CniError, _ledger.LedgerError, _netns.NamespaceError, _probe.ProbeError) as error:
+    except (cni_network.CniError, install_record.LedgerError, netns.NamespaceError, engine.ProbeError) as error:
         module.fail_json(msg=f"{module.params['name']}: {error}")
     module.exit_json(changed=False, **told)
 

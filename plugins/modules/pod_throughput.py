@@ -116,8 +116,10 @@ throughput:
       type: float
 """
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _netns, _spec, _throughput
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import netns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import throughput
 
 
 def main() -> None:
@@ -147,8 +149,8 @@ def main() -> None:
     params = module.params
     run, port = module.run_command, params["port"]
     try:
-        namespace = _netns.path("name", params["name"], ":")
-    except _spec.SpecError as error:
+        namespace = netns.path("name", params["name"], ":")
+    except validation.SpecError as error:
         module.fail_json(msg=str(error))
     units = [f"binary-cluster-throughput-{where}-{params['name']}" for where in ("pod", "host")]
     told = {}
@@ -157,17 +159,17 @@ def main() -> None:
             run(["systemctl", "stop", *(f"{unit}.service" for unit in units)])
         if params["state"] == "serving":
             for unit, where, address in zip(units, (namespace, None), (params["pod"], params["node"])):
-                _throughput.serve(run, unit, where, address, port, params["lifetime"])
+                throughput.serve(run, unit, where, address, port, params["lifetime"])
         elif params["state"] == "measured":
             target, seconds = params["target"], params["seconds"]
             told["throughput"] = {
                 "target": target["name"],
-                "pods_rtt_ms": _throughput.round_trip(namespace, target["pod"]),
-                "hosts_rtt_ms": _throughput.round_trip(None, target["node"]),
-                "pods_mbit_s": _throughput.measure(run, namespace, target["pod"], port, seconds),
-                "hosts_mbit_s": _throughput.measure(run, None, target["node"], port, seconds),
+                "pods_rtt_ms": throughput.round_trip(namespace, target["pod"]),
+                "hosts_rtt_ms": throughput.round_trip(None, target["node"]),
+                "pods_mbit_s": throughput.measure(run, namespace, target["pod"], port, seconds),
+                "hosts_mbit_s": throughput.measure(run, None, target["node"], port, seconds),
             }
-    except _throughput.ThroughputError as error:
+    except throughput.ThroughputError as error:
         module.fail_json(msg=f"{params['name']}: {error}")
     module.exit_json(changed=False, **told)
 

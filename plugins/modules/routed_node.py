@@ -141,30 +141,55 @@ mtu:
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _cni,
-    _cni_runtime,
-    _files,
-    _host_routes,
-    _iproute,
-    _ledger,
-    _links,
-    _masquerade,
-    _netns,
-    _plan,
-    _routed_pods,
-    _spec,
-    _systemd,
-    _vxlan_judge,
-    _vxlan_link,
-    _vxlan_plan,
-    _vxlan_spec,
-    _vxlan_state,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    network as cni_network,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._masquerade import Masquerade
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routed_pods import DEVICE, DIRECT, TUNNELLED
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    runtime as cni_runtime,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    files as host_files,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    install_record,
+    systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    links as host_links,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute, netns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
+    host_routes,
+    static_network,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
+    masquerade as routing_masquerade,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.masquerade import Masquerade
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.static_network import (
+    DEVICE,
+    DIRECT,
+    TUNNELLED,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    checks as vxlan_checks,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    link as vxlan_link,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    plan as vxlan_plan,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    spec as vxlan_spec,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    state as vxlan_state,
+)
 
 KIND = "networks"
 CONFIGURATION = "/etc/binary_cluster"
@@ -175,18 +200,18 @@ UNITS = "/etc/systemd/system"
 class State:
     """Devices, routes and links of the host, and the table that masquerades."""
 
-    devices: _vxlan_state.State
+    devices: vxlan_state.State
     masquerade: Masquerade | None
 
-    def routing(self) -> _host_routes.State:
+    def routing(self) -> host_routes.State:
         """What the plan of plain routes looks at."""
         addresses = {name: link.addresses for name, link in self.devices.interfaces.items()}
-        return _host_routes.State(addresses, self.devices.routes, self.masquerade)
+        return host_routes.State(addresses, self.devices.routes, self.masquerade)
 
     def after(self, changes: list[Change]) -> State:
         """The state as changes would leave it."""
         tables = [change for change in changes if isinstance(change.item, Masquerade)]
-        devices = _vxlan_state.planned(self.devices, [change for change in changes if change not in tables])
+        devices = vxlan_state.planned(self.devices, [change for change in changes if change not in tables])
         return State(devices, tables[-1].after if tables else self.masquerade)
 
 
@@ -194,8 +219,8 @@ class State:
 class Wanted:
     """What the kernel is to have. No device, no routes and no table mean that the node is to have none of it."""
 
-    devices: list[_vxlan_spec.Wanted]
-    routes: _host_routes.Placed
+    devices: list[vxlan_spec.Wanted]
+    routes: host_routes.Placed
     masquerade: Masquerade | None
 
 
@@ -205,11 +230,11 @@ NOTHING = Wanted([], [], None)
 def plan(wanted: Wanted, state: State) -> list[Change]:
     """The changes that lead to what is wanted, in all of the kernel."""
     if wanted.devices:
-        changes = _vxlan_plan.plan(wanted.devices, state.devices, TUNNELLED, purge=True)
+        changes = vxlan_plan.plan(wanted.devices, state.devices, TUNNELLED, purge=True)
     else:
-        changes = _vxlan_plan.removal([(DEVICE, DEVICE)], state.devices)
+        changes = vxlan_plan.removal([(DEVICE, DEVICE)], state.devices)
     routing = state.after(changes).routing()
-    return changes + _host_routes.plan(wanted.routes, wanted.masquerade, False, routing, DIRECT, purge=True)
+    return changes + host_routes.plan(wanted.routes, wanted.masquerade, False, routing, DIRECT, purge=True)
 
 
 class RoutedNode:
@@ -219,9 +244,9 @@ class RoutedNode:
         self.module = module
         self.params = module.params
         self.name = str(module.params["name"])
-        self.kernel = _host_routes.Kernel(module.run_command)
-        self.ledger = _ledger.opened(module, self.name)
-        _links.adopt(self.ledger, (str(link["ifname"]) for link in self.kernel.routes.links()))
+        self.kernel = host_routes.Kernel(module.run_command)
+        self.ledger = install_record.opened(module, self.name)
+        host_links.adopt(self.ledger, (str(link["ifname"]) for link in self.kernel.routes.links()))
         self.directory = f"{CONFIGURATION}/{self.name}"
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
@@ -231,13 +256,13 @@ class RoutedNode:
     @property
     def devices(self) -> list[str]:
         """The VXLAN device where it is wanted or the record has it; another's of this name is not looked at."""
-        return [DEVICE] if self.params["vxlan"] or _links.made(self.ledger, DEVICE) else []
+        return [DEVICE] if self.params["vxlan"] or host_links.made(self.ledger, DEVICE) else []
 
     def observe(self) -> State:
         """Read the kernel's state."""
         there = self.kernel.nft.table(self.name) if self.kernel.nft.there else None
-        masquerade = _masquerade.found(self.name, *there) if there else None
-        return State(_vxlan_state.observe(self.kernel.routes, self.devices), masquerade)
+        masquerade = routing_masquerade.found(self.name, *there) if there else None
+        return State(vxlan_state.observe(self.kernel.routes, self.devices), masquerade)
 
     def reach(self, wanted: Wanted, before: State) -> State:
         """Bring the kernel to what is wanted; return the state after, or as it would be in check mode."""
@@ -247,44 +272,44 @@ class RoutedNode:
         if changes and not self.module.check_mode:
             self.pause()
             try:
-                after = _plan.reach(self.kernel, changes, self.observe, lambda state: plan(wanted, state))
-            except _plan.PlanError as error:
-                left = _vxlan_state.residue(self.devices, changes, before.devices, self.observe().devices)
+                after = plan_changes.reach(self.kernel, changes, self.observe, lambda state: plan(wanted, state))
+            except plan_changes.PlanError as error:
+                left = vxlan_state.residue(self.devices, changes, before.devices, self.observe().devices)
                 undone = "What was begun could not be undone in full" if left else "What was begun is undone"
-                raise _routed_pods.NetworkError("\n".join([f"{error}. {undone}.", *left])) from error
-        self.diff += _vxlan_state.diff(self.devices, changes, before.devices, after.devices)
-        routed = [change for change in changes if not isinstance(change.item, _vxlan_link.Link)]
-        if _host_routes.text(before.routing(), DIRECT) != _host_routes.text(after.routing(), DIRECT):
-            self.diff += _host_routes.diff(routed, before.routing(), after.routing(), DIRECT)
+                raise static_network.NetworkError("\n".join([f"{error}. {undone}.", *left])) from error
+        self.diff += vxlan_state.diff(self.devices, changes, before.devices, after.devices)
+        routed = [change for change in changes if not isinstance(change.item, vxlan_link.Link)]
+        if host_routes.text(before.routing(), DIRECT) != host_routes.text(after.routing(), DIRECT):
+            self.diff += host_routes.diff(routed, before.routing(), after.routing(), DIRECT)
         return after
 
-    def judge(self, own: _routed_pods.Node) -> None:
-        """Raise _links.LinkError where the bridge or the device would be somebody else's."""
+    def judge(self, own: static_network.Node) -> None:
+        """Raise LinkError where the bridge or the device would be somebody else's."""
         links, name = self.kernel.routes.links(), self.params["bridge"]
         if self.params["vxlan"]:
-            _links.refuse_foreign(self.ledger, links, DEVICE)
-        _links.judge_bridge(self.ledger, links, name, self.gateways(own))
-        _links.bridge_lines(self.ledger, links, name, self.gateways(own), self.networks)
+            host_links.refuse_foreign(self.ledger, links, DEVICE)
+        host_links.judge_bridge(self.ledger, links, name, self.gateways(own))
+        host_links.bridge_lines(self.ledger, links, name, self.gateways(own), self.networks)
 
     @staticmethod
-    def gateways(own: _routed_pods.Node) -> list[str]:
+    def gateways(own: static_network.Node) -> list[str]:
         """Addresses that the pods' bridge is to have."""
-        return [_routed_pods.gateway_of(pod_cidr) for pod_cidr in own.cidrs()]
+        return [static_network.gateway_of(pod_cidr) for pod_cidr in own.cidrs()]
 
     @property
     def networks(self) -> list[str]:
         """The networks of all pods."""
         return [network for network in (self.params["network"], self.params["network_v6"]) if network]
 
-    def record(self, own: _routed_pods.Node) -> None:
+    def record(self, own: static_network.Node) -> None:
         """Note what is ours, before it is made."""
         links = self.kernel.routes.links()
         self.ledger.record(KIND, self.name, {})
         if self.params["vxlan"]:
-            _links.record(self.ledger, links, DEVICE)
-        _links.record_bridge(self.ledger, links, self.params["bridge"], self.gateways(own))
+            host_links.record(self.ledger, links, DEVICE)
+        host_links.record_bridge(self.ledger, links, self.params["bridge"], self.gateways(own))
 
-    def bridge(self, own: _routed_pods.Node, mtu: int, links: list[dict[str, Any]]) -> None:
+    def bridge(self, own: static_network.Node, mtu: int, links: list[dict[str, Any]]) -> None:
         """Remove a bridge of ours in another network, with the pods' ends; raise one to the pods' MTU.
 
         The kernel keeps it at the lowest MTU of its ports, and at 1500 while there is none. An IPv6 address that is
@@ -292,41 +317,41 @@ class RoutedNode:
         """
         name = self.params["bridge"]
         keep = [name, *([DEVICE] if self.params["vxlan"] else [])]
-        lines = _links.bridge_lines(self.ledger, links, name, self.gateways(own), self.networks)
+        lines = host_links.bridge_lines(self.ledger, links, name, self.gateways(own), self.networks)
         stays = not any(line.startswith("link ") for line in lines)
         if stays and any(link["ifname"] == name and link["mtu"] < mtu for link in links):
             lines.append(f"link set dev {name} mtu {mtu}")
-        lines += _links.removal(self.ledger, links, keep)
+        lines += host_links.removal(self.ledger, links, keep)
         self.actions += lines
         if not self.module.check_mode:
             self.kernel.change(lines)
-            _links.forget(self.ledger, keep, self.gateways(own))
+            host_links.forget(self.ledger, keep, self.gateways(own))
 
-    def write(self, files: list[_files.Entry], conflist: _files.Entry) -> None:
+    def write(self, files: list[host_files.Entry], conflist: host_files.Entry) -> None:
         """Write the files, have the units started now and at boot, and write the CNI configuration last."""
         run = self.module.run_command
         wanted = [*files, conflist]
-        changes = _files.plan(wanted, _files.observe(wanted, self.ledger), self.ledger)
+        changes = host_files.plan(wanted, host_files.observe(wanted, self.ledger), self.ledger)
         commands = self.commands({change.path for change in changes})
         self.actions += [f"file {change.path}" for change in changes] + [" ".join(command) for command in commands]
         self.diff += [change.diff() for change in changes]
         if self.module.check_mode:
             return
-        _files.apply([change for change in changes if change.path != conflist.path], self.ledger, run)
+        host_files.apply([change for change in changes if change.path != conflist.path], self.ledger, run)
         if any(change.path.startswith(f"{UNITS}/") for change in changes):
-            _systemd.command(run, "daemon-reload")
+            systemd.command(run, "daemon-reload")
         for verb, unit in commands:
             # The network is there, since Ansible came over it: nothing else is started and waited for.
             alone = ["--job-mode=ignore-dependencies"] if verb == "start" else []
-            _systemd.command(run, verb, "--quiet", *alone, unit)
-        _files.apply([change for change in changes if change.path == conflist.path], self.ledger, run)
+            systemd.command(run, verb, "--quiet", *alone, unit)
+        host_files.apply([change for change in changes if change.path == conflist.path], self.ledger, run)
 
     def commands(self, changed: set[str]) -> list[tuple[str, str]]:
         """What systemctl is to do, as verb and unit."""
         found = []
-        again = _routed_pods.again(self.name)
+        again = static_network.again(self.name)
         for unit in (f"{self.name}.service", f"{again}.service", f"{again}.path"):
-            there = _systemd.show(self.module.run_command, unit)
+            there = systemd.show(self.module.run_command, unit)
             # Enabled again where it may be wanted by others than before.
             if not there.enabled or f"{UNITS}/{unit}" in changed:
                 found.append(("enable", unit))
@@ -337,70 +362,70 @@ class RoutedNode:
 
     def pause(self) -> None:
         """Let nothing put back the former state while it is changed: the script knows no other yet."""
-        run, again = self.module.run_command, _routed_pods.again(self.name)
-        if _systemd.show(run, f"{again}.path").active:
+        run, again = self.module.run_command, static_network.again(self.name)
+        if systemd.show(run, f"{again}.path").active:
             self.paused = True
-            _systemd.command(run, "stop", "--quiet", f"{again}.path", f"{again}.service")
+            systemd.command(run, "stop", "--quiet", f"{again}.path", f"{again}.service")
 
     def resume(self) -> None:
         """Look after the network again, and make up for what happened meanwhile."""
-        run, again = self.module.run_command, _routed_pods.again(self.name)
+        run, again = self.module.run_command, static_network.again(self.name)
         if self.paused:
-            _systemd.command(run, "start", "--quiet", "--no-block", f"{again}.path", f"{again}.service")
+            systemd.command(run, "start", "--quiet", "--no-block", f"{again}.path", f"{again}.service")
 
     def disable(self, *units: str) -> None:
         """Stop units, now and at the next boot."""
         run = self.module.run_command
         for unit in units:
-            if _systemd.show(run, unit).loaded:
+            if systemd.show(run, unit).loaded:
                 self.actions.append(f"disable {unit}")
                 if not self.module.check_mode:
-                    _systemd.command(run, "disable", "--quiet", "--now", unit)
+                    systemd.command(run, "disable", "--quiet", "--now", unit)
 
 
-def wanted_state(node: RoutedNode, every: list[_routed_pods.Node], state: State) -> tuple[Wanted, int]:
+def wanted_state(node: RoutedNode, every: list[static_network.Node], state: State) -> tuple[Wanted, int]:
     """What the kernel is to have, and the MTU of the pods. Raises NetworkError."""
-    params, faults = node.params, _spec.Faults()
+    params, faults = node.params, validation.Faults()
     own = own_node(node, every)
-    under = _routed_pods.underlay(node.kernel.routes.links(), own.address)
+    under = static_network.underlay(node.kernel.routes.links(), own.address)
     vxlan = params["vxlan"]
     direct = bool(vxlan and vxlan["direct_routing"])
-    tunnelled, routed = _routed_pods.ways(own, every, under.network, bool(vxlan), direct, params["gateway"])
-    mtu = params["mtu"] or under.mtu - (_vxlan_link.OVERHEAD[4] if vxlan else 0)
+    tunnelled, routed = static_network.ways(own, every, under.network, bool(vxlan), direct, params["gateway"])
+    mtu = params["mtu"] or under.mtu - (vxlan_link.OVERHEAD[4] if vxlan else 0)
     devices = []
     if vxlan:
         near = [peer for peer, _hop in routed]
-        devices = _vxlan_spec.parse([_routed_pods.device(own, tunnelled, near, vxlan, mtu)], TUNNELLED, faults)
-        _vxlan_judge.judge(devices, state.devices, True, faults)
-    placed = _host_routes.parse(
-        [_routed_pods.route(peer, hop) for peer, hop in routed], DIRECT, node.kernel.names, faults
+        devices = vxlan_spec.parse([static_network.device(own, tunnelled, near, vxlan, mtu)], TUNNELLED, faults)
+        vxlan_checks.judge(devices, state.devices, True, faults)
+    placed = host_routes.parse(
+        [static_network.route(peer, hop) for peer, hop in routed], DIRECT, node.kernel.names, faults
     )
-    placed = _host_routes.located(placed, state.routing(), faults)
+    placed = host_routes.located(placed, state.routing(), faults)
     if faults.found:
-        raise _routed_pods.NetworkError(faults.text())
+        raise static_network.NetworkError(faults.text())
     networks = [network for network in (params["network"], params["network_v6"]) if network]
-    table = _masquerade.masquerade(node.name, networks, []) if params["masquerade"] else None
+    table = routing_masquerade.masquerade(node.name, networks, []) if params["masquerade"] else None
     return Wanted(devices, placed, table), mtu
 
 
-def own_node(node: RoutedNode, every: list[_routed_pods.Node]) -> _routed_pods.Node:
+def own_node(node: RoutedNode, every: list[static_network.Node]) -> static_network.Node:
     """This node among all."""
     for one in every:
         if one.name == node.params["node"]:
             return one
-    raise _routed_pods.NetworkError(f"{node.params['node']} is not among the nodes")
+    raise static_network.NetworkError(f"{node.params['node']} is not among the nodes")
 
 
 def present(node: RoutedNode) -> dict[str, Any]:
     """Make the node part of the network."""
     if node.params["masquerade"]:
         node.kernel.nft.require()
-    every = _routed_pods.nodes(node.params["nodes"])
+    every = static_network.nodes(node.params["nodes"])
     own = own_node(node, every)
     if node.params["network_v6"] and not node.params["vxlan"]:
-        raise _routed_pods.NetworkError("network_v6: IPv6 is led through `vxlan` alone")
+        raise static_network.NetworkError("network_v6: IPv6 is led through `vxlan` alone")
     if {bool(one.pod_cidr_v6) for one in every} != {bool(node.params["network_v6"])}:
-        raise _routed_pods.NetworkError("nodes: all have a pod_cidr_v6 where there is a `network_v6`, and else none")
+        raise static_network.NetworkError("nodes: all have a pod_cidr_v6 where there is a `network_v6`, and else none")
     node.judge(own)
     before = node.observe()
     wanted, mtu = wanted_state(node, every, before)
@@ -412,15 +437,15 @@ def present(node: RoutedNode) -> dict[str, Any]:
         # What a machine needs that has none of it.
         bare = after.after(plan(NOTHING, after))
         script = f"{node.directory}/restore"
-        conflist = _routed_pods.conflist(node.name, node.params["bridge"], own.cidrs(), mtu)
+        conflist = static_network.conflist(node.name, node.params["bridge"], own.cidrs(), mtu)
         files = {
-            f"{node.directory}/nodes.json": _routed_pods.record(own, every),
-            script: _routed_pods.script(node.name, plan(wanted, bare)),
-            **{f"{UNITS}/{unit}": text for unit, text in _routed_pods.units(node.name, script).items()},
+            f"{node.directory}/nodes.json": static_network.record(own, every),
+            script: static_network.script(node.name, plan(wanted, bare)),
+            **{f"{UNITS}/{unit}": text for unit, text in static_network.units(node.name, script).items()},
         }
         node.write(
-            [_files.Entry(path, data=text.encode()) for path, text in files.items()],
-            _files.json_file(f"{_cni.CONFIGURATIONS}/10-{node.name}.conflist", conflist),
+            [host_files.Entry(path, data=text.encode()) for path, text in files.items()],
+            host_files.json_file(f"{cni_network.CONFIGURATIONS}/10-{node.name}.conflist", conflist),
         )
     finally:
         node.resume()
@@ -433,24 +458,24 @@ def absent(node: RoutedNode) -> dict[str, Any]:
         return {}
     run, check_mode = node.module.run_command, node.module.check_mode
     # First, for they would put back what is about to be removed.
-    again = _routed_pods.again(node.name)
+    again = static_network.again(node.name)
     node.disable(f"{again}.path", f"{again}.service")
-    node.actions += _cni_runtime.Runtime(run).leave(node.name, check_mode, node.module.warn)
+    node.actions += cni_runtime.Runtime(run).leave(node.name, check_mode, node.module.warn)
     # The device goes with its routes, below.
-    lines = _links.removal(node.ledger, node.kernel.routes.links(), [DEVICE])
+    lines = host_links.removal(node.ledger, node.kernel.routes.links(), [DEVICE])
     node.actions += lines
     if not check_mode:
         node.kernel.change(lines)
     node.reach(NOTHING, node.observe())
     node.disable(node.name)
-    changes = _files.reach([], node.ledger, run, check_mode)
+    changes = host_files.reach([], node.ledger, run, check_mode)
     node.actions += [f"remove {change.path}" for change in changes]
     node.diff += [change.diff() for change in changes]
     if not check_mode:
-        _links.forget(node.ledger)
+        host_links.forget(node.ledger)
         node.ledger.forget(KIND, node.name)
-        _systemd.command(run, "daemon-reload")
-    node.actions += _cni.forget((f"{_routed_pods.RESERVATIONS}/{node.name}",), check_mode)
+        systemd.command(run, "daemon-reload")
+    node.actions += cni_network.forget((f"{static_network.RESERVATIONS}/{node.name}",), check_mode)
     return {}
 
 
@@ -490,17 +515,17 @@ def main() -> None:
     )
     try:
         # It is part of paths, and the name of a unit and a table.
-        _spec.component("name", module.params["name"], _cni.LONGEST_NETWORK)
-        _spec.component("bridge", module.params["bridge"], _cni.LONGEST_INTERFACE)
-    except _spec.SpecError as error:
+        validation.component("name", module.params["name"], cni_network.LONGEST_NETWORK)
+        validation.component("bridge", module.params["bridge"], cni_network.LONGEST_INTERFACE)
+    except validation.SpecError as error:
         module.fail_json(msg=str(error))
     node = RoutedNode(module)
     try:
         node.kernel.routes.require()
         told = present(node) if module.params["state"] == "present" else absent(node)
     except (
-        _routed_pods.NetworkError, _iproute.KernelError, _systemd.ServiceError, _files.FileError, _cni.CniError,
-        _links.LinkError, _netns.NamespaceError, ValueError,
+        static_network.NetworkError, iproute.KernelError, systemd.ServiceError, host_files.FileError,
+        cni_network.CniError, host_links.LinkError, netns.NamespaceError, ValueError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"{node.name}: {error}")
     module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff, **told)

@@ -123,13 +123,10 @@ routers:
 import json
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _iproute,
-    _keepalived,
-    _systemd,
-    _who_has,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import arp_ndp, iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._load_balancer import keepalived
 
 CONFIGURATION = "/etc/api-load-balancer/health.json"
 # Advertisements to wait for, so that one that is lost does not hide its sender, and seconds to wait at least.
@@ -146,7 +143,7 @@ def known_links() -> dict[str, str]:
         return {}
 
 
-def senders(router: int, heard: list[_keepalived.Advertiser], links: dict[str, str]) -> list[dict[str, Any]]:
+def senders(router: int, heard: list[keepalived.Advertiser], links: dict[str, str]) -> list[dict[str, Any]]:
     """Other machines that advertise a virtual router."""
     return [
         {
@@ -170,7 +167,7 @@ def link_local(link: dict[str, Any]) -> str:
     return next((address for address in addresses_of(link) if address.startswith("fe80:")), "")
 
 
-def look(router: _keepalived.Router, links: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def look(router: keepalived.Router, links: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Where a router's addresses are."""
     link = links.get(router.interface, {})
     found = []
@@ -181,7 +178,7 @@ def look(router: _keepalived.Router, links: dict[str, dict[str, Any]]) -> list[d
             {
                 "address": address,
                 "held": address in addresses_of(link),
-                "answered_by": _who_has.who_has(address, router.interface, source) if can_ask else [],
+                "answered_by": arp_ndp.who_has(address, router.interface, source) if can_ask else [],
             }
         )
     return found
@@ -198,14 +195,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     name = module.params["unit"]
-    unit = _systemd.show(module.run_command, name)
+    unit = systemd.show(module.run_command, name)
     if not unit.active:
         module.fail_json(msg=f"{name}: does not run; see journalctl --unit {name}")
     try:
         number = int(module.run_command(["keepalived", "--signum=JSON"], check_rc=True)[1])
-        links = {link["ifname"]: link for link in _iproute.IpRoute(module.run_command).links()}
-        asked = _keepalived.ask(unit.main_pid, number)
-        heard = _keepalived.listen(max([LEAST, *(ADVERTISEMENTS * router.interval for router in asked)]))
+        links = {link["ifname"]: link for link in iproute.IpRoute(module.run_command).links()}
+        asked = keepalived.ask(unit.main_pid, number)
+        heard = keepalived.listen(max([LEAST, *(ADVERTISEMENTS * router.interval for router in asked)]))
         known = known_links()
         told: list[dict[str, Any]] = [
             {
@@ -220,7 +217,7 @@ def main() -> None:
             }
             for router in asked
         ]
-    except (_keepalived.KeepalivedError, _iproute.KernelError, OSError) as error:
+    except (keepalived.KeepalivedError, iproute.KernelError, OSError) as error:
         module.fail_json(msg=f"{name}: {error}")
     places = [place for router in told for place in router["addresses"]]
     module.exit_json(

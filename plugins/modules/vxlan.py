@@ -320,20 +320,28 @@ left:
 import contextlib
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _iproute,
-    _plan,
-    _spec,
-    _vxlan_judge,
-    _vxlan_link,
-    _vxlan_plan,
-    _vxlan_spec,
-    _vxlan_state,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    checks as vxlan_checks,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_spec import Wanted
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_state import State
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    link as vxlan_link,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    plan as vxlan_plan,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    spec as vxlan_spec,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    state as vxlan_state,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.spec import Wanted
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.state import State
 
 RETURNED = ("name", "vni", "port", "mac", "mtu")
 
@@ -344,49 +352,49 @@ class Devices:
     def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
-        self.kernel = _iproute.IpRoute(module.run_command)
+        self.kernel = iproute.IpRoute(module.run_command)
         self.protocol = str(module.params["protocol"])
         self.wanted: list[Wanted] = []
         self.names: list[tuple[str, str]] = []
 
     def parse(self) -> None:
         """Judge the options by themselves."""
-        faults = _spec.Faults()
+        faults = validation.Faults()
         with faults.noted():
-            _spec.number("protocol", self.params["protocol"], 5, 255)
+            validation.number("protocol", self.params["protocol"], 5, 255)
         if self.params["state"] == "present":
-            self.wanted = _vxlan_spec.parse(self.params["devices"], self.protocol, faults)
+            self.wanted = vxlan_spec.parse(self.params["devices"], self.protocol, faults)
             self.names = [(device.name, device.where) for device in self.wanted]
         else:
-            self.names = _vxlan_spec.parse_names(self.params["devices"], faults)
+            self.names = vxlan_spec.parse_names(self.params["devices"], faults)
         self.refuse(faults)
 
-    def refuse(self, faults: _spec.Faults) -> None:
+    def refuse(self, faults: validation.Faults) -> None:
         """End the module where there are faults."""
         if faults.found:
             self.module.fail_json(msg=faults.text())
 
     def observe(self) -> State:
         """Read the kernel's state."""
-        state = _vxlan_state.observe(self.kernel, [name for name, _where in self.names])
-        for device, address in _vxlan_judge.unknown_egress(self.wanted, state).items():
+        state = vxlan_state.observe(self.kernel, [name for name, _where in self.names])
+        for device, address in vxlan_checks.unknown_egress(self.wanted, state).items():
             state.egress[device] = self.kernel.egress(address).get("dev", "")
         return state
 
     def judge(self, state: State) -> None:
         """Judge the options by what is there."""
-        faults = _spec.Faults()
+        faults = validation.Faults()
         if self.params["state"] == "present":
-            _vxlan_judge.judge(self.wanted, state, self.params["recreate"] == "allowed", faults)
+            vxlan_checks.judge(self.wanted, state, self.params["recreate"] == "allowed", faults)
         else:
-            _vxlan_judge.judge_names(self.names, state, faults)
+            vxlan_checks.judge_names(self.names, state, faults)
         self.refuse(faults)
 
     def plan(self, state: State) -> list[Change]:
         """The changes that lead to what is wanted."""
         if self.params["state"] == "present":
-            return _vxlan_plan.plan(self.wanted, state, self.protocol, self.params["purge"])
-        return _vxlan_plan.removal(self.names, state)
+            return vxlan_plan.plan(self.wanted, state, self.protocol, self.params["purge"])
+        return vxlan_plan.removal(self.names, state)
 
     def give_up(self, why: str, changes: list[Change], before: State) -> None:
         """End the module after a failure, with what it left behind."""
@@ -394,10 +402,10 @@ class Devices:
         now = self.observe()
         for name in names:
             there, was = now.links.get(name), before.links.get(name)
-            if there and was and _vxlan_link.unchangeable(there, was, now.kernel):
-                with contextlib.suppress(_plan.PlanError):
-                    _plan.apply(self.kernel, _vxlan_plan.rebuild(name, before, now))
-        left = _vxlan_state.residue(names, changes, before, self.observe())
+            if there and was and vxlan_link.unchangeable(there, was, now.kernel):
+                with contextlib.suppress(plan_changes.PlanError):
+                    plan_changes.apply(self.kernel, vxlan_plan.rebuild(name, before, now))
+        left = vxlan_state.residue(names, changes, before, self.observe())
         undone = "What was begun could not be undone in full" if left else "What was begun is undone"
         self.module.fail_json(msg=f"{why}. {undone}.", left=left)
 
@@ -465,13 +473,13 @@ def main() -> None:
         before = devices.observe()
         devices.judge(before)
         changes = devices.plan(before)
-        after = _vxlan_state.planned(before, changes)
+        after = vxlan_state.planned(before, changes)
         if changes and not module.check_mode:
             try:
-                after = _plan.reach(devices.kernel, changes, devices.observe, devices.plan)
-            except _plan.PlanError as error:
+                after = plan_changes.reach(devices.kernel, changes, devices.observe, devices.plan)
+            except plan_changes.PlanError as error:
                 devices.give_up(str(error), changes, before)
-    except _iproute.KernelError as error:
+    except iproute.KernelError as error:
         module.fail_json(msg=str(error))
     result: dict[str, Any] = {
         "changed": bool(changes),
@@ -481,7 +489,7 @@ def main() -> None:
         links = [after.links[name] for name, _where in devices.names]
         result["devices"] = [{field: getattr(link, field) for field in RETURNED} for link in links]
     if module._diff:
-        result["diff"] = _vxlan_state.diff([name for name, _where in devices.names], changes, before, after)
+        result["diff"] = vxlan_state.diff([name for name, _where in devices.names], changes, before, after)
     module.exit_json(**result)
 
 

@@ -142,15 +142,17 @@ devices:
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _iproute, _routes, _vxlan_link
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import routes
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import link as vxlan_link
 
 COUNTERS = ("bytes", "packets", "errors", "dropped")
 # Keys of `bridge -json fdb` for what few entries have.
 RARE = {"port": "port", "vni": "vni", "viaIf": "interface"}
 
 
-def attributes(entry: dict[str, Any], link: _vxlan_link.Link) -> dict[str, Any]:
+def attributes(entry: dict[str, Any], link: vxlan_link.Link) -> dict[str, Any]:
     """A device itself, with its counters."""
     counters = entry.get("stats64") or entry.get("stats") or {}
     addresses = [f"{one['local']}/{one['prefixlen']}" for one in entry.get("addr_info", ()) if "local" in one]
@@ -184,7 +186,7 @@ def neighbour(entry: dict[str, Any], protocols: dict[str, str]) -> dict[str, Any
     }
 
 
-def route(found: _routes.Route) -> dict[str, Any]:
+def route(found: routes.Route) -> dict[str, Any]:
     """A route."""
     return {
         "destination": found.destination,
@@ -202,11 +204,11 @@ def number(text: str) -> int:
     return int(text) if text.isdecimal() else -1
 
 
-def devices(kernel: _iproute.IpRoute, only: str | None) -> list[dict[str, Any]]:
+def devices(kernel: iproute.IpRoute, only: str | None) -> list[dict[str, Any]]:
     """The devices with all they hold."""
     told: dict[str, dict[str, Any]] = {}
     for entry in kernel.links(statistics=True):
-        link = _vxlan_link.found(entry)
+        link = vxlan_link.found(entry)
         if link and only in (None, link.name):
             told[link.name] = {**attributes(entry, link), "fdb": [], "neighbours": [], "routes": []}
     if not told:
@@ -216,27 +218,27 @@ def devices(kernel: _iproute.IpRoute, only: str | None) -> list[dict[str, Any]]:
         device = told.get(asked or entry.get("ifname", ""))
         if device and "self" in entry.get("flags", ()):
             device["fdb"].append(fdb_entry(entry))
-    names = _routes.Names(_iproute.numbers("rt_protos"), _iproute.numbers("rt_tables"))
+    names = routes.Names(iproute.numbers("rt_protos"), iproute.numbers("rt_tables"))
     for entry in kernel.neighbours(asked):
         device = told.get(asked or entry.get("dev", ""))
         if device:
             device["neighbours"].append(neighbour(entry, dict(names.protocols)))
     for family in (4, 6):
         for entry in kernel.routes("all", family):
-            found = _routes.found(entry, family, names)
+            found = routes.found(entry, family, names)
             device = told.get(found.hops[0].device) if found and len(found.hops) == 1 else None
-            if found and device and found.protocol not in _routes.BY_ITSELF:
+            if found and device and found.protocol not in routes.BY_ITSELF:
                 device["routes"].append(route(found))
     return [told[name] for name in sorted(told)]
 
 
 def main() -> None:
     module = HostModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
-    kernel = _iproute.IpRoute(module.run_command)
+    kernel = iproute.IpRoute(module.run_command)
     try:
         kernel.require()
         module.exit_json(changed=False, devices=devices(kernel, module.params["name"]))
-    except _iproute.KernelError as error:
+    except iproute.KernelError as error:
         module.fail_json(msg=str(error))
 
 

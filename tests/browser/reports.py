@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _cause, _condition
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import cause as diagnosis_cause
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import state as report_state
 
 PROTOCOLS = ("icmp", "tcp", "udp", "http", "mtu")
 WITHIN = ("own", "hairpin")
 # Whatever a node sends back must stay text.
 HOSTILE = "</script><script>document.title = 'taken'</script><!-- <img src=//example.invalid/x> {{ summary }}"
-BLOCKED = _cause.Cause(
+BLOCKED = diagnosis_cause.Cause(
     code="tunnel-blocked",
     node="node2",
     text="the rule 'udp dport 8472 drop' in chain input of table inet filter drops the tunnel's packets",
@@ -126,7 +127,7 @@ def broken(size: int) -> dict[str, Any]:
     elsewhere = dataclasses.replace(BLOCKED, node="node1", fix="true")
     report["causes"] = [{**dataclasses.asdict(cause), "pairs": 1} for cause in (elsewhere, BLOCKED)]
     finished(report)
-    report["compared"] = _condition.compare(whole(size), report)
+    report["compared"] = report_state.compare(whole(size), report)
     return report
 
 
@@ -150,7 +151,7 @@ def change(
 
 def finished(report: dict[str, Any]) -> dict[str, Any]:
     """The report with what follows from its probes."""
-    _condition.classify(report["pairs"])
+    report_state.classify(report["pairs"])
     report["ok"] = all(probe["ok"] for probe in report["pairs"])
     return report
 

@@ -60,7 +60,7 @@ systemctl stop etcd
 # The pod and the node that examples measure to.
 SERVERS = f"""
 ip netns exec others python3 - probe-node2 18080 >/dev/null 2>&1 <<'END' &
-{(CHECKOUT / "plugins" / "module_utils" / "_responder.py").read_text()}
+{(CHECKOUT / "plugins" / "module_utils" / "_probe" / "responder.py").read_text()}
 END
 for address in 10.244.7.2 192.0.2.22; do
     ip netns exec others iperf3 --server --daemon --bind $address --port 15201

@@ -17,8 +17,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd_process
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import process as etcd_process
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import (
+    authority as certificates_authority,
+)
 from ansible_collections.binary_cluster.networking.tests.kernel.calico_datastore import program
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import CommandFailed, Host
 
@@ -99,7 +101,7 @@ class Member:
         for file, text in (("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
             path = self.base / "bin" / file
             words = {"python": sys.executable, "base": str(self.base), "etcd": program("etcd", "etcd")}
-            path.write_text(text.format(**words, read=_etcd_process.READ))
+            path.write_text(text.format(**words, read=etcd_process.READ))
             path.chmod(0o700)
         (self.base / "client.crt").touch()
         (self.base / "data").mkdir()
@@ -144,12 +146,12 @@ class Member:
 
         It trusts the authority that signed its certificate, or another one.
         """
-        _certificates.Authority(str(authority), 0).ensure(authority.name, 30)
+        certificates_authority.Authority(str(authority), 0).ensure(authority.name, 30)
         now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=min(0, days * 2))
         # etcd looks where a client comes from, which is 127.0.0.1 on the loopback.
         names, usages = (self.address, "127.0.0.1"), ("server", "client")
-        request = _certificates.Request(self.name, "peer", common_name, names=names, usages=usages)
-        _certificates.Authority(str(authority), 0, now).issue(request, abs(days))
+        request = certificates_authority.Request(self.name, "peer", common_name, names=names, usages=usages)
+        certificates_authority.Authority(str(authority), 0, now).issue(request, abs(days))
         self.peer_scheme = "https"
         files = {
             "ETCD_PEER_CERT_FILE": f"{authority / request.path}.crt",

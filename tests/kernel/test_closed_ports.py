@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _closed_ports, _spec
+from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import closed_ports
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import CommandFailed, Host, Namespace
 
 Hosts = Callable[[int], list[Host]]
@@ -38,8 +39,8 @@ def script(members: list[str], **more: Any) -> str:
         "closed": [VXLAN, ETCD, IPIP], "between": [VXLAN, ETCD, IPIP], "allowed": [], "interfaces": ["cni0"],
         "networks": [CIDR], **more,
     }  # fmt: skip
-    faults = _spec.Faults()
-    made = _closed_ports.table(members, faults=faults, **options)
+    faults = validation.Faults()
+    made = closed_ports.table(members, faults=faults, **options)
     assert faults.found == []
     return made.script()
 
@@ -50,7 +51,7 @@ def load(host: Namespace, text: str) -> None:
 
 def opened(host: Namespace) -> None:
     """Take the table away, so that a test sees what would get through without it."""
-    host.exec("nft", "delete", "table", "inet", _closed_ports.TABLE)
+    host.exec("nft", "delete", "table", "inet", closed_ports.TABLE)
 
 
 def counting(host: Namespace, match: str, hook: str = "input") -> Callable[[], int]:
@@ -206,7 +207,7 @@ def test_pods_find_their_neighbours_and_ask_for_addresses(hosts: Hosts) -> None:
         inside.ip("address add fd00:244:0:1::2/64 dev eth0 nodad")
         assert pings(inside, "fd00:244:0:1::1")
         # Routers and neighbours have been looked for from addresses of the link, and from none.
-        assert "counter packets 0 " in node.exec("nft", "list", "chain", "inet", _closed_ports.TABLE, "sources")
+        assert "counter packets 0 " in node.exec("nft", "list", "chain", "inet", closed_ports.TABLE, "sources")
         inside.ip("address add fd00:244:0:2::2/64 dev eth0 nodad")
         assert not pings(inside, "fd00:244:0:1::1", "-I", "fd00:244:0:2::2")
 
@@ -217,7 +218,7 @@ def test_the_table_is_listed_alike_each_time_it_is_loaded(host: Host) -> None:
     listed = []
     for _time in range(3):
         load(host, text)
-        listed.append(host.exec("nft", "--numeric", "--stateless", "list", "table", "inet", _closed_ports.TABLE))
+        listed.append(host.exec("nft", "--numeric", "--stateless", "list", "table", "inet", closed_ports.TABLE))
     assert len(set(listed)) == 1
 
 

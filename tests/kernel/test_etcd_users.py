@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates.authority import (
+    Authority,
+    Request,
+)
 from ansible_collections.binary_cluster.networking.tests.kernel.calico_datastore import program
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import CommandFailed, Host
 

@@ -6,20 +6,20 @@ import json
 import time
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _nftrace
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import nft_trace
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import PYTHON, Host, run
 
 MAKE = """
 import os, signal, subprocess, sys
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _nftrace
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import nft_trace
 
 def run(command, data=None):
     done = subprocess.run(command, input=data, capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
 
-with _nftrace.tracing(run, ["10.0.0.1", "fd00::1"], ["192.0.2.11"], [8472], 2) as tracer:
+with nft_trace.tracing(run, ["10.0.0.1", "fd00::1"], ["192.0.2.11"], [8472], 2) as tracer:
     assert tracer
-    print(run(["nft", "list", "table", "inet", _nftrace.TABLE])[1], flush=True)
+    print(run(["nft", "list", "table", "inet", nft_trace.TABLE])[1], flush=True)
     if sys.argv[1] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -32,7 +32,7 @@ def trace(host: Host, how: str) -> str:
 
 def members(host: Host) -> list[str]:
     """Addresses that are marked."""
-    told = json.loads(host.exec("nft", "--json", "list", "table", "inet", _nftrace.TABLE))["nftables"]
+    told = json.loads(host.exec("nft", "--json", "list", "table", "inet", nft_trace.TABLE))["nftables"]
     return [str(one["elem"]["val"]) for entry in told if "set" in entry for one in entry["set"].get("elem", ())]
 
 
@@ -48,7 +48,7 @@ def tables(host: Host) -> str:
 
 
 def test_a_table_whose_process_was_killed_marks_nothing_after_its_time(killed: Host) -> None:
-    assert _nftrace.TABLE in tables(killed)
+    assert nft_trace.TABLE in tables(killed)
     until = time.monotonic() + 20
     while members(killed) and time.monotonic() < until:
         time.sleep(0.2)
@@ -57,7 +57,7 @@ def test_a_table_whose_process_was_killed_marks_nothing_after_its_time(killed: H
 
 def test_the_next_tracing_takes_the_table_over_and_removes_it(killed: Host) -> None:
     assert trace(killed, "complete").count("elements = { 10.0.0.1") == 1
-    assert _nftrace.TABLE not in tables(killed)
+    assert nft_trace.TABLE not in tables(killed)
 
 
 def test_the_next_run_sweeps_the_table_and_no_other(killed: Host) -> None:
@@ -66,6 +66,6 @@ def test_the_next_run_sweeps_the_table_and_no_other(killed: Host) -> None:
     def inside(command: list[str]) -> tuple[int, str, str]:
         return 0, run("ip", "netns", "exec", killed.name, *command), ""
 
-    _nftrace.sweep(inside)
+    nft_trace.sweep(inside)
     assert sorted(tables(killed).splitlines()) == ["table inet somebody", "table ip binary_cluster_trace"]
-    _nftrace.sweep(inside)
+    nft_trace.sweep(inside)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _probe
+from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import engine
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import Host, Underlay
 
-RESPONDER = Path(__file__).resolve().parents[2] / "plugins/module_utils/_responder.py"
+RESPONDER = Path(__file__).resolve().parents[2] / "plugins/module_utils/_probe/responder.py"
 PORT = 18080
 
 
@@ -43,7 +43,7 @@ def probed(pod: Host, pods: list[Host], tries: int = 3) -> dict[tuple[int, str, 
         "name": pod.name,
         "state": "probed",
         "targets": [{"name": one.name, "address": address, "port": PORT} for one, address in addresses],
-        "protocols": [*_probe.BETWEEN, "hairpin"],
+        "protocols": [*engine.BETWEEN, "hairpin"],
         "timeout": 0.5,
         "tries": tries,
     }
@@ -54,7 +54,7 @@ def probed(pod: Host, pods: list[Host], tries: int = 3) -> dict[tuple[int, str, 
 
 def test_every_protocol_is_probed_over_both_ip_versions(pods: list[Host]) -> None:
     found = probed(pods[0], pods)
-    between = {(number, protocol, family) for number in (2, 3) for protocol in _probe.BETWEEN for family in (4, 6)}
+    between = {(number, protocol, family) for number in (2, 3) for protocol in engine.BETWEEN for family in (4, 6)}
     assert set(found) == between | {(1, "hairpin", 4), (1, "hairpin", 6)}
     assert {one["cause"] for one in found.values()} == {None}
     assert {one["mtu"] for key, one in found.items() if key[1] == "mtu"} == {1500}

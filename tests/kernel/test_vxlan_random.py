@@ -8,17 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _iproute,
-    _plan,
-    _spec,
-    _vxlan_judge,
-    _vxlan_link,
-    _vxlan_plan,
-    _vxlan_spec,
-    _vxlan_state,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    checks as vxlan_checks,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_state import State
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    link as vxlan_link,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    plan as vxlan_plan,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    spec as vxlan_spec,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    state as vxlan_state,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.state import State
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import SECONDS, Host, underlay
 from ansible_collections.binary_cluster.networking.tests.unit.vxlan_strategies import devices, noise
 from hypothesis import HealthCheck, Phase, assume, given, settings
@@ -35,7 +43,7 @@ bounded = settings(
 NAMES = ("vx1", "vx2")
 
 
-class Failing(_iproute.IpRoute):
+class Failing(iproute.IpRoute):
     """A kernel that refuses the line of a number, as if it were one it does not understand."""
 
     fails = 0
@@ -71,7 +79,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failing]:
 
 
 def observe(kernel: Failing) -> State:
-    return _vxlan_state.observe(kernel, NAMES)
+    return vxlan_state.observe(kernel, NAMES)
 
 
 def cleared(kernel: Failing) -> None:
@@ -83,21 +91,23 @@ def cleared(kernel: Failing) -> None:
     kernel.fails = 0
 
 
-def reach(kernel: Failing, params: list[dict[str, Any]]) -> tuple[State, list[_plan.Change], list[_vxlan_spec.Wanted]]:
+def reach(
+    kernel: Failing, params: list[dict[str, Any]]
+) -> tuple[State, list[plan_changes.Change], list[vxlan_spec.Wanted]]:
     """The state before, the plan and the wanted devices."""
-    faults = _spec.Faults()
-    wanted = _vxlan_spec.parse(params, PROTOCOL, faults)
+    faults = validation.Faults()
+    wanted = vxlan_spec.parse(params, PROTOCOL, faults)
     before = observe(kernel)
-    _vxlan_judge.judge(wanted, before, True, faults)
+    vxlan_checks.judge(wanted, before, True, faults)
     assume(not faults.found)
-    return before, _vxlan_plan.plan(wanted, before, PROTOCOL, True), wanted
+    return before, vxlan_plan.plan(wanted, before, PROTOCOL, True), wanted
 
 
 def populate(kernel: Failing, params: list[dict[str, Any]], others: list[Any]) -> None:
     """Make devices, and let others at them."""
     cleared(kernel)
     _before, changes, _wanted = reach(kernel, params)
-    _plan.apply(kernel, changes)
+    plan_changes.apply(kernel, changes)
     for (program, line), name in others:
         kernel.run([program, *line.format(name).split()])
 
@@ -115,13 +125,13 @@ def test_after_a_plan_is_carried_out_there_is_nothing_left_to_plan(
 ) -> None:
     populate(kernel, first, others)
     before, changes, wanted = reach(kernel, second)
-    foretold = _vxlan_state.planned(before, changes)
-    _plan.apply(kernel, changes)
+    foretold = vxlan_state.planned(before, changes)
+    plan_changes.apply(kernel, changes)
     after = observe(kernel)
     for name, link in foretold.links.items():
         foretold.links[name] = link if link.mac else after.links[name]
     assert texts(foretold) == texts(after), "the diff is exact"
-    assert _vxlan_plan.plan(wanted, after, PROTOCOL, True) == []
+    assert vxlan_plan.plan(wanted, after, PROTOCOL, True) == []
 
 
 @bounded
@@ -131,15 +141,15 @@ def test_a_plan_that_is_refused_anywhere_is_taken_back(
 ) -> None:
     populate(kernel, first, others)
     before, changes, _wanted = reach(kernel, second)
-    defaults = [(name, _vxlan_state.default_entry(link)) for name, link in before.links.items() if name in NAMES]
+    defaults = [(name, vxlan_state.default_entry(link)) for name, link in before.links.items() if name in NAMES]
     assume(all(entry is None or entry.key in before.fdb[name] for name, entry in defaults))
     kernel.fails = fails
     try:
-        _plan.apply(kernel, changes)
-    except _plan.PlanError:
+        plan_changes.apply(kernel, changes)
+    except plan_changes.PlanError:
         kernel.fails = 0
         now = observe(kernel)
         for name, was in before.links.items():
-            if name in now.links and _vxlan_link.unchangeable(now.links[name], was, now.kernel):
-                _plan.apply(kernel, _vxlan_plan.rebuild(name, before, now))
+            if name in now.links and vxlan_link.unchangeable(now.links[name], was, now.kernel):
+                plan_changes.apply(kernel, vxlan_plan.rebuild(name, before, now))
         assert texts(observe(kernel)) == texts(before)

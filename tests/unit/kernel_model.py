@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _iproute, _routes, _vxlan_link
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_entries import (
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import routes
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import link as vxlan_link
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.entries import (
     ZERO,
     Address,
     Fdb,
     Neighbour,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_link import Link
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_state import Interface, State
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.link import Link
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.state import Interface, State
 
 VALUES = {
     "id": "vni", "dstport": "port", "local": "local", "remote": "remote", "group": "remote", "dev": "device",
@@ -50,7 +52,7 @@ class KernelModel:
         self.addresses: dict[str, list[str]] = {}
         self.fdb: dict[str, list[Fdb]] = {}
         self.neighbours: dict[str, dict[str, Neighbour]] = {}
-        self.routes: list[_routes.Route] = []
+        self.routes: list[routes.Route] = []
         self.fails = fails
         self.taken = 0
         self.made = 0
@@ -64,7 +66,7 @@ class KernelModel:
             state.addresses[name] = [Address(name, text) for text in self.addresses[name]]
             state.fdb[name] = {entry.key: entry for entry in self.fdb[name] if entry.state != "dynamic"}
             state.neighbours[name] = {n.address: n for n in self.neighbours[name].values() if n.state == "permanent"}
-        state.routes = _routes.Table(self.routes)
+        state.routes = routes.Table(self.routes)
         return state
 
     def change(self, lines: Sequence[str], program: str = "ip", force: bool = False) -> None:
@@ -78,10 +80,10 @@ class KernelModel:
                 self.take(program, line.split())
             except Refused as error:
                 if not force:
-                    raise _iproute.BatchError(program, str(error), number) from None
+                    raise iproute.BatchError(program, str(error), number) from None
                 refused = str(error)
         if refused:
-            raise _iproute.BatchError(program, refused, None)
+            raise iproute.BatchError(program, refused, None)
 
     def take(self, program: str, words: list[str]) -> None:
         """Take a line."""
@@ -125,7 +127,7 @@ class KernelModel:
         link = self._link(name)
         if words[0] == "type":
             after = self._with(link, words[2:])
-            if _vxlan_link.unchangeable(link, replace(after, ttl=after.ttl), (6, 18)):
+            if vxlan_link.unchangeable(link, replace(after, ttl=after.ttl), (6, 18)):
                 raise Refused("Error: cannot change.")
             if after.remote != link.remote:
                 self._default(link, append=False)
@@ -162,12 +164,12 @@ class KernelModel:
             if field in fields:
                 fields[field] = int(fields[field])
         for field in ("local", "remote"):
-            if fields.get(field) in _vxlan_link.ANY.values():
+            if fields.get(field) in vxlan_link.ANY.values():
                 fields[field] = ""
         return replace(link, **fields)
 
     def _most(self, link: Link) -> int:
-        return UNDERLAY[link.device].mtu - _vxlan_link.OVERHEAD[link.family] if link.device else 65535
+        return UNDERLAY[link.device].mtu - vxlan_link.OVERHEAD[link.family] if link.device else 65535
 
     def _default(self, link: Link, append: bool) -> None:
         if not link.remote:
@@ -229,22 +231,22 @@ class KernelModel:
 
     # --- routes ---------------------------------------------------------------------------
 
-    def route_add(self, route: _routes.Route) -> None:
+    def route_add(self, route: routes.Route) -> None:
         if [one for one in self.routes if one.key == route.key]:
             raise Refused("RTNETLINK answers: File exists")
         self.routes.append(route)
 
-    def route_append(self, route: _routes.Route) -> None:
+    def route_append(self, route: routes.Route) -> None:
         if route in self.routes:
             raise Refused("RTNETLINK answers: File exists")
         self.routes.append(route)
 
-    def route_prepend(self, route: _routes.Route) -> None:
+    def route_prepend(self, route: routes.Route) -> None:
         if route in self.routes:
             raise Refused("RTNETLINK answers: File exists")
         self.routes.insert(0, route)
 
-    def route_replace(self, route: _routes.Route) -> None:
+    def route_replace(self, route: routes.Route) -> None:
         there = [number for number, one in enumerate(self.routes) if one.key == route.key]
         if not there:
             self.routes.append(route)
@@ -253,7 +255,7 @@ class KernelModel:
         else:
             self.routes[there[0]] = route
 
-    def route_delete(self, route: _routes.Route) -> None:
+    def route_delete(self, route: routes.Route) -> None:
         for one in self.routes:
             # Without an MTU any is meant.
             if one == replace(route, mtu=route.mtu or one.mtu):
@@ -261,7 +263,7 @@ class KernelModel:
                 return
         raise Refused("RTNETLINK answers: No such process")
 
-    def _route(self, words: list[str]) -> _routes.Route:
+    def _route(self, words: list[str]) -> routes.Route:
         destination = words[0]
         keys = ("via", "dev", "protocol", "metric", "table", "src", "mtu")
         values = {key: words[words.index(key) + 1] for key in keys if key in words}
@@ -272,12 +274,12 @@ class KernelModel:
         own = [text.partition("/")[0] for held in self.addresses.values() for text in held]
         if source and source not in own and words[0] != "delete":
             raise Refused("Error: Invalid prefsrc address.")
-        return _routes.Route(
+        return routes.Route(
             6 if ":" in destination else 4,
             destination,
-            (_routes.Hop(values.get("via", ""), device, "onlink" in words or words[0] == "delete"),),
+            (routes.Hop(values.get("via", ""), device, "onlink" in words or words[0] == "delete"),),
             values["protocol"],
-            values.get("table", _routes.MAIN),
+            values.get("table", routes.MAIN),
             int(values.get("metric", 0)),
             int(values.get("mtu", 0)),
             source,

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files
-from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Change, Entry
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Change, Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 
 # Steps at which a disk may be full or a process killed.
 STEPS = ("open", "mkdir", "chown", "chmod", "symlink", "replace", "unlink", "rmdir", "fsync", "fchmod")
@@ -51,16 +51,16 @@ class Host:
 
     def converge(self, *wanted: Entry) -> list[Change]:
         """What the module does in a run."""
-        return _files.reach(list(wanted), self.ledger, accept, check_mode=False)
+        return files.reach(list(wanted), self.ledger, accept, check_mode=False)
 
     def left(self, *wanted: Entry, uninstall: bool = False) -> list[str]:
         ledger = self.ledger
-        return _files.left(list(wanted), _files.observe(wanted, ledger), ledger, uninstall)
+        return files.left(list(wanted), files.observe(wanted, ledger), ledger, uninstall)
 
     def uninstall(self) -> list[str]:
         """What the module does on uninstall; returns what could not be done."""
         ledger = self.ledger
-        return _files.withdraw(_files.release(ledger), ledger)
+        return files.withdraw(files.release(ledger), ledger)
 
     def tree(self) -> dict[str, str]:
         """Everything on the host, with kind, mode, owner and content."""

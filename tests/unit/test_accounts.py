@@ -9,9 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _accounts
-from ansible_collections.binary_cluster.networking.plugins.module_utils._accounts import AccountError
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import accounts as host_accounts
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.accounts import AccountError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger, LedgerError
 
 
 class Accounts:
@@ -63,9 +63,9 @@ def test_an_account_that_was_made_here_goes_with_its_group(
     accounts: Accounts, ledger: Ledger, keeps_groups: bool
 ) -> None:
     accounts.keeps_groups = keeps_groups
-    _accounts.make(accounts.run, ledger, "etcd", "/var/lib/etcd")
+    host_accounts.make(accounts.run, ledger, "etcd", "/var/lib/etcd")
     assert ledger.before("accounts", "etcd") == {"uid": 998}
-    assert not _accounts.remove(accounts.run, ledger, "etcd")
+    assert not host_accounts.remove(accounts.run, ledger, "etcd")
     assert not accounts.numbers
     assert not accounts.groups
     assert not ledger.entries
@@ -74,14 +74,14 @@ def test_an_account_that_was_made_here_goes_with_its_group(
 def test_an_account_that_useradd_did_not_make_is_not_noted(accounts: Accounts, ledger: Ledger) -> None:
     accounts.refuses["useradd"] = "useradd: cannot lock /etc/passwd; try again later."
     with pytest.raises(AccountError, match="useradd etcd: useradd: cannot lock /etc/passwd"):
-        _accounts.make(accounts.run, ledger, "etcd", "/nonexistent")
+        host_accounts.make(accounts.run, ledger, "etcd", "/nonexistent")
     assert not ledger.entries
 
 
 def test_uninstall_gets_past_an_account_that_was_never_made(accounts: Accounts, ledger: Ledger) -> None:
     """Earlier versions noted it before useradd, and so does a run that is killed there."""
     ledger.record("accounts", "etcd", {})
-    assert not _accounts.remove(accounts.run, ledger, "etcd")
+    assert not host_accounts.remove(accounts.run, ledger, "etcd")
     assert not accounts.ran
     assert not ledger.entries
 
@@ -89,7 +89,7 @@ def test_uninstall_gets_past_an_account_that_was_never_made(accounts: Accounts, 
 def test_an_account_of_that_name_that_somebody_else_made_stays(accounts: Accounts, ledger: Ledger) -> None:
     ledger.record("accounts", "etcd", {"uid": 997})
     accounts.numbers["etcd"] = 112
-    assert _accounts.remove(accounts.run, ledger, "etcd") == (
+    assert host_accounts.remove(accounts.run, ledger, "etcd") == (
         "account etcd is left: it has number 112, and the one made here had 997"
     )
     assert not accounts.ran
@@ -97,15 +97,15 @@ def test_an_account_of_that_name_that_somebody_else_made_stays(accounts: Account
 
 
 def test_an_account_that_userdel_keeps_stays_noted(accounts: Accounts, ledger: Ledger) -> None:
-    _accounts.make(accounts.run, ledger, "etcd", "/nonexistent")
+    host_accounts.make(accounts.run, ledger, "etcd", "/nonexistent")
     accounts.refuses["userdel"] = "userdel: user etcd is currently used by process 7"
     with pytest.raises(AccountError, match=r"userdel etcd: .* used by process 7"):
-        _accounts.remove(accounts.run, ledger, "etcd")
+        host_accounts.remove(accounts.run, ledger, "etcd")
     assert ledger.owns("accounts", "etcd")
 
 
 def test_an_account_that_is_not_noted_is_not_removed(accounts: Accounts, ledger: Ledger) -> None:
     accounts.numbers["root"] = 0
     with pytest.raises(LedgerError, match="root: not removed"):
-        _accounts.remove(accounts.run, ledger, "root")
+        host_accounts.remove(accounts.run, ledger, "root")
     assert not accounts.ran

@@ -11,10 +11,18 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.binary_cluster.networking.plugins.action.certificates import ActionModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _authorities
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _preflight_certificates
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import authorities
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates.authority import (
+    Authority,
+    Request,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    certificates as preflight_certificates,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    inventory as preflight,
+)
 
 OURS, THEIRS, THIRD = (":".join([letters] * 32) for letters in ("AA", "BB", "CC"))
 TRUST_OURS = {"authorities": {"/etc/etcd/pki/ca.crt": [OURS], "/etc/flannel/pki/ca.crt": [OURS]}}
@@ -30,10 +38,10 @@ def told(
 ) -> list[str]:
     """What three nodes are refused for, or warned of."""
     shared = {"cluster_certificates_directory": "/srv/pki", **(variables or {})}
-    hosts = {name: _preflight.Host(name, shared, facts.get(name, {})) for name in ("node1", "node2", "node3")}
-    inventory = _preflight.Inventory(hosts, {}, {role: {}}, authority=authority)
-    hosts_by_fault: dict[_preflight.Fault, tuple[str, ...]] = {}
-    for one in (fault for check in _preflight_certificates.CHECKS for fault in check(inventory)):
+    hosts = {name: preflight.Host(name, shared, facts.get(name, {})) for name in ("node1", "node2", "node3")}
+    inventory = preflight.Inventory(hosts, {}, {role: {}}, authority=authority)
+    hosts_by_fault: dict[preflight.Fault, tuple[str, ...]] = {}
+    for one in (fault for check in preflight_certificates.CHECKS for fault in check(inventory)):
         same = replace(one, hosts=())
         hosts_by_fault[same] = (*hosts_by_fault.get(same, ()), *one.hosts)
     return [str(replace(one, hosts=names)) for one, names in hosts_by_fault.items() if one.warning == warning]
@@ -93,20 +101,20 @@ def test_only_what_our_records_name_is_an_authority_of_ours(tmp_path: Path) -> N
     (records / "damaged.json").write_text("{")
     (records / "empty.json").write_text("[]")
     ours = str(etc / "etcd" / "ca.crt")
-    assert _authorities.installed(str(records)) == {ours: _authorities.read(ours)}
+    assert authorities.installed(str(records)) == {ours: authorities.read(ours)}
 
 
 def test_a_fingerprint_is_the_one_that_openssl_shows(tmp_path: Path) -> None:
     Authority(str(tmp_path), 0).ensure("etcd", 10)
     command = ["openssl", "x509", "-in", str(tmp_path / "ca.crt"), "-noout", "-fingerprint", "-sha256"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    (found,) = _authorities.read(str(tmp_path / "ca.crt"))
+    (found,) = authorities.read(str(tmp_path / "ca.crt"))
     assert shown.rpartition("=")[2] == found
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", f"{_authorities.BEGIN}\n%%%\n{_authorities.END}\n"])
+@pytest.mark.parametrize("text", ["", "nonsense", f"{authorities.BEGIN}\n%%%\n{authorities.END}\n"])
 def test_what_is_no_certificate_has_no_fingerprint(text: str) -> None:
-    assert _authorities.fingerprints(text) == []
+    assert authorities.fingerprints(text) == []
 
 
 def test_the_role_alone_refuses_another_authority_too(tmp_path: Path) -> None:

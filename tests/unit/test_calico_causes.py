@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico_evidence
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _diagnosis
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._absence import Absence
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._cause import Cause, End
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import Path, diagnose
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import calico_evidence
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import path as diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.cause import Cause, End
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.path import Path, diagnose
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.absence import Absence
 
 POD = {"mtu": 1450, "up": True, "carrier": True, "peer": "veth0", "addresses": [], "default_route": True}
 NO_ROUTE = {"dst": "default", "gateway": "192.0.2.254", "dev": "eth0"}
@@ -188,14 +188,14 @@ def test_pools_without_an_address_left_explain_a_missing_pod() -> None:
         "probe-node1: ADD calico: code 999: failed to request IPv4 addresses: Assigned 0 out of 1 requested IPv4 "
         "addresses; No IPs available in pools: [10.250.0.0/31]"
     )
-    ((found, nodes),) = _diagnosis.of_pods({}, {"node1": Absence(why)})
+    ((found, nodes),) = diagnosis.of_pods({}, {"node1": Absence(why)})
     assert (found.code, nodes) == ("ipam-exhausted", frozenset(["node1"]))
     assert found.text == "Calico has no address left for node1: No IPs available in pools: [10.250.0.0/31]"
 
 
 def test_a_node_that_the_datastore_does_not_know_explains_a_missing_pod() -> None:
     why = "probe-node1: ADD calico: code 999: resource does not exist: Node(node1) with error: <nil>"
-    ((found, nodes),) = _diagnosis.of_pods({}, {"node1": Absence(why)})
+    ((found, nodes),) = diagnosis.of_pods({}, {"node1": Absence(why)})
     assert (found.code, nodes) == ("node-missing", frozenset(["node1"]))
 
 
@@ -225,7 +225,7 @@ Node_192_0_2_4 BGP        ---        down   2026-11-21 17:43:05
   BGP state:          Down
     Neighbor address: 192.0.2.4
 """
-    assert _calico_evidence.sessions(shown) == [
+    assert calico_evidence.sessions(shown) == [
         {"name": "Node_192_0_2_2", "peer": "192.0.2.2", **UP},
         {"name": "Node_192_0_2_3", "peer": "192.0.2.3", "state": "Active", "error": "Socket: Connection refused"},
         {"name": "Node_192_0_2_4", "peer": "192.0.2.4", "state": "Down", "error": ""},
@@ -234,7 +234,7 @@ Node_192_0_2_4 BGP        ---        down   2026-11-21 17:43:05
 
 def test_what_peers_tell_is_read_from_birds_routes() -> None:
     shown = "BIRD 2.0.12 ready.\nTable master4:\n10.244.2.2/32        unicast [n 17:42] * (100) [i]\n\tvia 192.0.2.2\n"
-    assert _calico_evidence.heard(shown) == ["10.244.2.2/32"]
+    assert calico_evidence.heard(shown) == ["10.244.2.2/32"]
 
 
 def test_policies_are_read_from_felix_chains() -> None:
@@ -246,7 +246,7 @@ def test_policies_are_read_from_felix_chains() -> None:
 -A cali-tw-calia -m comment --comment "cali:d" -m mark --mark 0x0/0x20000 -j cali-pi-_hash
 -A cali-tw-calia -m comment --comment "cali:e" -m comment --comment "Drop if no policies passed packet" -j DROP
 """
-    assert _calico_evidence.policies(saved) == {
+    assert calico_evidence.policies(saved) == {
         "policies": {"cali-pi-_hash": "NetworkPolicy shop/db", "cali-po-default.web": "GlobalNetworkPolicy web"},
         "asked": {"cali-tw-calia": ["NetworkPolicy shop/db"]},
     }

@@ -9,21 +9,22 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico, _firewall
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import calico
+from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import daemon_rules
 
 NODES = {"node1": "192.0.2.11", "node2": "192.0.2.12", "node4": "198.51.100.14"}
 HELD = [
-    _calico.Block("node1", "10.244.1.0/26"),
-    _calico.Block("node2", "10.244.2.0/26"),
-    _calico.Block("node4", "10.244.4.0/26"),
-    _calico.Block("gone", "10.244.9.0/26"),
+    calico.Block("node1", "10.244.1.0/26"),
+    calico.Block("node2", "10.244.2.0/26"),
+    calico.Block("node4", "10.244.4.0/26"),
+    calico.Block("gone", "10.244.9.0/26"),
 ]
 
 
 def missing(encapsulation: str, **devices: str) -> list[str]:
     """What node1 misses whose routes lead through these devices."""
     routes = [{"dst": f"10.244.{name[4:]}.0/26", "dev": device} for name, device in devices.items()]
-    return _calico.missing_routes(HELD, routes, "node1", NODES, "192.0.2.0/24", encapsulation)
+    return calico.missing_routes(HELD, routes, "node1", NODES, "192.0.2.0/24", encapsulation)
 
 
 def test_blocks_are_read_from_the_keys_of_affinities() -> None:
@@ -32,15 +33,15 @@ def test_blocks_are_read_from_the_keys_of_affinities() -> None:
         "/calico/ipam/v2/host/node1/ipv6/block/fd00::-122",
         "/calico/ipam/v2/host/",
     ]
-    assert _calico.blocks(keys) == [_calico.Block("node1", "10.244.1.0/26")]
+    assert calico.blocks(keys) == [calico.Block("node1", "10.244.1.0/26")]
 
 
 def test_addresses_are_read_from_nodes_and_one_without_is_left_out() -> None:
     kept = {
-        f"{_calico.NODES}node1": {"value": '{"spec": {"bgp": {"ipv4Address": "192.0.2.11/24"}}}'},
-        f"{_calico.NODES}node2": {"value": '{"spec": {}}'},
+        f"{calico.NODES}node1": {"value": '{"spec": {"bgp": {"ipv4Address": "192.0.2.11/24"}}}'},
+        f"{calico.NODES}node2": {"value": '{"spec": {}}'},
     }
-    assert _calico.addresses(kept) == {"node1": "192.0.2.11"}
+    assert calico.addresses(kept) == {"node1": "192.0.2.11"}
 
 
 def test_tunnels_to_all_nodes_are_enough_for_vxlan() -> None:
@@ -84,7 +85,7 @@ Node_192_0_2_14 BGP        ---        down   2026-11-21
 
 
 def test_sessions_that_are_not_established_are_told_with_the_reason() -> None:
-    assert _calico.sessions(SHOWN) == {
+    assert calico.sessions(SHOWN) == {
         "Node_192_0_2_13": "Active        Socket: Connection refused",
         "Peer_192_0_2_1": "Connect",
         "Node_192_0_2_14": "down",
@@ -102,7 +103,7 @@ def test_rules_with_the_comment_go_and_others_in_the_same_chain_stay() -> None:
 -A cali-FORWARD -m comment --comment "cali:vjrMJCRpqwy5oRoX" -j MARK --set-xmark 0x0/0xe0000
 COMMIT
 """
-    assert _firewall.removal(saved, "cali-", comment="cali:").splitlines() == [
+    assert daemon_rules.removal(saved, "cali-", comment="cali:").splitlines() == [
         "*filter",
         ":cali-FORWARD - [0:0]",
         '-D FORWARD -m comment --comment "cali:wUHhoiAYhphO9Mso" -j cali-FORWARD',
@@ -137,17 +138,17 @@ def felix(**answers: int) -> Iterator[int]:
 )
 def test_felix_is_starting_while_it_is_live_and_not_ready(readiness: int, liveness: int, starts: bool) -> None:
     with felix(readiness=readiness, liveness=liveness) as port:
-        assert _calico.starts(port) is starts
+        assert calico.starts(port) is starts
 
 
 def test_felix_is_starting_until_it_listens() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        assert _calico.starts(nobody.getsockname()[1])
+        assert calico.starts(nobody.getsockname()[1])
 
 
 def test_a_frozen_felix_is_not_starting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_calico, "PATIENCE", 0.1)
+    monkeypatch.setattr(calico, "PATIENCE", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as frozen:
-        assert not _calico.starts(frozen.getsockname()[1])
-        assert _calico.unreadiness(frozen.getsockname()[1]).endswith("timed out")
+        assert not calico.starts(frozen.getsockname()[1])
+        assert calico.unreadiness(frozen.getsockname()[1]).endswith("timed out")

@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _calico_policy, _calico_selector
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import Fault, Host, Inventory
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import argument_spec
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._calico import (
+    policies as calico_policies,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._calico import (
+    selectors as calico_selectors,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+    Fault,
+    Host,
+    Inventory,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.role_options import argument_spec
 
 ADDRESSES = {"n1": "192.0.2.11", "n2": "192.0.2.12", "n3": "192.0.2.13"}
 ENDPOINT = {
@@ -40,7 +49,7 @@ def inventory(*policies: Any, port: int = 22, etcd: tuple[str, ...] = (), **vari
 
 def faults(*policies: Any, **options: Any) -> list[Fault]:
     given = inventory(*policies, **options)
-    return [fault for check in _calico_policy.CHECKS for fault in check(given)]
+    return [fault for check in calico_policies.CHECKS for fault in check(given)]
 
 
 def told(*policies: Any, **options: Any) -> list[str]:
@@ -70,7 +79,7 @@ def told(*policies: Any, **options: Any) -> list[str]:
     ],
 )
 def test_a_selector_takes_what_calico_would_take(text: str, taken: bool) -> None:
-    assert _calico_selector.parse(text)({"role": "web", "projectcalico.org/name": "n"}) is taken
+    assert calico_selectors.parse(text)({"role": "web", "projectcalico.org/name": "n"}) is taken
 
 
 @pytest.mark.parametrize(
@@ -86,8 +95,8 @@ def test_a_selector_takes_what_calico_would_take(text: str, taken: bool) -> None
     ],
 )
 def test_a_wrong_selector_is_told(text: str, words: str) -> None:
-    with pytest.raises(_calico_selector.SelectorError) as caught:
-        _calico_selector.parse(text)
+    with pytest.raises(calico_selectors.SelectorError) as caught:
+        calico_selectors.parse(text)
     assert words in str(caught.value)
 
 
@@ -171,7 +180,7 @@ def test_sound_policies_of_every_kind_have_no_fault() -> None:
 def test_policies_are_not_looked_at_where_calico_is_not_the_network() -> None:
     given = inventory("web")
     elsewhere = Inventory(given.hosts, given.groups, {"flannel": {}})
-    assert [fault for check in _calico_policy.CHECKS for fault in check(elsewhere)] == []
+    assert [fault for check in calico_policies.CHECKS for fault in check(elsewhere)] == []
 
 
 # --- who would be shut out -------------------------------------------------------------

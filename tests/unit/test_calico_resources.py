@@ -6,8 +6,13 @@ import copy
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _calico_resources, _calicoctl
-from ansible_collections.binary_cluster.networking.plugins.module_utils._calico_resources import Change, Key, Resource
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import (
+    calicoctl,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import (
+    resources as calico_resources,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.resources import Change, Key, Resource
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -20,10 +25,10 @@ def item(kind: str, name: str, spec: dict[str, Any] | None = None, **metadata: A
 
 
 def planned(wanted: list[dict[str, Any]], *found: dict[str, Any], **purge: Any) -> list[Change]:
-    resources, places, faults = _calico_resources.read(wanted)
+    resources, places, faults = calico_resources.read(wanted)
     assert faults == []
-    there = {resource.key: resource for resource in map(_calico_resources.stored, found)}
-    return _calico_resources.plan(resources, places, there, **purge)
+    there = {resource.key: resource for resource in map(calico_resources.stored, found)}
+    return calico_resources.plan(resources, places, there, **purge)
 
 
 def told(wanted: list[dict[str, Any]], *found: dict[str, Any], **purge: Any) -> list[str]:
@@ -56,23 +61,23 @@ def only(wanted: dict[str, Any], found: dict[str, Any]) -> Change:
     ],
 )
 def test_a_fault_of_a_resource_is_told_with_its_place(wrong: dict[str, Any], fault: str) -> None:
-    _found, _places, faults = _calico_resources.read([wrong])
+    _found, _places, faults = calico_resources.read([wrong])
     assert len(faults) == 1
     assert str(faults[0]).startswith(fault)
 
 
 def test_two_resources_of_one_name_are_refused_but_not_in_two_namespaces() -> None:
     policies = [item("NetworkPolicy", "x"), item("NetworkPolicy", "x", namespace="default")]
-    assert [str(fault) for fault in _calico_resources.read(policies)[2]] == [
+    assert [str(fault) for fault in calico_resources.read(policies)[2]] == [
         "resources[1]: NetworkPolicy default/x: the same as resources[0]"
     ]
     policies[1]["metadata"]["namespace"] = "other"
-    assert _calico_resources.read(policies)[2] == []
+    assert calico_resources.read(policies)[2] == []
 
 
 def test_a_resource_that_is_to_be_absent_needs_no_spec() -> None:
     named = [{"kind": "HostEndpoint", "metadata": {"name": "x"}}]
-    assert _calico_resources.read(named, partial=True)[2] == []
+    assert calico_resources.read(named, partial=True)[2] == []
 
 
 # --- planning --------------------------------------------------------------------------
@@ -191,9 +196,9 @@ def test_resources_that_bear_the_label_and_are_not_wanted_go_after_the_others_ar
 
 def test_absent_removes_what_is_there_the_dependent_first() -> None:
     named = [item("IPPool", "p"), item("HostEndpoint", "h"), item("Node", "gone")]
-    _resources, places, _faults = _calico_resources.read(named, partial=True)
-    found = {one.key: one for one in map(_calico_resources.stored, named[:2])}
-    changes = _calico_resources.plan_absent(places, found)
+    _resources, places, _faults = calico_resources.read(named, partial=True)
+    found = {one.key: one for one in map(calico_resources.stored, named[:2])}
+    changes = calico_resources.plan_absent(places, found)
     assert [str(change) for change in changes] == ["delete HostEndpoint h", "delete IPPool p"]
 
 
@@ -205,7 +210,7 @@ VALUES = some.recursive(
 SPECS = some.dictionaries(some.sampled_from(["a", "b", "types", "ingress", "labelsToApply"]), VALUES, max_size=4)
 
 
-@given(some.sampled_from(_calico_resources.KINDS), SPECS, SPECS)
+@given(some.sampled_from(calico_resources.KINDS), SPECS, SPECS)
 def test_once_carried_out_nothing_is_left_to_do(kind: str, wanted: dict[str, Any], found: dict[str, Any]) -> None:
     before, asked = item(kind, "x", found), item(kind, "x", wanted)
     frozen = copy.deepcopy(asked)
@@ -232,4 +237,4 @@ def test_once_carried_out_nothing_is_left_to_do(kind: str, wanted: dict[str, Any
 )
 def test_the_field_that_calicoctl_refuses_is_placed(said: str, place: str) -> None:
     resource = Resource(Key("GlobalNetworkPolicy", "g"), {"order": "x", "ingress": [{"prots": 1}]})
-    assert _calicoctl.field_place(f"error parsing document: {said}", resource, "resources[4]") == place
+    assert calicoctl.field_place(f"error parsing document: {said}", resource, "resources[4]") == place

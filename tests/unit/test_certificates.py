@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _certificates
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import (
+    authority as certificates_authority,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates.authority import (
     Authority,
     CertificateError,
     Request,
@@ -151,7 +153,7 @@ def test_a_directory_above_that_holds_something_else_is_left_as_it_is(tmp_path: 
 def stopped(writes: int) -> Callable[[Path, bytes, int], None]:
     """A crash after so many files: a stand-in for the process being killed."""
     left = [writes]
-    write = _certificates.write_file
+    write = certificates_authority.write_file
 
     def stop(path: Path, data: bytes, mode: int) -> None:
         if not left[0]:
@@ -167,7 +169,7 @@ def test_a_crash_while_an_authority_is_made_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(_certificates, "write_file", stopped(writes))
+        patched.setattr(certificates_authority, "write_file", stopped(writes))
         authority(tmp_path)
     issued(tmp_path)
     assert authority(tmp_path).reason(SERVER) == ""
@@ -179,7 +181,7 @@ def test_a_crash_while_a_certificate_is_replaced_leaves_the_old_pair_or_none(
 ) -> None:
     before = issued(tmp_path)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(_certificates, "write_file", stopped(writes))
+        patched.setattr(certificates_authority, "write_file", stopped(writes))
         authority(tmp_path).issue(SERVER, 365)
     if writes:
         assert authority(tmp_path).reason(SERVER) == "its key belongs to another"
@@ -197,9 +199,9 @@ def test_a_file_is_replaced_completely_or_not_at_all(tmp_path: Path, monkeypatch
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
         patched.setattr(os, "fsync", full)
-        _certificates.write_file(path, b"new", 0o600)
+        certificates_authority.write_file(path, b"new", 0o600)
     assert path.read_text() == "old"
-    _certificates.write_file(path, b"new", 0o600)
+    certificates_authority.write_file(path, b"new", 0o600)
     assert path.read_text() == "new" and [one.name for one in tmp_path.iterdir()] == ["ca.key"]
 
 

@@ -8,19 +8,20 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.binary_cluster.networking.plugins.filter.member_addresses import member_addresses
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _closed_ports, _spec
+from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import closed_ports
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 VXLAN, ETCD = {"protocol": "udp", "ports": [8472]}, {"protocol": "tcp", "ports": [2380, 2379]}
 
 
-def table(members: list[str], **more: Any) -> _closed_ports.Table:
+def table(members: list[str], **more: Any) -> closed_ports.Table:
     options: dict[str, Any] = {
         "closed": [VXLAN], "between": [VXLAN, ETCD], "allowed": [], "interfaces": ["cni0"],
         "networks": ["10.244.0.0/16"], **more,
     }  # fmt: skip
-    faults = _spec.Faults()
-    made = _closed_ports.table(members, faults=faults, **options)
+    faults = validation.Faults()
+    made = closed_ports.table(members, faults=faults, **options)
     if faults.found:
         raise ValueError(faults.text())
     return made
@@ -65,12 +66,12 @@ def test_options_that_mean_nothing_are_told(options: dict[str, Any], told: str) 
 
 def test_members_are_added_to_a_script_and_nothing_else_changes() -> None:
     before = table(["192.0.2.9"]).script()
-    assert _closed_ports.members_of(before) == ("192.0.2.9",)
-    after = _closed_ports.with_members(before, ["192.0.2.11", "192.0.2.9", "2001:db8::7"])
+    assert closed_ports.members_of(before) == ("192.0.2.9",)
+    after = closed_ports.with_members(before, ["192.0.2.11", "192.0.2.9", "2001:db8::7"])
     assert after == table(["192.0.2.9", "192.0.2.11", "2001:db8::7"]).script()
-    assert _closed_ports.members_of(after) == ("192.0.2.9", "192.0.2.11", "2001:db8::7")
-    assert _closed_ports.with_members(after, []) == after
-    assert _closed_ports.members_of("") == ()
+    assert closed_ports.members_of(after) == ("192.0.2.9", "192.0.2.11", "2001:db8::7")
+    assert closed_ports.with_members(after, []) == after
+    assert closed_ports.members_of("") == ()
 
 
 def host(address: str, *addresses: str) -> dict[str, Any]:

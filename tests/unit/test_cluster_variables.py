@@ -10,20 +10,22 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
-    _preflight,
-    _preflight_values,
-    _role_options,
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    inventory as preflight,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    values as preflight_values,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DECLARED = _role_options.argument_spec("preflight")
+DECLARED = role_options.argument_spec("preflight")
 FILES = sorted(
     path
     for pattern in ("roles/*/tasks/*", "roles/*/templates/*", "roles/*/vars/*", "roles/*/defaults/*", "playbooks/*.yml")
     for path in CHECKOUT.glob(pattern)
 )
-PREFLIGHT = sorted((CHECKOUT / "plugins" / "plugin_utils").glob("_preflight*.py"))
+PREFLIGHT = sorted((CHECKOUT / "plugins" / "plugin_utils" / "_preflight").glob("*.py"))
 SPECS = sorted(CHECKOUT.glob("roles/*/meta/argument_specs.yml"))
 # Not the name of a filter, of a fact or of a role's own variable.
 VARIABLE = r"(?<![\w.'\"-])(cluster_(?!firewall)\w+)"
@@ -81,8 +83,8 @@ def test_a_default_is_the_same_wherever_it_is_said(name: str) -> None:
 
 
 def test_plugins_have_the_declared_ports() -> None:
-    ports = {variable: default for _group, variable, default, *_rest in _preflight.PORTS}
-    for variable, shared in _preflight.SHARED_PORTS.items():
+    ports = {variable: default for _group, variable, default, *_rest in preflight.PORTS}
+    for variable, shared in preflight.SHARED_PORTS.items():
         assert ports[variable] == DECLARED[shared]["default"]
 
 
@@ -97,5 +99,5 @@ def test_a_variable_of_the_cluster_has_its_declared_type(value: Any, message: st
 
 
 def test_every_form_is_of_an_option() -> None:
-    every = {name for path in SPECS for name in _role_options.argument_spec(path.parts[-3])}
-    assert _preflight_values.FORMS.keys() <= every
+    every = {name for path in SPECS for name in role_options.argument_spec(path.parts[-3])}
+    assert preflight_values.FORMS.keys() <= every

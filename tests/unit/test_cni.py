@@ -8,20 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _cni,
-    _cni_remains,
-    _cni_runtime,
-    _netns,
-    _spec,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    network as cni_network,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    remains as cni_remains,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
+    runtime as cni_runtime,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import netns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 
-def attachment(**more: Any) -> _cni.Attachment:
+def attachment(**more: Any) -> cni_network.Attachment:
     options: dict[str, Any] = {
         "netns": "demo", "interface": "eth0", "container": "", "arguments": {}, "capabilities": {}, "labels": {},
     }  # fmt: skip
-    return _cni.attachment(**{**options, **more})
+    return cni_network.attachment(**{**options, **more})
 
 
 @pytest.mark.parametrize("name", ["demo", "ns-2", "a.b", "_x", "worker-2.lab.example", "a" * 255])
@@ -33,12 +37,12 @@ def test_a_namespace_is_a_file_in_the_directory_of_namespaces(name: str) -> None
     "name", ["../../../proc/1/ns/net", "/", ".", "..", "", "a/b", "-a", ".a", "demo\n", "a b", "a:2", "a" * 256]
 )
 def test_a_name_that_is_no_component_of_a_path_is_refused(name: str) -> None:
-    with pytest.raises(_spec.SpecError, match=r"^netns: "):
+    with pytest.raises(validation.SpecError, match=r"^netns: "):
         attachment(netns=name)
 
 
 def test_further_probe_pods_have_a_colon_in_their_name() -> None:
-    assert _netns.path("name", "probe-node1:2", ":") == "/run/netns/probe-node1:2"
+    assert netns.path("name", "probe-node1:2", ":") == "/run/netns/probe-node1:2"
 
 
 @pytest.mark.parametrize(
@@ -57,15 +61,15 @@ def test_further_probe_pods_have_a_colon_in_their_name() -> None:
     ],
 )
 def test_what_would_be_read_as_something_else_is_refused(option: str, value: Any) -> None:
-    with pytest.raises(_spec.SpecError, match=f"^{option}"):
+    with pytest.raises(validation.SpecError, match=f"^{option}"):
         attachment(**{option: value})
 
 
 @pytest.mark.parametrize("change", [{"name": "../x"}, {"name": "a\n"}, {"type": "../../bin/sh"}, {"type": ""}])
 def test_a_configuration_whose_names_lead_out_of_their_directories_is_refused(change: dict[str, str]) -> None:
     source = {"cniVersion": "1.0.0", "name": "pods", "type": "bridge", **change}
-    with pytest.raises(_cni.CniError, match=r"^/etc/x\.conf: "):
-        _cni.parse(json.dumps(source).encode(), "/etc/x.conf")
+    with pytest.raises(cni_network.CniError, match=r"^/etc/x\.conf: "):
+        cni_network.parse(json.dumps(source).encode(), "/etc/x.conf")
 
 
 # --- what is kept of attachments, and what is left of them where a plugin is gone -------------------------------------
@@ -95,12 +99,12 @@ def gone(*_command: Any, **_more: Any) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def runtime(tmp_path: Path) -> _cni_runtime.Runtime:
-    return _cni_runtime.Runtime(gone, plugins=str(tmp_path / "none"), cache=str(tmp_path))
+def runtime(tmp_path: Path) -> cni_runtime.Runtime:
+    return cni_runtime.Runtime(gone, plugins=str(tmp_path / "none"), cache=str(tmp_path))
 
 
 def test_a_network_has_its_own_attachments_and_not_those_of_one_whose_name_begins_like_it(
-    runtime: _cni_runtime.Runtime, tmp_path: Path
+    runtime: cni_runtime.Runtime, tmp_path: Path
 ) -> None:
     keep(tmp_path, "flannel", "a")
     keep(tmp_path, "flannel-other", "b")
@@ -109,14 +113,14 @@ def test_a_network_has_its_own_attachments_and_not_those_of_one_whose_name_begin
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"containerId": "a"}'])
 def test_a_file_that_is_damaged_does_not_keep_a_node_from_leaving(
-    runtime: _cni_runtime.Runtime, tmp_path: Path, text: str
+    runtime: cni_runtime.Runtime, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "flannel-a-eth0").write_text(text)
     assert runtime.leave("flannel", False, print) == []
 
 
 def test_a_node_leaves_with_a_warning_where_neither_plugin_nor_configuration_is_left(
-    runtime: _cni_runtime.Runtime, tmp_path: Path
+    runtime: cni_runtime.Runtime, tmp_path: Path
 ) -> None:
     kept = [keep(tmp_path, "flannel", "a"), keep(tmp_path, "flannel", "b", config="no base64")]
     warnings: list[str] = []
@@ -130,20 +134,20 @@ def test_a_node_leaves_with_a_warning_where_neither_plugin_nor_configuration_is_
 def test_reservations_of_the_container_go_and_those_of_others_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_cni_remains, "RESERVATIONS", str(tmp_path))
+    monkeypatch.setattr(cni_remains, "RESERVATIONS", str(tmp_path))
     directory = tmp_path / "flannel"
     directory.mkdir()
     for address, holder in {"10.244.1.2": "a\r\neth0", "10.244.1.3": "b\r\neth0"}.items():
         (directory / address).write_text(holder)
     result = {"ips": [{"address": "10.244.1.2/24"}, {"address": "10.244.1.3/24"}, {"address": "../x"}]}
     kept = {"containerId": "a", "ifName": "eth0", "netns": "/run/netns/a", "result": result}
-    assert _cni_remains.remove(gone, "flannel", CONFIGURATION["plugins"], kept) == []  # type: ignore[arg-type]
+    assert cni_remains.remove(gone, "flannel", CONFIGURATION["plugins"], kept) == []  # type: ignore[arg-type]
     assert [path.name for path in directory.iterdir()] == ["10.244.1.3"]
 
 
 def test_addresses_of_another_ipam_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cni_remains, "RESERVATIONS", str(tmp_path))
+    monkeypatch.setattr(cni_remains, "RESERVATIONS", str(tmp_path))
     result = {"ips": [{"address": "10.244.1.2/32"}]}
     kept = {"containerId": "a", "ifName": "eth0", "netns": "/run/netns/a", "result": result}
-    told = _cni_remains.remove(gone, "calico", [{"type": "calico", "ipam": {"type": "calico-ipam"}}], kept)
+    told = cni_remains.remove(gone, "calico", [{"type": "calico", "ipam": {"type": "calico-ipam"}}], kept)
     assert told == ["10.244.1.2 may stay reserved: only reservations of host-local are known here"]

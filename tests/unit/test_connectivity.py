@@ -10,10 +10,14 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import preflight
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
-    _condition,
-    _connectivity,
-    _prometheus,
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    build as report_build,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    prometheus,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    state as report_state,
 )
 
 from tests.browser import reports
@@ -61,8 +65,8 @@ def test_what_lets_no_packet_through_is_no_mtu_fault() -> None:
 
 def test_a_pair_is_as_bad_as_its_worst_probe() -> None:
     probes = [{"state": state} for state in ("ok", "mtu", "slow")]
-    assert _condition.worst(probes) == "mtu"
-    assert _condition.worst([]) == "ok"
+    assert report_state.worst(probes) == "mtu"
+    assert report_state.worst([]) == "ok"
 
 
 # --- comparison ------------------------------------------------------------------------
@@ -70,14 +74,14 @@ def test_a_pair_is_as_bad_as_its_worst_probe() -> None:
 
 def test_a_report_compared_with_itself_has_no_changes() -> None:
     report = reports.broken(3)
-    compared = _condition.compare(report, copy.deepcopy(report))
+    compared = report_state.compare(report, copy.deepcopy(report))
     assert compared["worse"] == compared["better"] == compared["new"] == compared["gone"] == []
 
 
 def test_what_is_worse_one_way_is_better_the_other() -> None:
     whole, broken = reports.whole(3), reports.broken(3)
-    worse = _condition.compare(whole, broken)
-    better = _condition.compare(broken, whole)
+    worse = report_state.compare(whole, broken)
+    better = report_state.compare(broken, whole)
     assert not worse["better"] and not better["worse"]
     assert len(worse["worse"]) == len(better["better"]) == 11
     first = worse["worse"][0]
@@ -98,18 +102,18 @@ def test_what_is_worse_one_way_is_better_the_other() -> None:
     ],
 )
 def test_a_change_is_judged(before: dict[str, Any], after: dict[str, Any], what: str) -> None:
-    compared = _condition.compare(changed(**before), changed(**after))
+    compared = report_state.compare(changed(**before), changed(**after))
     assert [name for name in ("worse", "better") if compared[name]] == ([what] if what else [])
 
 
 def test_nodes_that_came_and_went_are_named_and_their_pairs_left_out() -> None:
-    compared = _condition.compare(reports.whole(2), reports.whole(3))
+    compared = report_state.compare(reports.whole(2), reports.whole(3))
     assert (compared["new"], compared["gone"]) == (["node3"], [])
-    assert _condition.compare(reports.whole(3), reports.whole(2))["gone"] == ["node3"]
+    assert report_state.compare(reports.whole(3), reports.whole(2))["gone"] == ["node3"]
 
 
 def test_a_comparison_is_told_a_line_a_pair() -> None:
-    lines = list(_condition.changes(_condition.compare(reports.whole(2), reports.broken(3))))
+    lines = list(report_state.changes(report_state.compare(reports.whole(2), reports.broken(3))))
     assert lines[0] == "since 2026-03-01T12:00:00+00:00: 6 worse, 0 better"
     assert lines[1] == "new: node3"
     assert lines[2].startswith("worse: node1 -> node2: icmp ") and lines[2].endswith("mtu 1450 bytes -> failed")
@@ -121,7 +125,7 @@ def test_an_earlier_report_is_read_and_judged_as_of_today(tmp_path: Path) -> Non
     for probe in earlier["pairs"]:
         del probe["state"]
     (tmp_path / "connectivity.json").write_text(json.dumps(earlier))
-    assert states(_condition.read(tmp_path / "connectivity.json"), "node1", "node3")["mtu"] == "mtu"
+    assert states(report_state.read(tmp_path / "connectivity.json"), "node1", "node3")["mtu"] == "mtu"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,7 @@ def test_what_is_no_earlier_report_is_refused(tmp_path: Path, content: str | Non
     if content is not None:
         path.write_text(content)
     with pytest.raises(ValueError) as refused:
-        _condition.read(path)
+        report_state.read(path)
     assert str(refused.value) == fault
 
 
@@ -158,7 +162,7 @@ def test_preflight_refuses_paths_that_the_report_cannot_use(tmp_path: Path) -> N
 
 
 def test_the_matrix_of_a_few_nodes_has_figures() -> None:
-    rows = [line.split("  ") for line in _connectivity.matrix(reports.broken(3)).splitlines()]
+    rows = [line.split("  ") for line in report_build.matrix(reports.broken(3)).splitlines()]
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
     assert cells[1] == ["node1", "ok", "DOWN", "MTU"]
     assert cells[2][2] == "OWN", "a node and itself"
@@ -167,23 +171,23 @@ def test_the_matrix_of_a_few_nodes_has_figures() -> None:
 
 
 def test_the_matrix_of_many_nodes_has_signs_and_says_what_they_mean() -> None:
-    lines = _connectivity.matrix(reports.broken(30)).splitlines()
+    lines = report_build.matrix(reports.broken(30)).splitlines()
     assert lines[1].split()[2:6] == [".", "X", "M", "."]
     assert lines[2].split()[2:6] == [".", "X", "~", "."]
     assert lines[3].split()[2:6] == ["s", "X", ".", "."]
     assert lines[-1] == "s slow, ~ flaky, M mtu, X failed"
-    assert "slow" not in _connectivity.matrix(reports.whole(30))
+    assert "slow" not in report_build.matrix(reports.whole(30))
 
 
 def test_the_summary_counts_what_is_amiss_without_having_failed() -> None:
-    assert _connectivity.summary(reports.broken(3)).endswith(
+    assert report_build.summary(reports.broken(3)).endswith(
         " 3 nodes, 6 pairs, 36 probes, 8 FAILED, in 1.2 s; 1 flaky, 2 slow"
     )
-    assert _connectivity.summary(reports.whole(3)).endswith(" 36 probes, all passed, in 1.2 s")
+    assert report_build.summary(reports.whole(3)).endswith(" 36 probes, all passed, in 1.2 s")
 
 
 def test_junit_has_a_case_for_every_probe() -> None:
-    suite = ElementTree.fromstring(_connectivity.junit(reports.broken(3)))
+    suite = ElementTree.fromstring(report_build.junit(reports.broken(3)))
     assert len(suite.findall("testcase")) == 36
     failed = suite.findall("testcase/failure")
     assert len(failed) == int(suite.attrib["failures"]) == 8
@@ -196,7 +200,7 @@ def test_nothing_in_a_report_ends_its_place_in_the_page() -> None:
     )
     report = reports.broken(3)
     report["backend"] = "{{ report }}</title>"
-    page = _connectivity.page(template, report)
+    page = report_build.page(template, report)
     assert page.count("</script>") == page.count("</title>") == 1
     assert "<!--" not in page
     embedded = page.partition('json">')[2].partition("</script>")[0]
@@ -207,7 +211,7 @@ def test_nothing_in_a_report_ends_its_place_in_the_page() -> None:
 
 
 def test_metrics_say_of_every_probe_whether_it_went_well_and_how_long_it_took() -> None:
-    lines = _prometheus.render(reports.broken(3)).splitlines()
+    lines = prometheus.render(reports.broken(3)).splitlines()
     assert 'pod_network_whole{backend="flannel"} 0' in lines
     assert "pod_network_verified_timestamp_seconds 1772366400" in lines
     assert 'pod_network_probes{state="flaky"} 1' in lines
@@ -220,15 +224,15 @@ def test_metrics_say_of_every_probe_whether_it_went_well_and_how_long_it_took() 
 def test_metrics_have_the_throughput_where_it_was_measured() -> None:
     measured = reports.named(3)
     line = 'pod_network_throughput_bits_per_second{source="node1",target="node2",between="pods"} 600000000'
-    assert line in _prometheus.render(measured).splitlines()
-    trips = [line for line in _prometheus.render(measured).splitlines() if line.startswith("pod_network_round_trip")]
+    assert line in prometheus.render(measured).splitlines()
+    trips = [line for line in prometheus.render(measured).splitlines() if line.startswith("pod_network_round_trip")]
     assert trips == ['pod_network_round_trip_seconds{source="node1",target="node2",between="pods"} 0.000251']
-    assert "throughput" not in _prometheus.render(reports.whole(3))
+    assert "throughput" not in prometheus.render(reports.whole(3))
 
 
 def test_every_metric_is_told_and_typed_once_before_its_samples() -> None:
     typed: list[str] = []
-    for line in _prometheus.render(reports.broken(3)).splitlines():
+    for line in prometheus.render(reports.broken(3)).splitlines():
         if line.startswith("# TYPE "):
             typed.append(line.split()[2])
         elif not line.startswith("#"):
@@ -239,13 +243,13 @@ def test_every_metric_is_told_and_typed_once_before_its_samples() -> None:
 def test_a_name_cannot_break_out_of_its_label() -> None:
     report = reports.whole(2)
     report["backend"] = 'a"b\\c\nd'
-    assert 'pod_network_whole{backend="a\\"b\\\\c\\nd"} 1' in _prometheus.render(report).splitlines()
+    assert 'pod_network_whole{backend="a\\"b\\\\c\\nd"} 1' in prometheus.render(report).splitlines()
 
 
 def test_metrics_are_put_into_place_whole_and_readable(tmp_path: Path) -> None:
     path = tmp_path / "collected" / "pods.prom"
     for _time in range(2):
-        _prometheus.write(path, reports.whole(2))
+        prometheus.write(path, reports.whole(2))
     assert [one.name for one in path.parent.iterdir()] == ["pods.prom"]
     assert path.stat().st_mode & 0o777 == 0o644
-    assert path.read_text() == _prometheus.render(reports.whole(2))
+    assert path.read_text() == prometheus.render(reports.whole(2))

@@ -7,8 +7,16 @@ from xml.etree import ElementTree
 
 from ansible_collections.binary_cluster.networking.plugins.filter.failed_targets import failed_targets
 from ansible_collections.binary_cluster.networking.plugins.filter.probe_targets import probe_targets
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _condition, _connectivity, _prometheus
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._absence import Absence
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    build as report_build,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    prometheus,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    state as report_state,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.absence import Absence
 
 NODES = {"node1": "192.0.2.11", "node2": "192.0.2.12"}
 PROTOCOLS = ["icmp", "tcp", "node", "hairpin"]
@@ -35,7 +43,7 @@ def outcome(source: int, target: int, protocol: str, family: int, **more: Any) -
 
 def report(
     pods: dict[str, Any] | None = None, absent: dict[str, Absence] | None = None, **more: Any
-) -> _connectivity.Report:
+) -> report_build.Report:
     """The report of two nodes. ``more`` changes the probes over IPv6 from node1 to node2."""
     pods = pods or {"node1": pod(1), "node2": pod(2)}
     found = {
@@ -48,7 +56,7 @@ def report(
     }
     known = {one["address"] for pod in pods.values() for one in pod["ips"]}
     outcomes = {node: [one for one in told if _address(one) in known] for node, told in found.items() if node in pods}
-    return _connectivity.build(
+    return report_build.build(
         backend="vxlan_mesh",
         every={node: [pod] for node, pod in pods.items()},
         addresses=NODES,
@@ -95,33 +103,33 @@ def test_a_pair_is_whole_if_both_ip_versions_are() -> None:
     assert report()["ok"]
     told = report(ok=False, rtt_ms=None, cause="no answer")
     assert not told["ok"]
-    assert _connectivity.failures(told) == ["node1 -> node2: icmp6, tcp6: no answer"]
+    assert report_build.failures(told) == ["node1 -> node2: icmp6, tcp6: no answer"]
 
 
 def test_the_matrix_names_an_ip_version_that_is_down_and_else_the_probe() -> None:
-    lines = _connectivity.matrix(report(ok=False, rtt_ms=None, cause="no answer")).splitlines()
+    lines = report_build.matrix(report(ok=False, rtt_ms=None, cause="no answer")).splitlines()
     assert lines[1].split() == ["node1", "-", "IPV6"]
     assert lines[2].split() == ["node2", "0.20", "ms", "-"]
     one = report()
     one["pairs"][3].update(ok=False, state="failed", cause="no answer")
-    assert _connectivity.matrix(one).splitlines()[1].split() == ["node1", "-", "TCP6"]
+    assert report_build.matrix(one).splitlines()[1].split() == ["node1", "-", "TCP6"]
 
 
 def test_the_ip_version_stands_in_every_form_of_the_report() -> None:
     told = report()
-    names = [case.get("name") for case in ElementTree.fromstring(_connectivity.junit(told)).iter("testcase")]
+    names = [case.get("name") for case in ElementTree.fromstring(report_build.junit(told)).iter("testcase")]
     assert names[:4] == [f"node1 -> node2 {protocol}" for protocol in ("icmp", "tcp", "icmp6", "tcp6")]
     assert told["nodes"][0]["ips"][1] == {"address": "fd00:1::2", "subnet": "fd00:1::/64"}
-    assert 'probe_success{source="node1",target="node2",family="6",protocol="tcp"} 1' in _prometheus.render(told)
+    assert 'probe_success{source="node1",target="node2",family="6",protocol="tcp"} 1' in prometheus.render(told)
 
 
 def test_a_comparison_tells_ip_versions_apart_and_takes_earlier_reports_for_ipv4() -> None:
     earlier, now = report(), report(ok=False, rtt_ms=None, cause="no answer")
-    assert {_condition.title(change) for change in _condition.compare(earlier, now)["worse"]} == {"icmp6", "tcp6"}
+    assert {report_state.title(change) for change in report_state.compare(earlier, now)["worse"]} == {"icmp6", "tcp6"}
     for probe in earlier["pairs"]:
         del probe["family"]
     earlier["pairs"] = [probe for number, probe in enumerate(earlier["pairs"]) if number % 4 < 2]
-    assert _condition.compare(earlier, now)["worse"] == []
+    assert report_state.compare(earlier, now)["worse"] == []
 
 
 def test_pods_arriving_under_another_address_of_their_ip_version_fail() -> None:
@@ -132,13 +140,13 @@ def test_pods_arriving_under_another_address_of_their_ip_version_fail() -> None:
 
 def test_a_pod_without_ipv6_among_pods_with_it_fails_these_pairs_alone() -> None:
     told = report({"node1": pod(1), "node2": pod(2, families=(4,))})
-    failed = {(pair["source"], pair["target"], _condition.title(pair)) for pair in told["pairs"] if not pair["ok"]}
+    failed = {(pair["source"], pair["target"], report_state.title(pair)) for pair in told["pairs"] if not pair["ok"]}
     assert failed == {("node1", "node2", "icmp6"), ("node1", "node2", "tcp6")}
     assert [(cause["code"], cause["node"]) for cause in told["causes"]] == [("pod-address-missing", "node2")]
 
 
 def test_an_absent_node_fails_for_every_ip_version_that_pods_have() -> None:
     told = report({"node1": pod(1)}, absent={"node2": Absence("it was not reached")})
-    failed = {_condition.title(pair) for pair in told["pairs"] if not pair["ok"]}
+    failed = {report_state.title(pair) for pair in told["pairs"] if not pair["ok"]}
     assert failed == {"icmp", "tcp", "node", "icmp6", "tcp6"}, "nodes have no IPv6 address to probe"
     assert [cause["code"] for cause in told["causes"]] == ["pod-missing"]

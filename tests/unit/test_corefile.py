@@ -10,11 +10,11 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.binary_cluster.networking.plugins.filter.coredns_files import coredns_files
 from ansible_collections.binary_cluster.networking.plugins.filter.nth_address import nth_address
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _corefile
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import corefile as rendering_corefile
 from hypothesis import given
 from hypothesis import strategies as some
 
-SETTINGS = _corefile.Settings(
+SETTINGS = rendering_corefile.Settings(
     addresses=["10.0.0.2"],
     clients=["127.0.0.0/8", "10.244.0.0/16"],
     server="ns.dns.x.test",
@@ -31,12 +31,12 @@ RECORDS = [{"name": "a.x.test", "value": "10.0.0.9"}]
 
 
 def corefile(*zones: dict[str, Any], **settings: Any) -> str:
-    told = _corefile.Settings(**{**SETTINGS.__dict__, **settings})
-    return _corefile.render(zones, told, {}).texts["Corefile"]
+    told = rendering_corefile.Settings(**{**SETTINGS.__dict__, **settings})
+    return rendering_corefile.render(zones, told, {}).texts["Corefile"]
 
 
 def plugins(text: str) -> list[str]:
-    return _corefile.plugins_named(text, 1)
+    return rendering_corefile.plugins_named(text, 1)
 
 
 def test_the_whole_of_a_forwarding_server() -> None:
@@ -94,7 +94,7 @@ def test_sources_hand_on_but_for_the_last() -> None:
         "forward": {"to": ["192.0.2.53"]},
     }
     text = corefile(zone)
-    assert [name for name in plugins(text) if name in _corefile.SOURCES] == list(_corefile.SOURCES)
+    assert [name for name in plugins(text) if name in rendering_corefile.SOURCES] == list(rendering_corefile.SOURCES)
     assert text.count("fallthrough") == 3
     assert corefile({**zone, "forward": None}).count("fallthrough") == 2
     assert "fallthrough" not in corefile({"names": ["x.test"], "records": RECORDS})
@@ -124,8 +124,8 @@ def test_the_version_follows_every_byte_of_every_file(tmp_path: Path) -> None:
 
     def version(value: str = "10.0.0.9", **settings: Any) -> str:
         zone = {"names": ["x.test"], "records": [{"name": "a.x.test", "value": value}]}
-        told = _corefile.Settings(**{**SETTINGS.__dict__, **settings})
-        return _corefile.render([zone], told, {"pki/key": str(key)}).version
+        told = rendering_corefile.Settings(**{**SETTINGS.__dict__, **settings})
+        return rendering_corefile.render([zone], told, {"pki/key": str(key)}).version
 
     first = version()
     assert version() == first
@@ -142,7 +142,7 @@ def test_paths_are_relative_so_that_the_files_can_be_tried_elsewhere(tmp_path: P
         "records": RECORDS,
         "files": {"10.0.0.0/24": str(tmp_path / "zone")},
     }
-    with pytest.raises(_corefile.CorefileError, match="has records too"):
+    with pytest.raises(rendering_corefile.CorefileError, match="has records too"):
         corefile(zone)
     text = corefile({"names": ["x.test"], "files": {"x.test": str(tmp_path / "zone")}})
     assert "file zones/x.test.zone x.test {" in text
@@ -150,7 +150,9 @@ def test_paths_are_relative_so_that_the_files_can_be_tried_elsewhere(tmp_path: P
 
 
 def test_a_zone_file_that_is_not_there_is_told_with_its_place() -> None:
-    with pytest.raises(_corefile.CorefileError, match=r"coredns_zones\[0\].files.x.test: /nowhere: No such file"):
+    with pytest.raises(
+        rendering_corefile.CorefileError, match=r"coredns_zones\[0\].files.x.test: /nowhere: No such file"
+    ):
         corefile({"names": ["x.test"], "files": {"x.test": "/nowhere"}})
 
 
@@ -178,7 +180,7 @@ def rules(network: str) -> list[str]:
 
 
 def test_names_by_rule_need_something_beside_them() -> None:
-    with pytest.raises(_corefile.CorefileError, match="need records or files"):
+    with pytest.raises(rendering_corefile.CorefileError, match="need records or files"):
         corefile({"names": ["x.test"], "pods": "10.244.0.0/16"})
 
 
@@ -192,7 +194,7 @@ def test_names_by_rule_need_something_beside_them() -> None:
     ],
 )
 def test_plugins_of_raw_parts_are_found(text: str, depth: int, names: list[str]) -> None:
-    assert _corefile.plugins_named(text, depth) == names
+    assert rendering_corefile.plugins_named(text, depth) == names
 
 
 def test_keys_are_for_the_daemon_to_read_and_texts_need_no_restart() -> None:

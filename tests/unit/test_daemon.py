@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _accounts, _files, _systemd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._files import FileError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import accounts, files, systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import FileError
 from ansible_collections.binary_cluster.networking.plugins.modules import daemon
 from ansible_collections.binary_cluster.networking.tests.unit.owned_files import Host
 
@@ -89,8 +89,8 @@ class Daemon:
         module: Any = Module(self.systemd, params)
         absent = state == "absent"
         wanted = [] if absent else daemon.entries(params, False)
-        every = [] if absent else [*wanted, _files.Entry(f"{daemon.UNIT_DIRECTORY}/daemon.service")]
-        seen, unit = _files.observe(every, ledger), _systemd.show(self.systemd, "daemon.service")
+        every = [] if absent else [*wanted, files.Entry(f"{daemon.UNIT_DIRECTORY}/daemon.service")]
+        seen, unit = files.observe(every, ledger), systemd.show(self.systemd, "daemon.service")
         daemon.refuse_move(wanted, seen, ledger)
         made = daemon.plan(params, wanted, seen, ledger, unit, None)
         actions = made.actions("daemon", removing=absent)
@@ -98,7 +98,7 @@ class Daemon:
             daemon.remove(module, made, ledger)
         else:
             daemon.install(module, made, wanted, ledger, unit)
-            _files.settle(every, seen, ledger)
+            files.settle(every, seen, ledger)
         return actions, module
 
 
@@ -156,7 +156,7 @@ def test_the_advice_for_moving_the_data_works(etcd: Daemon, host: Host) -> None:
     etcd.converge()
     assert (new / "member").exists()
     assert old.is_symlink()
-    assert _files.data_directories(host.ledger)[str(new)] == str(new)
+    assert files.data_directories(host.ledger)[str(new)] == str(new)
 
 
 def test_a_daemon_that_still_runs_keeps_its_files(etcd: Daemon, host: Host) -> None:
@@ -176,28 +176,28 @@ def test_uninstall_goes_on_past_an_account_that_cannot_go(
     etcd: Daemon, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     etcd.converge()
-    host.ledger.record(_accounts.KIND, "etcd", {})
-    monkeypatch.setattr(_accounts, "number_of", lambda _name: 998)
+    host.ledger.record(accounts.KIND, "etcd", {})
+    monkeypatch.setattr(accounts, "number_of", lambda _name: 998)
     etcd.systemd.fails["userdel"] = "userdel: user etcd is currently used by process 7"
     with pytest.raises(daemon.Unfinished, match="userdel etcd: userdel: user etcd is currently used by process 7"):
         etcd.converge("absent")
     assert not host.tree()
-    assert host.ledger.names(_accounts.KIND) == ["etcd"]
-    monkeypatch.setattr(_accounts, "number_of", lambda _name: None)
+    assert host.ledger.names(accounts.KIND) == ["etcd"]
+    monkeypatch.setattr(accounts, "number_of", lambda _name: None)
     etcd.converge("absent")
     assert not host.owners()
 
 
 def test_what_a_failed_start_cannot_put_back_is_told(etcd: Daemon, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     etcd.systemd.fails["start daemon"] = "Job failed."
-    monkeypatch.setattr(_files, "undo", lambda _changes, _ledger: ["/etc/env: Read-only file system"])
-    with pytest.raises(_systemd.ServiceError, match=r"Job failed\.\n\nnot taken back: /etc/env: Read-only"):
+    monkeypatch.setattr(files, "undo", lambda _changes, _ledger: ["/etc/env: Read-only file system"])
+    with pytest.raises(systemd.ServiceError, match=r"Job failed\.\n\nnot taken back: /etc/env: Read-only"):
         etcd.converge("started")
 
 
 def test_a_failed_start_puts_back_what_was_there(etcd: Daemon, host: Host) -> None:
     etcd.systemd.fails["start daemon"] = "Job failed."
-    with pytest.raises(_systemd.ServiceError, match="Job failed"):
+    with pytest.raises(systemd.ServiceError, match="Job failed"):
         etcd.converge("started")
     assert not host.tree()
     assert not host.owners()
@@ -218,6 +218,6 @@ def test_a_restart_can_be_left_undone_for_a_later_batch(
     params = {**etcd.params("started"), "defer_restart": defers}
     wanted = daemon.entries(params, False)
     etcd.systemd.state = state
-    unit = _systemd.show(etcd.systemd, "daemon.service")
-    made = daemon.plan(params, wanted, _files.observe(wanted, host.ledger), host.ledger, unit, "an earlier digest")
+    unit = systemd.show(etcd.systemd, "daemon.service")
+    made = daemon.plan(params, wanted, files.observe(wanted, host.ledger), host.ledger, unit, "an earlier digest")
     assert (made.operation, made.due) == planned

@@ -6,8 +6,8 @@ import ipaddress
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns_records
-from ansible_collections.binary_cluster.networking.plugins.module_utils._dns_records import Record
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import records as dns_records
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns.records import Record
 from ansible_collections.binary_cluster.networking.plugins.modules import dns_record
 from hypothesis import given
 from hypothesis import strategies as some
@@ -30,7 +30,7 @@ def values(kind: str) -> some.SearchStrategy[str]:
     return HOST_NAMES
 
 
-ITEMS = some.sampled_from([kind for kind in _dns_records.TYPES if kind != "PTR"]).flatmap(
+ITEMS = some.sampled_from([kind for kind in dns_records.TYPES if kind != "PTR"]).flatmap(
     lambda kind: some.fixed_dictionaries(
         {"name": HOST_NAMES, "type": some.just(kind), "value": values(kind), "ttl": some.integers(1, 86400)}
     )
@@ -38,7 +38,7 @@ ITEMS = some.sampled_from([kind for kind in _dns_records.TYPES if kind != "PTR"]
 
 
 def only(item: dict[str, Any]) -> Record:
-    records, faults = _dns_records.read([item])
+    records, faults = dns_records.read([item])
     assert faults == []
     return next(iter(records))
 
@@ -53,8 +53,8 @@ def test_a_record_comes_back_from_its_value_in_etcd(item: dict[str, Any]) -> Non
         else:
             return
     record = only(item)
-    assert _dns_records.from_skydns(_dns_records.skydns_value(record, "me")) == record
-    assert _dns_records.skydns_owner(_dns_records.skydns_value(record, "me")) == "me"
+    assert dns_records.from_skydns(dns_records.skydns_value(record, "me")) == record
+    assert dns_records.skydns_owner(dns_records.skydns_value(record, "me")) == "me"
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_a_record_comes_back_from_its_value_in_etcd(item: dict[str, Any]) -> Non
     ],
 )
 def test_a_wrong_record_is_refused_with_its_place(item: dict[str, Any], told: str) -> None:
-    records, faults = _dns_records.read([item])
+    records, faults = dns_records.read([item])
     assert not records
     assert [told in str(fault) for fault in faults] == [True], faults
 
 
 def test_records_that_cannot_stand_together_are_refused() -> None:
-    _records, faults = _dns_records.read(
+    _records, faults = dns_records.read(
         [
             {"name": "a.x", "value": "192.0.2.1"},
             {"name": "A.x.", "value": "192.0.2.1"},
@@ -112,25 +112,25 @@ def test_records_that_cannot_stand_together_are_refused() -> None:
     ],
 )
 def test_a_network_becomes_the_reverse_zones_that_cover_it(network: str, zones: list[str]) -> None:
-    assert _dns_records.zones([network]) == zones
+    assert dns_records.zones([network]) == zones
 
 
 @given(some.ip_addresses(v=4), some.integers(8, 31))
 def test_every_address_of_a_network_is_in_one_of_its_zones(address: ipaddress.IPv4Address, length: int) -> None:
     network = ipaddress.ip_network((address, length), strict=False)
-    zones = _dns_records.zones([str(network)])
-    assert _dns_records.zone_of(address.reverse_pointer, zones)
+    zones = dns_records.zones([str(network)])
+    assert dns_records.zone_of(address.reverse_pointer, zones)
 
 
 def test_an_address_gets_its_pointer_where_its_reverse_zone_is_served() -> None:
-    records, _faults = _dns_records.read(
+    records, _faults = dns_records.read(
         [
             {"name": "a.x", "value": "10.0.0.9"},
             {"name": "b.x", "value": "10.0.0.9"},
             {"name": "c.x", "value": "192.0.2.9"},
         ]
     )
-    files = _dns_records.zone_files(records, ["x", "0.0.10.in-addr.arpa"], "ns.x")
+    files = dns_records.zone_files(records, ["x", "0.0.10.in-addr.arpa"], "ns.x")
     assert list(files) == ["x", "0.0.10.in-addr.arpa"]
     assert files["0.0.10.in-addr.arpa"].splitlines()[2:] == ["9.0.0.10.in-addr.arpa. 300 IN PTR a.x."]
     assert "c.x. 300 IN A 192.0.2.9" in files["x"]
@@ -138,8 +138,8 @@ def test_an_address_gets_its_pointer_where_its_reverse_zone_is_served() -> None:
 
 def test_the_serial_of_a_zone_follows_its_content() -> None:
     def zone(value: str) -> str:
-        records, _faults = _dns_records.read([{"name": "a.x", "value": value}])
-        return _dns_records.zone_files(records, ["x"], "ns.x")["x"].splitlines()[0]
+        records, _faults = dns_records.read([{"name": "a.x", "value": value}])
+        return dns_records.zone_files(records, ["x"], "ns.x")["x"].splitlines()[0]
 
     assert zone("192.0.2.1") == zone("192.0.2.1") != zone("192.0.2.2")
 
@@ -153,15 +153,15 @@ def test_a_long_text_is_cut_where_the_protocol_wants_it() -> None:
 
 
 def keys(*items: dict[str, Any], owner: str = "me") -> tuple[dict[str, Record], dict[Record, str]]:
-    records, faults = _dns_records.read(items)
+    records, faults = dns_records.read(items)
     assert faults == []
-    made, faults = _dns_records.skydns_keys(records, "/skydns", owner)
+    made, faults = dns_records.skydns_keys(records, "/skydns", owner)
     assert faults == []
     return made, records
 
 
 def held(wanted: dict[str, Record], owner: str = "me") -> dict[str, str]:
-    return {key: _dns_records.skydns_value(record, owner) for key, record in wanted.items()}
+    return {key: dns_records.skydns_value(record, owner) for key, record in wanted.items()}
 
 
 def test_what_is_there_is_not_put_again() -> None:
@@ -184,7 +184,7 @@ def test_a_removal_without_a_value_takes_all_of_the_name_and_type() -> None:
         {"name": "a.x", "value": "192.0.2.2"},
         {"name": "a.x", "type": "TXT", "value": "stays"},
     )
-    described, faults = _dns_records.read([{"name": "a.x"}], partial=True)
+    described, faults = dns_records.read([{"name": "a.x"}], partial=True)
     assert faults == []
     changes = dns_record.plan_absent(described, held(wanted), "me")
     assert changes == {key: None for key, record in wanted.items() if record.type == "A"}

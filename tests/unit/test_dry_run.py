@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _iproute, _trial
-from ansible_collections.binary_cluster.networking.plugins.module_utils._files import Entry, FileError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import dry_run
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Entry, FileError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace is made")
 
@@ -15,19 +16,19 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace i
 @pytest.fixture(autouse=True)
 def network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a network of its own, which other tests have."""
-    monkeypatch.setattr(_trial, "_enter_empty_network", lambda _kernel, _addresses: None)
+    monkeypatch.setattr(dry_run, "_enter_empty_network", lambda _kernel, _addresses: None)
 
 
-def trial(account: str = "daemon", script: str = "echo ready; sleep 5") -> _trial.Trial:
-    return _trial.Trial(["sh", "-c", script], "/etc/x/y", "ready", [], account, timeout=3.0)
+def trial(account: str = "daemon", script: str = "echo ready; sleep 5") -> dry_run.Trial:
+    return dry_run.Trial(["sh", "-c", script], "/etc/x/y", "ready", [], account, timeout=3.0)
 
 
 def run(args: list[str], *, data: str | None = None) -> tuple[int, str, str]:
     return 0, "", ""
 
 
-def check(tried: _trial.Trial, *entries: Entry) -> None:
-    _trial.check(tried, entries, _iproute.IpRoute(run))
+def check(tried: dry_run.Trial, *entries: Entry) -> None:
+    dry_run.check(tried, entries, iproute.IpRoute(run))
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o777])
@@ -48,14 +49,14 @@ def test_an_account_that_does_not_exist_is_named() -> None:
 
 def test_a_program_that_does_not_exist_is_named() -> None:
     with pytest.raises(FileError, match=r"trial of /no/program: .*No such file"):
-        check(_trial.Trial(["/no/program"], "/etc/x/y", "ready", [], "daemon"), Entry("/etc/x/y/file"))
+        check(dry_run.Trial(["/no/program"], "/etc/x/y", "ready", [], "daemon"), Entry("/etc/x/y/file"))
 
 
 def test_a_disk_that_is_full_is_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def full(*_words: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_trial, "put_as", full)
+    monkeypatch.setattr(dry_run, "put_as", full)
     with pytest.raises(FileError, match=r"trial of sh: .*No space left on device"):
         check(trial(), Entry("/etc/x/y/file"))
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action.etcd_access import borrowed
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import EtcdError, Refused
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.client import EtcdError, Refused
 from ansible_collections.binary_cluster.networking.plugins.modules.etcd_access import REMEDIES, faults
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates.authority import (
+    Authority,
+    Request,
+)
 from cryptography import x509
 
 ONE, TWO = "https://192.0.2.1:2379", "https://192.0.2.2:2379"

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action.etcd_access import given
 from ansible_collections.binary_cluster.networking.plugins.filter.etcd_client_files import etcd_client_files
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _etcd_client
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import etcd_client
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates.authority import (
+    Authority,
+    Request,
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +27,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_usable_files_are_accepted(files: dict[str, str]) -> None:
-    assert list(_etcd_client.faults(files)) == []
-    assert _etcd_client.common_name(files["certificate"]) == "user-backup"
+    assert list(etcd_client.faults(files)) == []
+    assert etcd_client.common_name(files["certificate"]) == "user-backup"
     assert given(files)["client.key"] == Path(files["key"]).read_text()
 
 
@@ -42,13 +45,13 @@ def test_usable_files_are_accepted(files: dict[str, str]) -> None:
 def test_unusable_files_are_named(files: dict[str, str], change: dict[str, str], told: tuple[str, str, str]) -> None:
     if change == {"key": "other"}:
         change = {"key": files["key"].replace("backup", "other")}
-    found = list(_etcd_client.faults({**files, **change}))
+    found = list(etcd_client.faults({**files, **change}))
     assert len(found) == 1
     assert all(words in said for words, said in zip(told, found[0]))
 
 
 def test_what_is_no_set_of_files_is_refused() -> None:
-    ((place, value, _remedy),) = _etcd_client.faults("/srv/pki")
+    ((place, value, _remedy),) = etcd_client.faults("/srv/pki")
     assert (place, value) == ("cluster_etcd_client_files", "/srv/pki")
 
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd, _etcd_cluster, _etcd_process
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd_cluster import ClusterError, View, Wanted
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    client as etcd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    cluster as etcd_cluster,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    process as etcd_process,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.cluster import ClusterError, View, Wanted
 
 NAMES = ("one", "two", "three")
 INVENTORY = tuple(
@@ -15,12 +23,12 @@ INVENTORY = tuple(
 )
 
 
-def member(name: str, number: int, learner: bool = False, started: bool = True) -> _etcd.Member:
+def member(name: str, number: int, learner: bool = False, started: bool = True) -> etcd.Member:
     clients = (f"https://192.0.2.{number}:2379",) if started else ()
-    return _etcd.Member(str(number), name, (f"https://192.0.2.{number}:2380",), clients, learner)
+    return etcd.Member(str(number), name, (f"https://192.0.2.{number}:2380",), clients, learner)
 
 
-def view(*sick: str, members: tuple[_etcd.Member, ...] = ()) -> View:
+def view(*sick: str, members: tuple[etcd.Member, ...] = ()) -> View:
     """Three members of the inventory, or others, of which those with these ids are sick."""
     members = members or tuple(member(name, number) for number, name in enumerate(NAMES, 1))
     return View(members, dict.fromkeys(sick, "no answer"), INVENTORY)
@@ -47,83 +55,83 @@ def test_a_member_is_known_by_its_name_or_else_by_where_it_is_reached() -> None:
 def test_a_restart_is_allowed_while_it_takes_nothing_away(sick: tuple[str, ...], allowed: bool) -> None:
     found = view(*sick)
     if allowed:
-        _etcd_cluster.require_restart(found, found.members[0])
+        etcd_cluster.require_restart(found, found.members[0])
         return
     with pytest.raises(ClusterError, match="would lose its quorum or its spare member: "):
-        _etcd_cluster.require_restart(found, found.members[0])
+        etcd_cluster.require_restart(found, found.members[0])
 
 
 def test_a_learner_may_be_restarted_whatever_the_others_do() -> None:
     learner = member("three", 3, learner=True)
     found = view("2", members=(member("one", 1), member("two", 2), learner))
-    _etcd_cluster.require_restart(found, learner)
+    etcd_cluster.require_restart(found, learner)
 
 
 def test_a_member_joins_while_the_others_are_a_quorum() -> None:
     found = view("3")
-    _etcd_cluster.require_join(found, found.members[2])
+    etcd_cluster.require_join(found, found.members[2])
     with pytest.raises(
         ClusterError, match="2 of the 3 members that vote must be healthy, and 1 are: two is not healthy"
     ):
-        _etcd_cluster.require_join(view("2", "3"), found.members[2])
+        etcd_cluster.require_join(view("2", "3"), found.members[2])
 
 
 def test_the_lost_one_of_two_members_cannot_be_replaced_by_the_other() -> None:
     pair = (member("one", 1), member("two", 2))
     with pytest.raises(ClusterError, match="2 of the 2 members that vote must be healthy, and 1 are"):
-        _etcd_cluster.require_join(view("2", members=pair), pair[1])
+        etcd_cluster.require_join(view("2", members=pair), pair[1])
 
 
 def test_two_do_not_join_at_once() -> None:
     found = view("2", members=(member("one", 1), member("", 2, learner=True, started=False)))
     with pytest.raises(ClusterError, match="two is a learner, and etcd takes one at a time"):
-        _etcd_cluster.require_join(found, None)
-    _etcd_cluster.require_join(found, found.members[1])
+        etcd_cluster.require_join(found, None)
+    etcd_cluster.require_join(found, found.members[1])
 
 
 def test_a_stranger_is_removed_where_a_variable_names_it_and_a_quorum_stays() -> None:
     strangers = (*view().members, member("nine", 9))
-    assert _etcd_cluster.removable(view("9", members=strangers), []) == []
-    assert _etcd_cluster.removable(view("9", members=strangers), ["nine"]) == [strangers[3]]
-    assert _etcd_cluster.removable(view(members=strangers), ["9", "nobody"]) == [strangers[3]]
+    assert etcd_cluster.removable(view("9", members=strangers), []) == []
+    assert etcd_cluster.removable(view("9", members=strangers), ["nine"]) == [strangers[3]]
+    assert etcd_cluster.removable(view(members=strangers), ["9", "nobody"]) == [strangers[3]]
     with pytest.raises(ClusterError, match="etcd_remove_members: nine: not removed, because 3 of the 4"):
-        _etcd_cluster.removable(view("8", "3", "9", members=strangers), ["nine"])
+        etcd_cluster.removable(view("8", "3", "9", members=strangers), ["nine"])
     with pytest.raises(ClusterError, match="etcd_remove_members: two: it is in the inventory"):
-        _etcd_cluster.removable(view(members=strangers), ["two"])
+        etcd_cluster.removable(view(members=strangers), ["two"])
     alone = (member("one", 1), member("eight", 8), member("nine", 9))
     with pytest.raises(ClusterError, match="the 1 members that stay would be no quorum: one is not healthy"):
-        _etcd_cluster.removable(view("1", members=alone), ["eight", "nine"])
+        etcd_cluster.removable(view("1", members=alone), ["eight", "nine"])
 
 
 def test_strangers_are_named_with_what_can_be_done() -> None:
     strangers = (*view().members, member("nine", 9))
-    assert _etcd_cluster.strangers(view(members=strangers), []) == (
+    assert etcd_cluster.strangers(view(members=strangers), []) == (
         "groups.etcd: the cluster has members that the inventory does not have: nine (https://192.0.2.9:2380). "
         "They stay and vote; put them into group etcd, or set etcd_remove_members: [nine]"
     )
-    assert _etcd_cluster.strangers(view(members=strangers), ["nine"]) == ""
+    assert etcd_cluster.strangers(view(members=strangers), ["nine"]) == ""
 
 
 def test_addresses_move_one_at_a_time_and_ports_all_together() -> None:
     here = tuple(member(name, number) for number, name in enumerate(NAMES, 11))
     with pytest.raises(ClusterError, match=r"one \(now at 192.0.2.11\), two .* change that of one alone"):
-        _etcd_cluster.require_one_move(view(members=here))
-    _etcd_cluster.require_one_move(view(members=(here[0], *view().members[1:])))
+        etcd_cluster.require_one_move(view(members=here))
+    etcd_cluster.require_one_move(view(members=(here[0], *view().members[1:])))
     ports = tuple(
-        _etcd.Member(
+        etcd.Member(
             str(number), name, (f"https://192.0.2.{number}:12380",), (f"https://192.0.2.{number}:12379",), False
         )
         for number, name in enumerate(NAMES, 1)
     )
-    _etcd_cluster.require_one_move(view(members=ports))
+    etcd_cluster.require_one_move(view(members=ports))
     # Restarted by hand: they serve at the new addresses, and the cluster has only to be told.
     by_hand = tuple(
-        _etcd.Member(
+        etcd.Member(
             str(number), name, (f"https://192.0.2.{number + 10}:2380",), (INVENTORY[number - 1].client_url,), False
         )
         for number, name in enumerate(NAMES, 1)
     )
-    _etcd_cluster.require_one_move(view(members=by_hand))
+    etcd_cluster.require_one_move(view(members=by_hand))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +145,7 @@ def test_addresses_move_one_at_a_time_and_ports_all_together() -> None:
     ],
 )
 def test_a_database_fits_its_quota(size: int, quota: int, fits: bool) -> None:
-    assert _etcd_cluster.fits(size, quota) is fits
+    assert etcd_cluster.fits(size, quota) is fits
 
 
 def test_the_gravest_of_the_last_messages_is_the_cause() -> None:
@@ -148,9 +156,9 @@ def test_the_gravest_of_the_last_messages_is_the_cause() -> None:
         {"level": "info", "msg": "no fault"},
     ]
     lines = ["Started etcd.", *map(json.dumps, entries), "{", "[1]"]
-    assert _etcd_process.cause(lines) == "listen tcp: bind: address already in use"
-    assert _etcd_process.cause(lines[:2]) == "an old one"
-    assert _etcd_process.cause([]) == ""
+    assert etcd_process.cause(lines) == "listen tcp: bind: address already in use"
+    assert etcd_process.cause(lines[:2]) == "an old one"
+    assert etcd_process.cause([]) == ""
 
 
 def test_a_cause_that_a_remedy_is_known_for_comes_first_and_no_stack_trace_is_shown() -> None:
@@ -165,8 +173,8 @@ def test_a_cause_that_a_remedy_is_known_for_comes_first_and_no_stack_trace_is_sh
         "created by go.etcd.io/etcd/server/v3/storage.OpenBackend in goroutine 1",
         "etcd.service: Main process exited, code=exited, status=2/INVALIDARGUMENT",
     ]
-    assert _etcd_process.cause(lines) == "failed to create WAL: no space left on device"
-    assert [words for words in map(_etcd_process.readable, lines) if words] == [
+    assert etcd_process.cause(lines) == "failed to create WAL: no space left on device"
+    assert [words for words in map(etcd_process.readable, lines) if words] == [
         "panic: failed to create WAL: no space left on device",
         "panic: another",
         lines[-1],
@@ -174,13 +182,11 @@ def test_a_cause_that_a_remedy_is_known_for_comes_first_and_no_stack_trace_is_sh
 
 
 def test_members_of_several_clusters_are_not_taken_for_one() -> None:
-    unanswered = _etcd.EtcdError("http://c: timed out")
-    _etcd_cluster.require_one_cluster({})
-    _etcd_cluster.require_one_cluster({"http://a": "1f", "http://b": "1f", "http://c": unanswered})
-    with pytest.raises(
-        _etcd_cluster.ClusterError, match="different clusters: http://a of 1f, and http://b of 2f; stop"
-    ):
-        _etcd_cluster.require_one_cluster({"http://b": "2f", "http://a": "1f", "http://c": unanswered})
+    unanswered = etcd.EtcdError("http://c: timed out")
+    etcd_cluster.require_one_cluster({})
+    etcd_cluster.require_one_cluster({"http://a": "1f", "http://b": "1f", "http://c": unanswered})
+    with pytest.raises(etcd_cluster.ClusterError, match="different clusters: http://a of 1f, and http://b of 2f; stop"):
+        etcd_cluster.require_one_cluster({"http://b": "2f", "http://a": "1f", "http://c": unanswered})
 
 
 def test_check_mode_judges_a_restart_as_if_the_steps_before_it_had_been_taken() -> None:
@@ -188,9 +194,9 @@ def test_check_mode_judges_a_restart_as_if_the_steps_before_it_had_been_taken() 
     found = view("2", "9", members=(member("one", 1), member("two", 2), gone))
     for repaired, removed in ((["two"], []), ([], ["gone"])):
         with pytest.raises(ClusterError, match="would lose its quorum or its spare member"):
-            _etcd_cluster.require_restart(found.after(repaired, removed), found.members[0])
+            etcd_cluster.require_restart(found.after(repaired, removed), found.members[0])
     expected = found.after(["two"], ["gone"])
-    _etcd_cluster.require_restart(expected, found.members[0])
+    etcd_cluster.require_restart(expected, found.members[0])
     assert [one.name for one in expected.members] == ["one", "two"]
     # A member of the inventory is never removed.
     assert found.after([], ["two"]).members == found.members

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.modules.etcd_peers import presented
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates.authority import (
+    Authority,
+    Request,
+)
 
 
 @pytest.fixture

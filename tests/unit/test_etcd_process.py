@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd_process
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import process as etcd_process
 
 ENDED = '{"level":"fatal","msg":"discovery failed","error":"listen tcp 192.0.2.11:2380: bind: address already in use"}'
 
@@ -29,9 +29,9 @@ class Systemd:
 
 def test_a_start_that_has_not_begun_is_not_judged_by_the_log_of_the_process_before() -> None:
     systemd = Systemd()
-    process = _etcd_process.Process(systemd, 60, "/var/lib/etcd")
+    process = etcd_process.Process(systemd, 60, "/var/lib/etcd")
     process.start()
-    watch = _etcd_process.Watch(process)
+    watch = etcd_process.Watch(process)
     watch.looked -= 2
     assert not watch.given_up()
     systemd.invocation = "latter"
@@ -71,17 +71,17 @@ def active(peer: str) -> str:
         ([*added(ONE, TWO), probed(ONE, EXPIRED), probed(TWO, EXPIRED), active(TWO)], False),
         ([], False),
         # The beginning is missing, with who its peers are.
-        ([probed(ONE, EXPIRED)] * _etcd_process.READ, False),
+        ([probed(ONE, EXPIRED)] * etcd_process.READ, False),
     ],
 )
 def test_a_process_is_refused_where_every_peer_refuses_its_certificates(lines: list[str], refused: bool) -> None:
-    assert _etcd_process.refused_by_all(lines) == refused
+    assert etcd_process.refused_by_all(lines) == refused
 
 
 def test_a_process_that_is_refused_is_given_up_a_moment_later_and_one_that_is_no_longer_refused_is_not() -> None:
     systemd = Systemd()
     systemd.pid = 7
-    watch = _etcd_process.Watch(_etcd_process.Process(systemd, 60, "/var/lib/etcd"))
+    watch = etcd_process.Watch(etcd_process.Process(systemd, 60, "/var/lib/etcd"))
 
     def given_up(log: list[str], seconds: float) -> bool:
         systemd.log = "\n".join(log)
@@ -94,17 +94,17 @@ def test_a_process_that_is_refused_is_given_up_a_moment_later_and_one_that_is_no
     assert not given_up(refused, 2)
     assert not given_up([*refused, active(ONE)], 2)
     assert not given_up(refused, 2)
-    assert given_up(refused, _etcd_process.REFUSED)
+    assert given_up(refused, etcd_process.REFUSED)
 
 
 def test_the_cause_is_the_plainest_word_about_certificates_and_floods_are_shown_once() -> None:
     flood = entry("rejected connection on peer endpoint", error="remote error: tls: bad certificate")
     lines = [entry("first"), probed(ONE, EXPIRED), *[flood] * 500]
-    assert _etcd_process.cause(lines) == f"prober detected unhealthy status: {EXPIRED}"
-    assert _etcd_process.cause([flood]) == "rejected connection on peer endpoint: remote error: tls: bad certificate"
+    assert etcd_process.cause(lines) == f"prober detected unhealthy status: {EXPIRED}"
+    assert etcd_process.cause([flood]) == "rejected connection on peer endpoint: remote error: tls: bad certificate"
     systemd = Systemd()
     systemd.log = "\n".join(lines)
-    said = str(_etcd_process.Process(systemd, 60, "/var/lib/etcd").error("not healthy", ""))
+    said = str(etcd_process.Process(systemd, 60, "/var/lib/etcd").error("not healthy", ""))
     assert said.startswith(f"prober detected unhealthy status: {EXPIRED}; renew the certificates, or set the clocks")
     assert said.partition("its last log lines:\n")[2].splitlines() == [
         "warn: first",
@@ -121,7 +121,7 @@ def test_certificates_are_the_cause_where_a_new_member_ends_because_nobody_answe
     }
     unknown = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
     lines = [entry("failed to get cluster response", error=unknown), json.dumps(ended)]
-    assert _etcd_process.cause(lines, _etcd_process.ENDS) == f"failed to get cluster response: {unknown}"
-    assert _etcd_process.cause(lines[1:], _etcd_process.ENDS) == ended["error"]
+    assert etcd_process.cause(lines, etcd_process.ENDS) == f"failed to get cluster response: {unknown}"
+    assert etcd_process.cause(lines[1:], etcd_process.ENDS) == ended["error"]
     ended["error"] = "something else"
-    assert _etcd_process.cause([lines[0], json.dumps(ended)], _etcd_process.ENDS) == "something else"
+    assert etcd_process.cause([lines[0], json.dumps(ended)], etcd_process.ENDS) == "something else"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _etcd_messages, _grpc
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import grpc
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import messages as etcd_messages
 
 
 @pytest.mark.parametrize(
@@ -22,18 +23,18 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils import _
     ],
 )
 def test_headers_are_read_as_the_rfc_writes_them(block: str, headers: list[tuple[str, str]]) -> None:
-    assert list(_grpc.decode_headers(bytes.fromhex(block))) == headers
+    assert list(grpc.decode_headers(bytes.fromhex(block))) == headers
 
 
 def test_a_header_of_a_table_that_the_client_does_not_keep_is_an_error() -> None:
-    with pytest.raises(_grpc.ProtocolError):
-        list(_grpc.decode_headers(b"\xbe"))
+    with pytest.raises(grpc.ProtocolError):
+        list(grpc.decode_headers(b"\xbe"))
 
 
 @pytest.mark.parametrize("length", [0, 1, 126, 127, 128, 254, 255, 300, 20000])
 def test_a_header_of_any_length_is_written_so_that_it_is_read_again(length: int) -> None:
-    block = _grpc._literal("x", "v" * length)
-    assert list(_grpc.decode_headers(block)) == [("x", "v" * length)]
+    block = grpc._literal("x", "v" * length)
+    assert list(grpc.decode_headers(block)) == [("x", "v" * length)]
 
 
 @pytest.mark.parametrize(
@@ -55,21 +56,21 @@ def test_a_header_of_any_length_is_written_so_that_it_is_read_again(length: int)
     ],
 )
 def test_a_message_is_the_same_there_and_back(message: str, body: dict[str, object]) -> None:
-    assert _etcd_messages.decode(message, _etcd_messages.encode(message, body)) == body
+    assert etcd_messages.decode(message, etcd_messages.encode(message, body)) == body
 
 
 def test_names_may_be_in_camel_case_as_at_the_gateway() -> None:
-    camel = _etcd_messages.encode("RangeRequest", {"key": "YQ==", "rangeEnd": "Yg==", "keysOnly": True})
-    assert camel == _etcd_messages.encode("RangeRequest", {"key": "YQ==", "range_end": "Yg==", "keys_only": True})
+    camel = etcd_messages.encode("RangeRequest", {"key": "YQ==", "rangeEnd": "Yg==", "keysOnly": True})
+    assert camel == etcd_messages.encode("RangeRequest", {"key": "YQ==", "range_end": "Yg==", "keys_only": True})
 
 
 def test_fields_of_a_newer_etcd_are_skipped() -> None:
     # Field 111: a number, four bytes, eight bytes, a string.
     newer = bytes.fromhex("f80601 fd0600000000 f9060000000000000000 fa060161")
-    assert _etcd_messages.decode("HeaderResponse", newer) == {}
+    assert etcd_messages.decode("HeaderResponse", newer) == {}
 
 
 @pytest.mark.parametrize("data", [b"\x0a", b"\x0a\x05ab", b"\x80", b"\x0b", b"\x08\x01"])
 def test_what_is_no_message_is_an_error_and_no_traceback(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"not (a message|of type)"):
-        _etcd_messages.decode("HeaderResponse", data)
+        etcd_messages.decode("HeaderResponse", data)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.filter.pod_cidrs import pod_cidrs
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _run_facts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
 
 from tests.unit.ansible_runs import run_playbook
 
@@ -88,7 +88,7 @@ def test_facts_of_an_earlier_run_count_as_none() -> None:
     facts = {"pod_cidr": "10.244.7.0/24", "pod_cidrs": {}}
     earlier = {"n1": {"ansible_host": "192.0.2.1", "ansible_facts": {"cluster_host": {**facts, "run": "/tmp/earlier"}}}}
     own = {
-        "n1": {"ansible_host": "192.0.2.1", "ansible_facts": {"cluster_host": {**facts, "run": _run_facts.this_run()}}}
+        "n1": {"ansible_host": "192.0.2.1", "ansible_facts": {"cluster_host": {**facts, "run": run_facts.this_run()}}}
     }
-    assert _run_facts.collected(earlier["n1"]) == {}
+    assert run_facts.collected(earlier["n1"]) == {}
     assert pod_cidrs(["n1"], own, "10.244.0.0/16", 24)[0]["pod_cidr"] == "10.244.7.0/24"

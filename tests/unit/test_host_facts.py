@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.modules import host_facts
 
 ROUTES: list[dict[str, Any]] = [

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _host_module
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import module
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MODULES = [path for path in (CHECKOUT / "plugins" / "modules").glob("*.py") if "def main()" in path.read_text()]
@@ -30,7 +30,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("hostile")
 def test_files_can_be_read_and_tools_are_found_and_no_proxy_is_asked(tmp_path: Path) -> None:
-    _host_module.prepare(proxies=False)
+    module.prepare(proxies=False)
     (tmp_path / "made").mkdir()
     assert (tmp_path / "made").stat().st_mode & 0o777 == 0o755
     assert os.environ["PATH"].split(":")[:2] == ["/usr/bin", "/bin"]
@@ -40,7 +40,7 @@ def test_files_can_be_read_and_tools_are_found_and_no_proxy_is_asked(tmp_path: P
 
 @pytest.mark.usefixtures("hostile")
 def test_what_fetches_from_elsewhere_keeps_its_proxies() -> None:
-    _host_module.prepare(proxies=True)
+    module.prepare(proxies=True)
     assert os.environ["HTTPS_PROXY"] == "http://192.0.2.1:3128"
 
 
@@ -54,6 +54,4 @@ def test_every_module_is_one(path: Path) -> None:
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 def test_no_service_asks_a_proxy(path: Path) -> None:
     dropped = re.findall(r"^UnsetEnvironment=(.*)$", path.read_text(), re.MULTILINE)
-    assert set(" ".join(dropped).split()) >= {
-        spelled for name in _host_module.PROXIES for spelled in (name, name.upper())
-    }
+    assert set(" ".join(dropped).split()) >= {spelled for name in module.PROXIES for spelled in (name, name.upper())}

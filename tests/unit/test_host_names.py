@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _preflight_names
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    inventory as preflight,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    names as preflight_names,
+)
 
 ROLES = Path(__file__).parents[2] / "roles"
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
@@ -14,9 +19,9 @@ PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 
 def refused(name: str, group: str = "nodes") -> list[str]:
     """What preflight says of a host of this name."""
-    inventory = _preflight.Inventory({name: _preflight.Host(name)}, {group: [name], "kube_control_plane": [name]})
-    return [str(fault) for fault in _preflight.check(inventory) if fault.variable == "inventory_hostname"] + [
-        str(fault) for fault in _preflight_names.host_names_are_legal(inventory)
+    inventory = preflight.Inventory({name: preflight.Host(name)}, {group: [name], "kube_control_plane": [name]})
+    return [str(fault) for fault in preflight.check(inventory) if fault.variable == "inventory_hostname"] + [
+        str(fault) for fault in preflight_names.host_names_are_legal(inventory)
     ]
 
 

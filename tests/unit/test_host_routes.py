@@ -2,34 +2,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _host_routes,
-    _iproute,
-    _plan,
-    _routes,
-    _spec,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
+    host_routes,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host_routes import State
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routes import Hop, Route
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
+    routes as routing_routes,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.host_routes import State
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.routes import Hop, Route
 from ansible_collections.binary_cluster.networking.tests.unit.kernel_model import KernelModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-NAMES = _routes.Names(_iproute.numbers("rt_protos", []), _iproute.numbers("rt_tables", []))
+NAMES = routing_routes.Names(iproute.numbers("rt_protos", []), iproute.numbers("rt_tables", []))
 EMPTY: dict[str, Any] = {"gateway": None, "device": None, "onlink": False, "metric": None, "table": "main", "mtu": None}
 ADDRESSES: dict[str, tuple[str, ...]] = {"eth0": ("192.0.2.11",), "eth1": ("198.51.100.11",)}
 CONNECTED = [
-    Route(4, "192.0.2.0/24", (Hop("", "eth0"),), _routes.KERNEL),
-    Route(4, "198.51.100.0/24", (Hop("", "eth1"),), _routes.KERNEL),
-    Route(4, "198.51.0.0/16", (Hop("", "eth0"),), _routes.KERNEL),
+    Route(4, "192.0.2.0/24", (Hop("", "eth0"),), routing_routes.KERNEL),
+    Route(4, "198.51.100.0/24", (Hop("", "eth1"),), routing_routes.KERNEL),
+    Route(4, "198.51.0.0/16", (Hop("", "eth0"),), routing_routes.KERNEL),
 ]
 
 
-def located(*entries: dict[str, Any]) -> tuple[_host_routes.Placed, list[str]]:
+def located(*entries: dict[str, Any]) -> tuple[host_routes.Placed, list[str]]:
     """The wanted routes on a host with two interfaces, and the faults."""
-    faults = _spec.Faults()
-    wanted = _host_routes.parse([{**EMPTY, **entry} for entry in entries], "141", NAMES, faults)
-    return _host_routes.located(wanted, State(ADDRESSES, _routes.Table(CONNECTED)), faults), faults.found
+    faults = validation.Faults()
+    wanted = host_routes.parse([{**EMPTY, **entry} for entry in entries], "141", NAMES, faults)
+    return host_routes.located(wanted, State(ADDRESSES, routing_routes.Table(CONNECTED)), faults), faults.found
 
 
 def test_the_narrowest_network_tells_the_device_of_a_gateway() -> None:
@@ -90,21 +92,21 @@ def test_a_plan_leads_to_the_wanted_routes_leaves_others_and_can_be_taken_back(
     placed = list({route.key: (route, "here") for route in wanted if route.protocol == "141"}.values())
 
     def state() -> State:
-        return State(ADDRESSES, _routes.Table(kernel.routes))
+        return State(ADDRESSES, routing_routes.Table(kernel.routes))
 
-    def planned() -> list[_plan.Change]:
-        return _host_routes.plan(placed, None, True, state(), "141", purge)
+    def planned() -> list[plan_changes.Change]:
+        return host_routes.plan(placed, None, True, state(), "141", purge)
 
     before, others = list(kernel.routes), [route for route in kernel.routes if route.protocol == "80"]
     changes = planned()
     kernel.fails = fails
     try:
-        _plan.apply(kernel, changes)
-    except _plan.PlanError:
+        plan_changes.apply(kernel, changes)
+    except plan_changes.PlanError:
         assert sorted(route.text() for route in kernel.routes) == sorted(route.text() for route in before)
         # Of several with one key the first is the one that counts.
-        taken = _routes.Table(before)
-        assert {key: held[0] for key, held in _routes.Table(kernel.routes).by_key.items()} == {
+        taken = routing_routes.Table(before)
+        assert {key: held[0] for key, held in routing_routes.Table(kernel.routes).by_key.items()} == {
             key: held[0] for key, held in taken.by_key.items()
         }
         return

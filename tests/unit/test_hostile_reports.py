@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.action import connectivity_report, drift_report
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _printable, _terminal
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import printable
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import terminal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,7 +64,7 @@ def act(action: Any, arguments: dict[str, Any], variables: dict[str, Any]) -> tu
     told: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ActionBase, "run", lambda *_words: {})
-        patch.setattr(_terminal, "show", lambda _result, text: told.append(text))
+        patch.setattr(terminal, "show", lambda _result, text: told.append(text))
         return one.run(None, variables), "\n".join(told)
 
 
@@ -150,17 +151,17 @@ def test_all_forms_of_a_comparison_are_read_by_strict_parsers(line: str) -> None
         hostvars = {"node1": {"__etcd_files": found}, "node2": {}, "localhost": {}}
         result, told = act(drift_report.ActionModule, arguments, {"hostvars": hostvars})
         report = json.loads((Path(place) / "drift.json").read_bytes().decode("utf-8"))
-    assert result["failed"] and report["differences"][0]["what"] == _printable.cleaned(line)
+    assert result["failed"] and report["differences"][0]["what"] == printable.cleaned(line)
     assert not UNPRINTABLE.search(told) and not UNPRINTABLE.search(result["msg"])
 
 
 @given(line=LINES)
 def test_what_can_be_printed_stays_as_it_is(line: str) -> None:
-    cleaned = _printable.cleaned(line)
-    assert cleaned == _printable.cleaned(cleaned)
+    cleaned = printable.cleaned(line)
+    assert cleaned == printable.cleaned(cleaned)
     assert cleaned == line or UNPRINTABLE.search(line) or re.search("[\U0001fffe-\U0010ffff]", line)
 
 
 def test_a_terminal_is_shown_what_would_control_it() -> None:
     said = {"log": ["\x1b[2Jfailed\r\n", "żółw 網路"], "port": 443, "ok": None}
-    assert _printable.cleaned(said) == {"log": ["\\x1b[2Jfailed\\r\n", "żółw 網路"], "port": 443, "ok": None}
+    assert printable.cleaned(said) == {"log": ["\\x1b[2Jfailed\\r\n", "żółw 網路"], "port": 443, "ok": None}

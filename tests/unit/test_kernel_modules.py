@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _kernel_modules
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import modules as kernel_modules
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     ledger = Ledger("node", str(tmp_path / "ledger"))
-    _kernel_modules.note(ledger, "br_netfilter")
+    kernel_modules.note(ledger, "br_netfilter")
     return ledger
 
 
@@ -26,14 +26,14 @@ def released(ledger: Ledger, links: Sequence[Mapping[str, Any]] = (), own: Seque
         ran.append(command)
         return 0, "", ""
 
-    _kernel_modules.release(run, ledger, _kernel_modules.noted(ledger), links, own)
+    kernel_modules.release(run, ledger, kernel_modules.noted(ledger), links, own)
     return ran
 
 
 def asks(monkeypatch: pytest.MonkeyPatch, path: Path, text: str) -> None:
     path.write_text(text)
-    names = _kernel_modules.asked_for((str(path),))
-    monkeypatch.setattr(_kernel_modules, "asked_for", lambda: names)
+    names = kernel_modules.asked_for((str(path),))
+    monkeypatch.setattr(kernel_modules, "asked_for", lambda: names)
 
 
 def test_a_module_that_came_with_the_role_is_removed_and_forgotten(
@@ -41,7 +41,7 @@ def test_a_module_that_came_with_the_role_is_removed_and_forgotten(
 ) -> None:
     asks(monkeypatch, tmp_path / "other.conf", "# br_netfilter\n; br_netfilter\n\noverlay\n")
     assert released(ledger) == [["rmmod", "br_netfilter"]]
-    assert _kernel_modules.noted(ledger) == []
+    assert kernel_modules.noted(ledger) == []
 
 
 def test_a_module_that_another_file_asks_for_stays_however_it_spells_it(
@@ -49,7 +49,7 @@ def test_a_module_that_another_file_asks_for_stays_however_it_spells_it(
 ) -> None:
     asks(monkeypatch, tmp_path / "k8s.conf", "overlay\n br-netfilter \n")
     assert released(ledger) == []
-    assert _kernel_modules.noted(ledger) == []
+    assert kernel_modules.noted(ledger) == []
 
 
 def tunnel(name: str) -> dict[str, Any]:
@@ -64,8 +64,8 @@ def test_a_module_stays_where_somebody_else_has_a_link_that_it_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], stays: bool
 ) -> None:
     ledger = Ledger("node", str(tmp_path / "ledger"))
-    _kernel_modules.note(ledger, "ipip")
+    kernel_modules.note(ledger, "ipip")
     asks(monkeypatch, tmp_path / "none.conf", "")
     links = [{"ifname": "lo"}, *map(tunnel, names)]
     assert released(ledger, links, own=["ours"]) == ([] if stays else [["rmmod", "ipip"]])
-    assert _kernel_modules.noted(ledger) == []
+    assert kernel_modules.noted(ledger) == []

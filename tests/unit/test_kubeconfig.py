@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _kubeconfig as kubeconfig
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import kubeconfig
 from hypothesis import given
 from hypothesis import strategies as st
 

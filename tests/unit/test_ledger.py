@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _ledger
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import install_record
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger, LedgerError
 from ansible_collections.binary_cluster.networking.tests.unit.owned_files import Killed, fail_at, kill_at
 
 
@@ -125,16 +125,16 @@ def test_a_module_fails_with_the_words_of_a_damaged_record(directory: str, monke
 
     filled(directory)
     Path(directory, "etcd.json").write_text("")
-    monkeypatch.setattr(_ledger, "STATE_DIRECTORY", directory)
-    monkeypatch.setattr(_ledger.Ledger.__init__, "__defaults__", (directory,))
+    monkeypatch.setattr(install_record, "STATE_DIRECTORY", directory)
+    monkeypatch.setattr(install_record.Ledger.__init__, "__defaults__", (directory,))
     with pytest.raises(Failed, match="the install record is empty; it names nothing any more"):
-        _ledger.opened(Module(), "etcd")
+        install_record.opened(Module(), "etcd")
 
 
 def test_all_records_are_read_around_a_damaged_one(directory: str) -> None:
     filled(directory)
     Path(directory, "flannel.json").write_text("{")
-    found = dict(_ledger.all_of(directory))
+    found = dict(install_record.all_of(directory))
     assert isinstance(found["etcd"], Ledger)
     assert isinstance(found["flannel"], LedgerError)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _links
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import links
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 
 # Records as version 0.1.0 left them on a node.
 EARLIER: dict[str, dict[str, Any]] = {
@@ -27,12 +27,12 @@ def ledger_of(owner: str, directory: Path, entries: dict[str, Any]) -> Ledger:
 @pytest.mark.parametrize(("owner", "own"), [("flannel-node", "flannel.1"), ("vxlan_mesh", "vxlan-mesh")])
 def test_links_of_an_earlier_version_are_ours(owner: str, own: str, tmp_path: Path) -> None:
     ledger = ledger_of(owner, tmp_path, EARLIER[owner])
-    with pytest.raises(_links.LinkError):
-        _links.refuse_foreign(ledger, LINKS, own)
-    _links.adopt(ledger, NAMES)
-    _links.refuse_foreign(ledger, LINKS, own)
-    assert {name for name in NAMES if _links.made(ledger, name)} == {"cni0", own}
-    assert _links.recorded(str(tmp_path), NAMES).keys() == {"cni0", own}
+    with pytest.raises(links.LinkError):
+        links.refuse_foreign(ledger, LINKS, own)
+    links.adopt(ledger, NAMES)
+    links.refuse_foreign(ledger, LINKS, own)
+    assert {name for name in NAMES if links.made(ledger, name)} == {"cni0", own}
+    assert links.recorded(str(tmp_path), NAMES).keys() == {"cni0", own}
 
 
 @pytest.mark.parametrize("entries", [{}, {"networks": {"vxlan_mesh": {}}, "links": {"cni0": {"kind": "bridge"}}}])
@@ -40,5 +40,5 @@ def test_a_host_without_a_record_and_one_whose_record_has_links_adopt_nothing(
     entries: dict[str, Any], tmp_path: Path
 ) -> None:
     ledger = ledger_of("vxlan_mesh", tmp_path, entries)
-    _links.adopt(ledger, NAMES)
-    assert not any(_links.made(ledger, name) for name in NAMES)
+    links.adopt(ledger, NAMES)
+    assert not any(links.made(ledger, name) for name in NAMES)

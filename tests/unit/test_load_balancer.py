@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.filter.peer_links import peer_links
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _keepalived, _systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._load_balancer import (
+    keepalived as load_balancer_keepalived,
+)
 from ansible_collections.binary_cluster.networking.plugins.modules import api_load_balancer_member as member
 from ansible_collections.binary_cluster.networking.plugins.modules import vip_info
 
@@ -59,7 +62,7 @@ class Host:
 @pytest.fixture
 def restarts(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Restart what is due on a host; returns the host and what went wrong."""
-    monkeypatch.setattr(_systemd, "refreshed", lambda _ledger: None)
+    monkeypatch.setattr(systemd, "refreshed", lambda _ledger: None)
     monkeypatch.setattr(member, "Ledger", lambda _name: None)
     monkeypatch.setattr(member.Here, "takes_part", lambda _self: "")
 
@@ -69,7 +72,7 @@ def restarts(monkeypatch: pytest.MonkeyPatch) -> Any:
         here = member.Here(module)
         try:
             member.bring_up_to_date(here, member.to_refresh(here.active, due))
-        except (member.MemberError, _systemd.ServiceError, OSError) as error:
+        except (member.MemberError, systemd.ServiceError, OSError) as error:
             return str(error)
         return ""
 
@@ -223,10 +226,13 @@ def test_a_hand_over_is_taken_by_who_announces_the_router_with_a_priority() -> N
 
 
 def test_who_advertises_a_virtual_router_is_read_from_its_frames() -> None:
-    assert _keepalived.advertiser(frame()) == _keepalived.Advertiser(51, PEER, MAC, 99)
-    assert _keepalived.advertiser(frame(priority=0)) is None
-    assert _keepalived.advertiser(frame()[:30]) is None
-    heard = [_keepalived.Advertiser(51, PEER, MAC, 99), _keepalived.Advertiser(51, PEER, "02:42:c0:00:02:63", 254)]
+    assert load_balancer_keepalived.advertiser(frame()) == load_balancer_keepalived.Advertiser(51, PEER, MAC, 99)
+    assert load_balancer_keepalived.advertiser(frame(priority=0)) is None
+    assert load_balancer_keepalived.advertiser(frame()[:30]) is None
+    heard = [
+        load_balancer_keepalived.Advertiser(51, PEER, MAC, 99),
+        load_balancer_keepalived.Advertiser(51, PEER, "02:42:c0:00:02:63", 254),
+    ]
     assert [one["balancer"] for one in vip_info.senders(51, heard, {PEER: MAC})] == [True, False]
     assert vip_info.senders(52, heard, {PEER: MAC}) == []
 

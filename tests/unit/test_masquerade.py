@@ -4,8 +4,11 @@ import copy
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _masquerade
-from ansible_collections.binary_cluster.networking.plugins.module_utils._masquerade import Masquerade, masquerade
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import masquerade as routing_masquerade
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.masquerade import (
+    Masquerade,
+    masquerade,
+)
 
 WANTED = masquerade("t", ["10.244.0.0/16"], ["10.96.0.0/12", "192.0.2.9/32"])
 
@@ -39,14 +42,14 @@ def listing() -> list[dict[str, Any]]:
 
 
 def test_a_table_of_ours_is_recognised() -> None:
-    assert _masquerade.found("t", listing(), "as found") == WANTED
+    assert routing_masquerade.found("t", listing(), "as found") == WANTED
 
 
 def test_releases_that_list_single_flags_otherwise_are_understood() -> None:
     entries = listing()
     entries[2]["set"]["flags"] = "interval"
     entries[-1]["rule"]["expr"][1]["masquerade"]["flags"] = ["fully-random"]
-    assert _masquerade.found("t", entries, "as found") == WANTED
+    assert routing_masquerade.found("t", entries, "as found") == WANTED
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,7 @@ def test_releases_that_list_single_flags_otherwise_are_understood() -> None:
 def test_whatever_somebody_changed_makes_it_another_table(edit: Any) -> None:
     entries = listing()
     edit(entries)
-    found = _masquerade.found("t", entries, "as found")
+    found = routing_masquerade.found("t", entries, "as found")
     assert found != WANTED
     if found.foreign:
         assert found.script() == "as found"
@@ -84,7 +87,7 @@ def test_pods_are_always_among_the_networks_of_the_cluster() -> None:
 
 def test_networks_that_overlap_or_adjoin_become_one_and_single_addresses_lose_their_length() -> None:
     given = ["10.0.1.0/24", "10.0.0.0/24", "10.0.0.128/25", "192.0.2.9/32", "fd00::1/128", "fd00:1::/64"]
-    assert _masquerade.merged(given) == ("10.0.0.0/23", "192.0.2.9", "fd00::1", "fd00:1::/64")
+    assert routing_masquerade.merged(given) == ("10.0.0.0/23", "192.0.2.9", "fd00::1", "fd00:1::/64")
 
 
 def test_only_ip_versions_that_pods_have_get_rules() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _network_managers
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import network_managers
 
 
 def answers(*yes: tuple[str, str]) -> Callable[[Sequence[str]], tuple[int, str, str]]:
@@ -14,7 +14,7 @@ def answers(*yes: tuple[str, str]) -> Callable[[Sequence[str]], tuple[int, str, 
 
 
 def files(*yes: tuple[str, str], interfaces: Sequence[str] = ("cni0", "veth*")) -> dict[str, str]:
-    found = _network_managers.entries(answers(*yes), "node", interfaces)
+    found = network_managers.entries(answers(*yes), "node", interfaces)
     assert {(entry.kind, entry.mode) for entry in found} <= {("file", 0o644)}
     return {entry.path: entry.data.decode() for entry in found}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _packages
-from ansible_collections.binary_cluster.networking.plugins.module_utils._ledger import Ledger, LedgerError
-from ansible_collections.binary_cluster.networking.plugins.module_utils._packages import PackageError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import packages as host_packages
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger, LedgerError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.packages import PackageError
 from ansible_collections.binary_cluster.networking.plugins.modules import packages
 
 # What apt 2.6 writes, shortened: its settings, then the packages of the transaction.
@@ -117,7 +117,7 @@ def test_what_no_package_or_unit_is_called_is_refused(part: dict[str, list[str]]
 
 
 def test_new_packages_are_those_of_the_transaction_alone() -> None:
-    assert _packages.new_packages(PROTOCOL) == ["keepalived", "libnl-3-200"]
+    assert host_packages.new_packages(PROTOCOL) == ["keepalived", "libnl-3-200"]
 
 
 def test_what_somebody_else_installs_in_the_meantime_is_not_noted(ledger: Ledger) -> None:
@@ -133,9 +133,9 @@ def test_what_somebody_else_installs_in_the_meantime_is_not_noted(ledger: Ledger
 
 def test_apts_settings_are_readable_by_nobody_else_and_do_not_stay(ledger: Ledger) -> None:
     ledger.record("sets", "x", {})
-    path = Path(_packages.begin(ledger.directory))
+    path = Path(host_packages.begin(ledger.directory))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    _packages.finish(ledger.directory)
+    host_packages.finish(ledger.directory)
     assert not path.exists()
 
 
@@ -155,7 +155,7 @@ def test_a_transaction_that_broke_off_is_noted_as_far_as_it_came(ledger: Ledger)
 def test_a_run_that_was_killed_after_apt_began_is_made_up_for_by_the_next(ledger: Ledger) -> None:
     run = Dpkg("libc6")
     ledger.record("sets", "keepalived", {"packages": ["keepalived"], "leaves": [], "masks": []})
-    run(["apt-get", "install", *_packages.transaction_options(_packages.begin(ledger.directory))])
+    run(["apt-get", "install", *host_packages.transaction_options(host_packages.begin(ledger.directory))])
     packages.uninstall(module(run, names=["keepalived"]), ledger)
     assert list(run.states) == ["libc6"]
     assert not Path(ledger.directory).exists()
@@ -172,5 +172,5 @@ def test_configuration_that_was_left_of_a_package_is_left_again(ledger: Ledger) 
 def test_packages_that_are_not_noted_are_not_purged(ledger: Ledger) -> None:
     run = Dpkg("libc6")
     with pytest.raises(LedgerError, match="libc6: not removed"):
-        _packages.purge(run, ledger, ["libc6"])
+        host_packages.purge(run, ledger, ["libc6"])
     assert not run.ran

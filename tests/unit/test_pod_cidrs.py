@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.binary_cluster.networking.plugins.filter.pod_cidrs import pod_cidrs as filtered
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _pod_cidrs
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import pod_cidrs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ NEW = {"pod_cidr": "", "pod_cidrs": {}}
 
 
 def given_to(names: Sequence[str], facts: Mapping[str, Any], length: int = 24) -> dict[str, str]:
-    return _pod_cidrs.pod_cidrs(names, facts, NETWORK, length)
+    return pod_cidrs.pod_cidrs(names, facts, NETWORK, length)
 
 
 def after(given: Mapping[str, str]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def test_a_node_out_of_the_run_keeps_what_another_knows_of_it() -> None:
 
 
 def test_a_node_out_of_the_run_that_nobody_knows_is_an_error() -> None:
-    with pytest.raises(_pod_cidrs.PodCidrError, match=r"^b, c: not in this run"):
+    with pytest.raises(pod_cidrs.PodCidrError, match=r"^b, c: not in this run"):
         given_to("abc", {"a": NEW})
 
 
@@ -90,12 +90,12 @@ def test_parts_of_another_network_or_length_do_not_count() -> None:
 
 def test_two_machines_with_one_part_are_an_error() -> None:
     copied = {"pod_cidr": "10.244.0.0/24"}
-    with pytest.raises(_pod_cidrs.PodCidrError, match=r"^a, b: 10.244.0.0/24 is had by each"):
+    with pytest.raises(pod_cidrs.PodCidrError, match=r"^a, b: 10.244.0.0/24 is had by each"):
         given_to("ab", {"a": copied, "b": copied})
 
 
 def test_more_nodes_than_parts_are_an_error() -> None:
-    with pytest.raises(_pod_cidrs.PodCidrError, match=r"^c: no /17 of 10.244.0.0/16 is free"):
+    with pytest.raises(pod_cidrs.PodCidrError, match=r"^c: no /17 of 10.244.0.0/16 is free"):
         given_to("abc", dict.fromkeys("abc", NEW), length=17)
 
 
@@ -116,17 +116,17 @@ def test_the_filter_says_what_is_no_network(network: str) -> None:
 @given(st.integers(0, 255), st.integers(40, 56))
 def test_the_ipv6_network_of_a_node_has_the_number_of_its_pod_cidr(number: int, length: int) -> None:
     network = ipaddress.IPv6Network((0xFD00 << 112, length))
-    found = ipaddress.IPv6Network(_pod_cidrs.derived_v6(f"10.244.{number}.0/24", NETWORK, network))
+    found = ipaddress.IPv6Network(pod_cidrs.derived_v6(f"10.244.{number}.0/24", NETWORK, network))
     assert found.subnet_of(network) and found.prefixlen == 64
     assert int(found.network_address) >> 64 == (0xFD00 << 48) + number
 
 
 def test_a_node_beyond_what_the_ipv6_network_has_is_refused() -> None:
     small = ipaddress.IPv6Network("fd00::/60")
-    assert _pod_cidrs.derived_v6("10.244.15.0/24", NETWORK, small) == "fd00:0:0:f::/64"
-    with pytest.raises(_pod_cidrs.PodCidrError, match=r"fd00::/60 has no /64 for 10.244.16.0/24, which is part 16"):
-        _pod_cidrs.derived_v6("10.244.16.0/24", NETWORK, small)
-    assert _pod_cidrs.room_v6(ipaddress.IPv6Network("fd00::/80")) == 0
+    assert pod_cidrs.derived_v6("10.244.15.0/24", NETWORK, small) == "fd00:0:0:f::/64"
+    with pytest.raises(pod_cidrs.PodCidrError, match=r"fd00::/60 has no /64 for 10.244.16.0/24, which is part 16"):
+        pod_cidrs.derived_v6("10.244.16.0/24", NETWORK, small)
+    assert pod_cidrs.room_v6(ipaddress.IPv6Network("fd00::/80")) == 0
 
 
 def test_the_filter_tells_both_networks_of_a_node() -> None:

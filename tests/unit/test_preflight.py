@@ -10,7 +10,8 @@ import pytest
 import yaml
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _role_options
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import inventory as preflight
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
 DATA = Path(__file__).parent / "preflight"
 FILES = {
@@ -41,7 +42,7 @@ def merged(base: Any, change: Any) -> Any:
     return {key: value for key, value in made.items() if value is not None}
 
 
-def inventory(sound: dict[str, Any], change: dict[str, Any]) -> _preflight.Inventory:
+def inventory(sound: dict[str, Any], change: dict[str, Any]) -> preflight.Inventory:
     """The good inventory with a change, read as the action plugin reads one."""
     good = copy.deepcopy(sound)
     shared = merged(good["variables"], change.get("variables", {}))
@@ -54,12 +55,12 @@ def inventory(sound: dict[str, Any], change: dict[str, Any]) -> _preflight.Inven
         facts = copy.deepcopy(good["facts"])
         facts["interfaces"]["eth0"]["addresses"] += [f"{own['ansible_host']}/24"]
         facts = merged(facts, change.get("facts", {}).get(name, {})) or {}
-        hosts[name] = _preflight.Host(name, variables[name], facts, addresses.get(name, ""))
+        hosts[name] = preflight.Host(name, variables[name], facts, addresses.get(name, ""))
     groups = merged(good["groups"], change.get("groups", {}))
     roles = good.get("roles") or ROLES.get(shared.get("cluster_network"), ROLES["flannel"])
     further = ["preflight", *(["coredns"] if "coredns" in groups else [])]
-    specs = {role: _role_options.argument_spec(role) for role in (*roles, *further)}
-    return _preflight.Inventory(
+    specs = {role: role_options.argument_spec(role) for role in (*roles, *further)}
+    return preflight.Inventory(
         hosts,
         groups,
         specs,
@@ -72,7 +73,7 @@ def inventory(sound: dict[str, Any], change: dict[str, Any]) -> _preflight.Inven
 
 def told(good: dict[str, Any], change: dict[str, Any], warning: bool = False) -> list[str]:
     """What an inventory is refused for, or warned of."""
-    faults = _preflight.check(inventory(good, change), action.CHECKS)
+    faults = preflight.check(inventory(good, change), action.CHECKS)
     return [str(fault) for fault in faults if fault.warning == warning]
 
 

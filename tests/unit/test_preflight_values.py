@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import (
-    _preflight,
-    _preflight_values,
-    _role_options,
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    inventory as preflight,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    values as preflight_values,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,8 +167,8 @@ def test_a_secret_is_not_shown_where_it_is_refused(name: str, value: Any) -> Non
 TEXT_OPTIONS = [
     (role, name)
     for role in ("etcd", "flannel", "vxlan_mesh", "host_routes", "calico", "api_load_balancer", "coredns", "verify")
-    for name, option in _role_options.argument_spec(role).items()
-    if option.get("type", "str") in ("str", "path") and name not in _preflight_values.TEXTS
+    for name, option in role_options.argument_spec(role).items()
+    if option.get("type", "str") in ("str", "path") and name not in preflight_values.TEXTS
 ]
 
 
@@ -175,7 +177,7 @@ TEXT_OPTIONS = [
 @given(before=st.text(max_size=5), line=st.sampled_from("\n\r\x00\x0b\x85\u2028"), after=st.text(max_size=5))
 def test_no_text_of_a_role_has_a_second_line(role: str, name: str, before: str, line: str, after: str) -> None:
     value = before + line + after
-    spec = {role: _role_options.argument_spec(role)}
-    host = _preflight.Host("node1", {name: value})
-    inventory = _preflight.Inventory({"node1": host}, {}, spec)
-    assert any(fault.variable == name for fault in _preflight_values.values_are_one_line(inventory))
+    spec = {role: role_options.argument_spec(role)}
+    host = preflight.Host("node1", {name: value})
+    inventory = preflight.Inventory({"node1": host}, {}, spec)
+    assert any(fault.variable == name for fault in preflight_values.values_are_one_line(inventory))

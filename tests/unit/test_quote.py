@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _quote
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import quoting
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
@@ -39,15 +39,15 @@ def test_a_hostile_value_is_refused_or_means_itself(file: Rendered, text: str) -
     assert said == replaced(meant, file.valid, text)
 
 
-@pytest.mark.parametrize("form", _quote.FORMATS)
+@pytest.mark.parametrize("form", quoting.FORMATS)
 @given(
     before=some.text(max_size=3),
     line=some.sampled_from("\n\r\x00\x1b\x85\u2028\ud800\ufffe"),
     after=some.text(max_size=3),
 )
 def test_no_format_takes_a_second_line(form: str, before: str, line: str, after: str) -> None:
-    with pytest.raises(_quote.QuoteError, match=r"^etcd_x: character U"):
-        _quote.quoted(before + line + after, form, "etcd_x")
+    with pytest.raises(quoting.QuoteError, match=r"^etcd_x: character U"):
+        quoting.quoted(before + line + after, form, "etcd_x")
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,15 @@ def test_no_format_takes_a_second_line(form: str, before: str, line: str, after:
     ],
 )  # fmt: skip
 def test_what_is_refused_is_named(form: str, value: str, error: str) -> None:
-    with pytest.raises(_quote.QuoteError) as refused:
-        _quote.quoted(value, form, "v")
+    with pytest.raises(quoting.QuoteError) as refused:
+        quoting.quoted(value, form, "v")
     assert str(refused.value) == error
 
 
 def test_an_item_of_a_list_is_one_item() -> None:
-    assert _quote.quoted(["a", "b"], "environment", "v") == "a,b"
-    with pytest.raises(_quote.QuoteError, match=r"^v: character ',' cannot be written to an item of a list"):
-        _quote.quoted(["a,b"], "environment", "v")
+    assert quoting.quoted(["a", "b"], "environment", "v") == "a,b"
+    with pytest.raises(quoting.QuoteError, match=r"^v: character ',' cannot be written to an item of a list"):
+        quoting.quoted(["a,b"], "environment", "v")
 
 
 # What is no text of anybody's: numbers and booleans, what a filter wrote, and names that the roles give themselves.

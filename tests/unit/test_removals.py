@@ -35,42 +35,46 @@ WORDS = {
 }
 # Where something of a kind is removed, and how that place knows that it is ours.
 HOMES = {
-    "module_utils/_ledger.py": {"path": "its own files, in its own directory"},
-    "module_utils/_files.py": {"path": "asks the record: Ledger.require(), and plan() for what is in a directory"},
-    "module_utils/_accounts.py": {"account": "asks the record: Ledger.require()"},
-    "module_utils/_packages.py": {
+    "module_utils/_host/install_record.py": {"path": "its own files, in its own directory"},
+    "module_utils/_host/files.py": {"path": "asks the record: Ledger.require(), and plan() for what is in a directory"},
+    "module_utils/_host/accounts.py": {"account": "asks the record: Ledger.require()"},
+    "module_utils/_host/packages.py": {
         "package": "asks the record: Ledger.require()",
         "path": "the file of its own transaction, in the record's directory",
     },
-    "module_utils/_kernel_modules.py": {"kernel module": "takes names from the record, and spares what others use"},
-    "module_utils/_trial.py": {"path": "a temporary directory of its own"},
-    "module_utils/_cni.py": {"path": "directories in which the network's own plugins and daemons keep its state"},
-    "module_utils/_cni_runtime.py": {"path": "the cache of an attachment, after its DEL"},
-    "module_utils/_cni_remains.py": {
+    "module_utils/_kernel/modules.py": {"kernel module": "takes names from the record, and spares what others use"},
+    "module_utils/_host/dry_run.py": {"path": "a temporary directory of its own"},
+    "module_utils/_cni/network.py": {
+        "path": "directories in which the network's own plugins and daemons keep its state"
+    },
+    "module_utils/_cni/runtime.py": {"path": "the cache of an attachment, after its DEL"},
+    "module_utils/_cni/remains.py": {
         "path": "reservations that bear the name of the attachment",
         "link": "the interface that the attachment was given",
     },
-    "module_utils/_netns.py": {"namespace": "the record of attachments shows it as made here"},
-    "module_utils/_links.py": {"link": "asks the record: removal(), made()"},
-    "module_utils/_etcd.py": {
-        "member": "the caller judges, in _etcd_cluster",
+    "module_utils/_kernel/netns.py": {"namespace": "the record of attachments shows it as made here"},
+    "module_utils/_host/links.py": {"link": "asks the record: removal(), made()"},
+    "module_utils/_etcd/client.py": {
+        "member": "the caller judges, in _etcd/cluster.py",
         "key": "the caller passes keys of its own prefix or owner",
     },
-    "module_utils/_etcd_messages.py": {
+    "module_utils/_etcd/messages.py": {
         "member": "the form of requests, of which it sends none",
         "key": "the form of requests, of which it sends none",
     },
-    "module_utils/_etcd_member.py": {"path": "data that this very call began"},
-    "module_utils/_etcd_process.py": {"path": "the file with which it starts a member for the first time, in /run"},
-    "module_utils/_run_lock.py": {"path": "a lock of its own, in /run"},
-    "module_utils/_probe.py": {"path": "its own program, in a directory of its own in /run"},
-    "module_utils/_closed_ports.py": {"firewall": "its own table, which it writes anew"},
-    "module_utils/_firewall.py": {"firewall": "chains and tables with the daemon's prefix that were not there before"},
-    "module_utils/_nftrace.py": {"firewall": "its own table, which has a name of its own"},
-    "module_utils/_masquerade.py": {"firewall": "its own table, which bears its comment"},
-    "module_utils/_routes.py": {"route": "routes with the protocol number of the collection"},
-    "module_utils/_plan.py": {"link": "carries out what a plan says, and decides nothing"},
-    "module_utils/_vxlan_link.py": {
+    "module_utils/_etcd/member.py": {"path": "data that this very call began"},
+    "module_utils/_etcd/process.py": {"path": "the file with which it starts a member for the first time, in /run"},
+    "module_utils/_host/run_lock.py": {"path": "a lock of its own, in /run"},
+    "module_utils/_probe/engine.py": {"path": "its own program, in a directory of its own in /run"},
+    "module_utils/_firewall/closed_ports.py": {"firewall": "its own table, which it writes anew"},
+    "module_utils/_firewall/daemon_rules.py": {
+        "firewall": "chains and tables with the daemon's prefix that were not there before"
+    },
+    "module_utils/_kernel/nft_trace.py": {"firewall": "its own table, which has a name of its own"},
+    "module_utils/_routing/masquerade.py": {"firewall": "its own table, which bears its comment"},
+    "module_utils/_routing/routes.py": {"route": "routes with the protocol number of the collection"},
+    "module_utils/_plan/changes.py": {"link": "carries out what a plan says, and decides nothing"},
+    "module_utils/_vxlan/link.py": {
         "link": "devices that a task of module vxlan names; routed_node plans for its own only where the record has it"
     },
     "modules/calico_ipam.py": {"resource": "a node that the user names as lost"},
@@ -82,7 +86,7 @@ HOMES = {
     "modules/cluster_firewall.py": {"firewall": "its own table, where the record has it"},
     "modules/flannel_node.py": {"route": "routes of flannel's networks in the record"},
 }
-SOURCES = sorted((*(PLUGINS / "modules").glob("*.py"), *(PLUGINS / "module_utils").glob("*.py")))
+SOURCES = sorted((*(PLUGINS / "modules").glob("*.py"), *(PLUGINS / "module_utils").rglob("*.py")))
 
 
 def texts(tree: ast.AST) -> Iterator[str]:
@@ -148,16 +152,16 @@ def test_every_home_is_one(name: str) -> None:
     assert removals((PLUGINS / name).read_text()) == HOMES[name].keys()
 
 
-@pytest.mark.parametrize("name", ["_accounts", "_files", "_packages"])
+@pytest.mark.parametrize("name", ["accounts", "files", "packages"])
 def test_homes_that_ask_the_record_do(name: str) -> None:
-    assert ".require(" in (PLUGINS / "module_utils" / f"{name}.py").read_text()
+    assert ".require(" in (PLUGINS / "module_utils" / "_host" / f"{name}.py").read_text()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PLUGINS)))
 def test_a_module_opens_a_record_so_that_a_damaged_one_is_no_traceback(path: Path) -> None:
     """Either through opened(), or where LedgerError or its base is caught."""
     source = path.read_text()
-    if path.parent.name != "modules" or not re.search(r"(?<!_ledger\.)\bLedger\(", source):
+    if path.parent.name != "modules" or not re.search(r"(?<!install_record\.)\bLedger\(", source):
         return
     assert re.search(r"except \(?[^:]*(LedgerError|FileError)", source), "Ledger() outside of a try"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _files, _ledger, _resolver
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import resolver
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files, install_record
 from ansible_collections.binary_cluster.networking.plugins.modules import coredns_node
 from ansible_collections.binary_cluster.networking.plugins.modules.host_facts import nameservers
 
@@ -14,7 +15,7 @@ DOMAINS = ["cluster.local", "0.0.10.in-addr.arpa"]
 
 def test_the_server_comes_before_those_that_were_there() -> None:
     original = "# by hand\ndomain corp.example\nnameserver 192.0.2.53\nnameserver 192.0.2.54\noptions ndots:2 rotate\n"
-    assert _resolver.resolv_conf(original, "10.0.0.2", "cluster.local") == (
+    assert resolver.resolv_conf(original, "10.0.0.2", "cluster.local") == (
         "# Ansible managed\nnameserver 10.0.0.2\nnameserver 192.0.2.53\nnameserver 192.0.2.54\n"
         "search cluster.local corp.example\noptions ndots:2 rotate\n"
     )
@@ -22,38 +23,38 @@ def test_the_server_comes_before_those_that_were_there() -> None:
 
 def test_no_more_servers_are_listed_than_are_looked_at() -> None:
     original = "".join(f"nameserver 192.0.2.{number}\n" for number in range(1, 5))
-    told = _resolver.resolv_conf(original, "10.0.0.2", "cluster.local")
+    told = resolver.resolv_conf(original, "10.0.0.2", "cluster.local")
     assert [line for line in told.splitlines() if line.startswith("nameserver")] == [
         "nameserver 10.0.0.2", "nameserver 192.0.2.1", "nameserver 192.0.2.2",
     ]  # fmt: skip
 
 
 def test_what_is_there_already_is_not_listed_twice() -> None:
-    told = _resolver.resolv_conf("nameserver 10.0.0.2\nsearch cluster.local x.test\n", "10.0.0.2", "cluster.local")
+    told = resolver.resolv_conf("nameserver 10.0.0.2\nsearch cluster.local x.test\n", "10.0.0.2", "cluster.local")
     assert told == "# Ansible managed\nnameserver 10.0.0.2\nsearch cluster.local x.test\n"
 
 
 def test_systemd_resolved_asks_for_these_domains_alone() -> None:
-    assert _resolver.link_settings("coredns0", "10.0.0.2", 53, DOMAINS) == [
+    assert resolver.link_settings("coredns0", "10.0.0.2", 53, DOMAINS) == [
         ["dns", "coredns0", "10.0.0.2"],
         ["domain", "coredns0", "cluster.local", "~0.0.10.in-addr.arpa"],
         ["default-route", "coredns0", "no"],
     ]
-    assert _resolver.link_settings("coredns0", "10.0.0.2", 5353, DOMAINS)[0][2] == "10.0.0.2:5353"
+    assert resolver.link_settings("coredns0", "10.0.0.2", 5353, DOMAINS)[0][2] == "10.0.0.2:5353"
 
 
 def test_only_settings_that_differ_are_made() -> None:
     held = {"dns": "10.0.0.2", "domain": "cluster.local", "default-route": "no"}
-    differing = _resolver.differing(
-        _resolver.link_settings("coredns0", "10.0.0.2", 53, DOMAINS),
+    differing = resolver.differing(
+        resolver.link_settings("coredns0", "10.0.0.2", 53, DOMAINS),
         lambda words: (0, f"Link 4 (coredns0): {held[words[1]]}\n", ""),
     )
     assert differing == [["domain", "coredns0", "cluster.local", "~0.0.10.in-addr.arpa"]]
 
 
 def test_a_refusal_of_systemd_resolved_is_told_in_its_words() -> None:
-    with pytest.raises(_resolver.ResolverError, match=r"resolvectl dns coredns0 10.0.0.2: Unit not found"):
-        _resolver.set_link([["dns", "coredns0", "10.0.0.2"]], lambda _words: (1, "", "Unit not found\n"))
+    with pytest.raises(resolver.ResolverError, match=r"resolvectl dns coredns0 10.0.0.2: Unit not found"):
+        resolver.set_link([["dns", "coredns0", "10.0.0.2"]], lambda _words: (1, "", "Unit not found\n"))
 
 
 def test_the_servers_of_a_resolv_conf_are_known(tmp_path: Path) -> None:
@@ -69,12 +70,12 @@ def test_what_a_link_led_to_is_read_from_where_the_link_is(tmp_path: Path, monke
     (tmp_path / "etc").mkdir()
     path = tmp_path / "etc" / "resolv.conf"
     path.symlink_to("../run/resolv.conf")
-    monkeypatch.setattr(_resolver, "RESOLV_CONF", str(path))
-    ledger = _ledger.Ledger("coredns", str(tmp_path / "records"))
+    monkeypatch.setattr(resolver, "RESOLV_CONF", str(path))
+    ledger = install_record.Ledger("coredns", str(tmp_path / "records"))
     for _run in range(2):
-        (entry,) = _resolver.wanted("resolv_conf", [], "10.0.0.2", "cluster.local", ledger)
+        (entry,) = resolver.wanted("resolv_conf", [], "10.0.0.2", "cluster.local", ledger)
         assert b"nameserver 10.0.0.2\nnameserver 192.0.2.53\n" in entry.data
-        _files.reach([entry], ledger, lambda *_words, **_options: (0, "", ""), check_mode=False)
+        files.reach([entry], ledger, lambda *_words, **_options: (0, "", ""), check_mode=False)
 
 
 # --- the link --------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.template import Templar, trust_as_template
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._role_options import argument_spec
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.role_options import argument_spec
 
 from tests.unit.ansible_runs import run_playbook
 from tests.unit.role_templates import loader, role_variables

@@ -8,12 +8,12 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _masquerade, _routed_pods
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routed_pods import Node
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routes import Hop, Route
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_entries import Fdb
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_link import Link
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import masquerade, static_network
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.routes import Hop, Route
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.static_network import Node
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.entries import Fdb
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.link import Link
 
 A = Node("a", "192.0.2.11", "10.244.0.0/24")
 B = Node("b", "192.0.2.12", "10.244.1.0/24")
@@ -22,7 +22,7 @@ NETWORK = ipaddress.IPv4Network("192.0.2.0/24")
 
 
 def ways(tunnel: bool, direct: bool, gateway: str = "") -> tuple[list[str], list[tuple[str, str]]]:
-    tunnelled, routed = _routed_pods.ways(A, [A, B, FAR], NETWORK, tunnel, direct, gateway)
+    tunnelled, routed = static_network.ways(A, [A, B, FAR], NETWORK, tunnel, direct, gateway)
     return [node.name for node in tunnelled], [(node.name, hop) for node, hop in routed]
 
 
@@ -39,7 +39,7 @@ def test_without_a_tunnel_others_are_routed_to_plainly_and_those_of_other_subnet
 
 
 def test_without_a_tunnel_and_a_gateway_other_subnets_are_refused() -> None:
-    with pytest.raises(_routed_pods.NetworkError, match=r"^far \(198.51.100.13\) is outside of 192.0.2.0/24"):
+    with pytest.raises(static_network.NetworkError, match=r"^far \(198.51.100.13\) is outside of 192.0.2.0/24"):
         ways(tunnel=False, direct=False)
 
 
@@ -53,7 +53,7 @@ def test_nodes_stand_in_the_order_of_their_pod_cidrs() -> None:
         {"name": node.name, "address": node.address, "pod_cidr": node.pod_cidr, "pod_cidr_v6": ""}
         for node in (FAR, B, A)
     ]
-    assert _routed_pods.nodes(entries) == [A, B, FAR]
+    assert static_network.nodes(entries) == [A, B, FAR]
 
 
 def test_the_underlay_is_the_interface_with_the_address() -> None:
@@ -61,13 +61,13 @@ def test_the_underlay_is_the_interface_with_the_address() -> None:
         {"ifname": "lo", "mtu": 65536, "addr_info": [{"local": "127.0.0.1", "prefixlen": 8}]},
         {"ifname": "eth0", "mtu": 1500, "addr_info": [{"local": "192.0.2.11", "prefixlen": 24}]},
     ]
-    assert _routed_pods.underlay(links, "192.0.2.11") == _routed_pods.Underlay("eth0", NETWORK, 1500)
-    with pytest.raises(_routed_pods.NetworkError, match=r"^192.0.2.99 is on none"):
-        _routed_pods.underlay(links, "192.0.2.99")
+    assert static_network.underlay(links, "192.0.2.11") == static_network.Underlay("eth0", NETWORK, 1500)
+    with pytest.raises(static_network.NetworkError, match=r"^192.0.2.99 is on none"):
+        static_network.underlay(links, "192.0.2.99")
 
 
 def test_a_record_tells_the_next_run_what_the_node_has_and_knows() -> None:
-    assert json.loads(_routed_pods.record(A, [A, B])) == {
+    assert json.loads(static_network.record(A, [A, B])) == {
         "node": "a",
         "pod_cidrs": {"a": "10.244.0.0/24", "b": "10.244.1.0/24"},
     }
@@ -78,12 +78,12 @@ def test_the_script_masquerades_first_gives_each_program_its_lines_in_order_and_
     changes = [
         Change(None, Fdb("vxlan-mesh", B.mac, B.address), ""),
         Change(None, route, ""),
-        Change(None, _masquerade.masquerade("vxlan_mesh", ["10.244.0.0/16"], []), ""),
+        Change(None, masquerade.masquerade("vxlan_mesh", ["10.244.0.0/16"], []), ""),
     ]
     stand_ins = (
         'ip() { echo "ip $*"; cat; false; }; bridge() { echo "bridge $*"; cat; }; nft() { echo "nft $*"; cat; }\n'
     )
-    script = stand_ins + _routed_pods.script("vxlan_mesh", changes) + "echo not reached\n"
+    script = stand_ins + static_network.script("vxlan_mesh", changes) + "echo not reached\n"
     done = subprocess.run(["sh", "-e"], input=script, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     told = [line for line in done.stdout.splitlines() if not line.startswith(("\t", "}"))]
@@ -103,14 +103,14 @@ def test_the_script_masquerades_first_gives_each_program_its_lines_in_order_and_
 def test_the_script_makes_the_device_only_where_it_is_not_there_and_sets_it_up_in_any_case(there: bool) -> None:
     link = Link("vxlan-mesh", 1, 4789)
     stand_ins = f"""ip() {{ case $1 in link) {str(there).lower()};; *) cat;; esac; }}\n"""
-    script = stand_ins + _routed_pods.script("vxlan_mesh", [Change(None, link, "")])
+    script = stand_ins + static_network.script("vxlan_mesh", [Change(None, link, "")])
     done = subprocess.run(["sh", "-e"], input=script, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "link set dev vxlan-mesh up"
     assert done.stdout.startswith("link add vxlan-mesh ") is not there
 
 
 def test_units_follow_a_start_a_restart_and_a_reload_of_nftables_and_changes_of_the_hosts_network() -> None:
-    units = _routed_pods.units("mesh", "/etc/binary_cluster/mesh/restore")
+    units = static_network.units("mesh", "/etc/binary_cluster/mesh/restore")
     assert set(units) == {"mesh.service", "mesh-restore.service", "mesh-restore.path"}
     kept, again, watch = units["mesh.service"], units["mesh-restore.service"], units["mesh-restore.path"]
     assert "PartOf=nftables.service\nReloadPropagatedFrom=nftables.service\n" in kept
@@ -132,7 +132,7 @@ def told(
     own: Node, tunnelled: list[Node], near: list[Node]
 ) -> tuple[list[str], dict[str, tuple[list[str], list[str]]]]:
     """Addresses of the VTEP; of each peer what is led through the tunnel, by the underlay's address."""
-    made = _routed_pods.device(own, tunnelled, near, {"vni": 1, "port": 4789}, 1450)
+    made = static_network.device(own, tunnelled, near, {"vni": 1, "port": 4789}, 1450)
     return made["addresses"], {peer["underlay"]: (peer["overlay"], peer["subnets"]) for peer in made["peers"]}
 
 
@@ -155,6 +155,6 @@ def test_without_ipv6_nothing_of_it_is_there() -> None:
 
 
 def test_pods_get_an_address_of_each_network() -> None:
-    plugin = _routed_pods.conflist("vxlan_mesh", "cni0", A6.cidrs(), 1450)["plugins"][0]
+    plugin = static_network.conflist("vxlan_mesh", "cni0", A6.cidrs(), 1450)["plugins"][0]
     assert plugin["ipam"]["ranges"] == [[{"subnet": "10.244.0.0/24"}], [{"subnet": "fd00:0:0:0::/64"}]]
-    assert _routed_pods.gateway_of(B6.pod_cidr_v6) == "fd00:0:0:1::1/64"
+    assert static_network.gateway_of(B6.pod_cidr_v6) == "fd00:0:0:1::1/64"

@@ -3,11 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _iproute, _routes
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routes import Hop, Route, Table
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import routes
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.routes import Hop, Route, Table
 
-NAMES = _routes.Names(_iproute.numbers("rt_protos", []), _iproute.numbers("rt_tables", []))
+NAMES = routes.Names(iproute.numbers("rt_protos", []), iproute.numbers("rt_tables", []))
 
 
 def route(destination: str = "10.1.0.0/24", gateway: str = "10.1.0.1", protocol: str = "140", **more: Any) -> Route:
@@ -19,7 +20,7 @@ def test_a_route_of_ip_is_read_in_numbers() -> None:
         "type": "unicast", "dst": "10.1.0.0/24", "gateway": "10.1.0.1", "dev": "vx0", "table": "main",
         "protocol": "static", "scope": "global", "metric": 5, "flags": ["onlink"], "metrics": [{"mtu": 1400}],
     }  # fmt: skip
-    assert _routes.found(entry, 4, NAMES) == route(protocol="4", metric=5, mtu=1400)
+    assert routes.found(entry, 4, NAMES) == route(protocol="4", metric=5, mtu=1400)
 
 
 @pytest.mark.parametrize(
@@ -32,20 +33,20 @@ def test_a_route_of_ip_is_read_in_numbers() -> None:
     ],
 )
 def test_destinations_are_read_with_their_length(dst: str, family: int, destination: str) -> None:
-    found = _routes.found({"dst": dst, "dev": "eth0", "flags": []}, family, NAMES)
+    found = routes.found({"dst": dst, "dev": "eth0", "flags": []}, family, NAMES)
     assert found is not None
     assert found.destination == destination
 
 
 def test_iproute2_before_5_3_tells_a_lone_metric_without_its_name() -> None:
-    found = _routes.found({"dst": "10.1.0.0/24", "dev": "vx0", "flags": [], "metrics": [1400]}, 4, NAMES)
+    found = routes.found({"dst": "10.1.0.0/24", "dev": "vx0", "flags": [], "metrics": [1400]}, 4, NAMES)
     assert found is not None
     assert found.mtu == 1400
 
 
 @pytest.mark.parametrize("entry", [{"type": "local"}, {"type": "broadcast"}, {"type": "multicast"}, {"tos": "0x10"}])
 def test_what_leads_to_no_other_machine_or_is_for_one_type_of_service_is_passed_over(entry: dict[str, Any]) -> None:
-    assert _routes.found({"dst": "10.1.0.0/24", "dev": "eth0", "flags": [], **entry}, 4, NAMES) is None
+    assert routes.found({"dst": "10.1.0.0/24", "dev": "eth0", "flags": [], **entry}, 4, NAMES) is None
 
 
 def test_a_route_over_several_hops_is_written_as_it_was_read() -> None:
@@ -56,7 +57,7 @@ def test_a_route_over_several_hops_is_written_as_it_was_read() -> None:
             {"via": {"family": "inet6", "host": "fe80::1"}, "dev": "eth1", "weight": 1, "flags": []},
         ],
     }  # fmt: skip
-    found = _routes.found(entry, 4, NAMES)
+    found = routes.found(entry, 4, NAMES)
     assert found is not None
     assert found.put(found) == [
         "route replace 10.1.0.0/24 protocol 12 metric 32 "
@@ -65,24 +66,24 @@ def test_a_route_over_several_hops_is_written_as_it_was_read() -> None:
 
 
 def test_a_route_without_a_hop_is_read_too() -> None:
-    found = _routes.found({"type": "blackhole", "dst": "10.1.0.0/24", "flags": []}, 4, NAMES)
+    found = routes.found({"type": "blackhole", "dst": "10.1.0.0/24", "flags": []}, 4, NAMES)
     assert found is not None
     assert found.drop() == ["route delete blackhole 10.1.0.0/24 protocol 3"]
 
 
 def test_nothing_is_planned_for_a_route_that_the_kernel_takes_already() -> None:
     behind = route(gateway="10.9.9.9", protocol="4")
-    assert _routes.additions([(route(), "here")], Table([route(), behind])) == []
+    assert routes.additions([(route(), "here")], Table([route(), behind])) == []
 
 
 def test_a_route_of_somebody_else_at_the_same_place_is_replaced() -> None:
     other = route(gateway="10.9.9.9", protocol="4")
-    assert _routes.additions([(route(), "here")], Table([other])) == [Change(other, route(), "here")]
+    assert routes.additions([(route(), "here")], Table([other])) == [Change(other, route(), "here")]
 
 
 def test_a_route_behind_another_is_brought_to_the_front() -> None:
     other = route(gateway="10.9.9.9", protocol="4")
-    planned = _routes.additions([(route(), "here")], Table([other, route()]))
+    planned = routes.additions([(route(), "here")], Table([other, route()]))
     assert planned == [Change(route(), None, "here"), Change(other, route(), "here")]
     table = Table([other, route()])
     for change in planned:
@@ -91,7 +92,7 @@ def test_a_route_behind_another_is_brought_to_the_front() -> None:
 
 
 def test_routes_with_another_metric_or_table_are_other_routes() -> None:
-    assert _routes.additions([(route(), "here")], Table([route(metric=5), route(table="99")])) == [
+    assert routes.additions([(route(), "here")], Table([route(metric=5), route(table="99")])) == [
         Change(None, route(), "here")
     ]
 
@@ -99,21 +100,21 @@ def test_routes_with_another_metric_or_table_are_other_routes() -> None:
 def test_only_what_is_owned_and_not_wanted_is_removed() -> None:
     stale, other = route("10.2.0.0/24"), route("10.3.0.0/24", protocol="4")
     table = Table([route(), stale, other])
-    removed = _routes.removals([(route(), "w")], table, lambda one: one.protocol == "140", "here")
+    removed = routes.removals([(route(), "w")], table, lambda one: one.protocol == "140", "here")
     assert removed == [Change(stale, None, "here")]
 
 
 def test_a_network_of_the_host_itself_is_a_conflict_whatever_the_metric() -> None:
-    own = Route(4, "10.1.0.0/24", (Hop("", "cni0"),), _routes.KERNEL)
-    assert list(_routes.conflicts([(route(), "here")], Table([own]))) == [
+    own = Route(4, "10.1.0.0/24", (Hop("", "cni0"),), routes.KERNEL)
+    assert list(routes.conflicts([(route(), "here")], Table([own]))) == [
         ("here", "10.1.0.0/24 is a network of this host, on cni0")
     ]
-    assert list(_routes.conflicts([(route(), "here")], Table([route(protocol="4")]))) == []
+    assert list(routes.conflicts([(route(), "here")], Table([route(protocol="4")]))) == []
 
 
 def test_twins_that_differ_in_their_mtu_alone_are_all_taken_away_for_the_wanted_one() -> None:
     twin = route(mtu=1400)
-    planned = _routes.additions([(route(), "here")], Table([route(), twin]))
+    planned = routes.additions([(route(), "here")], Table([route(), twin]))
     assert planned == [Change(route(), None, "here"), Change(twin, None, "here"), Change(None, route(), "here")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _nftrace, _sniff
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import capture, nft_trace
 
 PODS = frozenset({"fd00::2", "fd00:0:0:1::2"})
 
@@ -15,7 +15,7 @@ def ipv6(source: str = "fd00::2", target: str = "fd00:0:0:1::2", protocol: int =
     return struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + ends + body
 
 
-def vxlan(inner: bytes, kind: int = _sniff.ETH_P_IPV6) -> bytes:
+def vxlan(inner: bytes, kind: int = capture.ETH_P_IPV6) -> bytes:
     """A frame wrapped by 192.0.2.11 for 192.0.2.12, in VNI 1."""
     wrapped = struct.pack("!HHHH", 4789, 4789, 0, 0) + b"\x08\0\0\0" + b"\0\0\x01\0" + bytes(12)
     body = wrapped + struct.pack("!H", kind) + inner
@@ -23,12 +23,12 @@ def vxlan(inner: bytes, kind: int = _sniff.ETH_P_IPV6) -> bytes:
     return header + socket.inet_aton("192.0.2.11") + socket.inet_aton("192.0.2.12") + body
 
 
-def seen(data: bytes) -> _sniff.Sighting | None:
-    return _sniff.sighting(data, "eth0", _sniff.OUTGOING, PODS, (4789,))
+def seen(data: bytes) -> capture.Sighting | None:
+    return capture.sighting(data, "eth0", capture.OUTGOING, PODS, (4789,))
 
 
 def test_ipv6_between_pods_is_seen_plain() -> None:
-    assert seen(ipv6()) == _sniff.Sighting("fd00::2", "fd00:0:0:1::2", 58, "eth0", "out")
+    assert seen(ipv6()) == capture.Sighting("fd00::2", "fd00:0:0:1::2", 58, "eth0", "out")
     assert seen(ipv6(source="fd00::9")) is None
 
 
@@ -41,12 +41,12 @@ def test_ipv6_between_pods_is_seen_in_a_tunnel_over_ipv4() -> None:
 
 def test_a_later_fragment_of_ipv6_counts_by_what_it_is_a_part_of() -> None:
     fragment = struct.pack("!BBHI", socket.IPPROTO_UDP, 0, 1448, 7) + bytes(8)
-    found = _sniff.packet(ipv6(protocol=socket.IPPROTO_FRAGMENT, body=fragment))
+    found = capture.packet(ipv6(protocol=socket.IPPROTO_FRAGMENT, body=fragment))
     assert found and found.protocol == socket.IPPROTO_UDP and found.fragment
-    assert _sniff.packet(ipv6()[:39]) is None
+    assert capture.packet(ipv6()[:39]) is None
 
 
 def test_a_trace_tells_the_addresses_of_both_ip_versions() -> None:
-    assert _nftrace.addresses(ipv6()) == ("fd00::2", "fd00:0:0:1::2")
-    assert _nftrace.addresses(vxlan(ipv6())) == ("192.0.2.11", "192.0.2.12")
-    assert _nftrace.addresses(ipv6()[:30]) is None
+    assert nft_trace.addresses(ipv6()) == ("fd00::2", "fd00:0:0:1::2")
+    assert nft_trace.addresses(vxlan(ipv6())) == ("192.0.2.11", "192.0.2.12")
+    assert nft_trace.addresses(ipv6()[:30]) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._tcp_answers import tcp_answers
+from ansible_collections.binary_cluster.networking.plugins.module_utils._probe.tcp_answers import tcp_answers
 
 
 def test_ports_that_are_open_and_closed_answer_and_the_first_is_told() -> None:

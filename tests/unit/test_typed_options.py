@@ -11,12 +11,13 @@ import pytest
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _role_options
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import inventory as preflight
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
 from tests.unit.role_templates import evaluate, render, role_variables
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-OPTIONS = [(role, name) for role, options in _role_options.of_all_roles().items() for name in options]
+OPTIONS = [(role, name) for role, options in role_options.of_all_roles().items() for name in options]
 # Raw forms by type. An INI inventory and `-e name=value` give texts, which a template reads as they are.
 FORMS: Mapping[str, tuple[Any, ...]] = {
     "int": ("5", "2_379", "٢٣٧٩", " 5 ", "5\n", "1.0", "0x10", "-1", "007", "", 1.5, -1, True, [5], "x", None, "1e3"),
@@ -33,12 +34,12 @@ FORMS: Mapping[str, tuple[Any, ...]] = {
 COMPARED = ("5", "1.5", "no", "yes")
 
 
-def refused(role: str, name: str, value: Any) -> list[_preflight.Fault]:
+def refused(role: str, name: str, value: Any) -> list[preflight.Fault]:
     """Faults of a value of an option of a role, from the checks that every run makes."""
-    spec = {"preflight": _role_options.argument_spec("preflight"), role: _role_options.argument_spec(role)}
-    host = _preflight.Host("node1", {name: value})
+    spec = {"preflight": role_options.argument_spec("preflight"), role: role_options.argument_spec(role)}
+    host = preflight.Host("node1", {name: value})
     faults = action.validate(spec[role], host.variables, "node1")
-    found = _preflight.check(_preflight.Inventory({"node1": host}, {}, spec, faults=faults), action.CHECKS)
+    found = preflight.check(preflight.Inventory({"node1": host}, {}, spec, faults=faults), action.CHECKS)
     return [fault for fault in found if fault.variable.partition("[")[0].partition(".")[0] == name]
 
 
@@ -63,7 +64,7 @@ def seen(role: str, options: Mapping[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize(("role", "name"), OPTIONS)
 def test_a_value_is_refused_or_seen_as_its_type(role: str, name: str) -> None:
-    option = _role_options.argument_spec(role)[name]
+    option = role_options.argument_spec(role)[name]
     for value in FORMS[option["type"]]:
         faults = refused(role, name, value)
         if faults:
@@ -103,7 +104,7 @@ def test_a_secret_of_another_type_is_not_shown() -> None:
 def test_a_part_that_is_not_known_is_told_beside_another_parts_fault() -> None:
     """The fault of one part of a value, such as a name that is not legal, must not hide that of another."""
     zones = [{"names": ["-x.org"], "forward": {"to": ["192.0.2.53"], "plicy": "random"}}]
-    options = _role_options.argument_spec("coredns")
+    options = role_options.argument_spec("coredns")
     (fault,) = action.validate(options, {"coredns_further_zones": zones}, "a.example")
     assert "coredns_further_zones.forward.plicy" in fault.remedy
     assert not fault.general

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _routed_pods
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import static_network
 from ansible_collections.binary_cluster.networking.plugins.modules import cluster_firewall
 
 ROOT = Path(__file__).parents[2]
 UNITS = {
     **{path.name: path.read_text() for path in ROOT.glob("roles/*/templates/*.service.j2")},
-    "routed pods": _routed_pods.UNIT,
+    "routed pods": static_network.UNIT,
     "firewall": cluster_firewall.UNIT,
 }
 

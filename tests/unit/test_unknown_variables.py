@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _preflight, _role_options
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import inventory as preflight
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
-EVERY = {name: option for options in _role_options.of_all_roles().values() for name, option in options.items()}
-SPECS = {role: _role_options.argument_spec(role) for role in ("preflight", "node", "etcd", "flannel", "verify")}
+EVERY = {name: option for options in role_options.of_all_roles().values() for name, option in options.items()}
+SPECS = {role: role_options.argument_spec(role) for role in ("preflight", "node", "etcd", "flannel", "verify")}
 
 
-def faults(name: str, value: object = "x") -> list[_preflight.Fault]:
+def faults(name: str, value: object = "x") -> list[preflight.Fault]:
     """What is reported of a variable of this name."""
-    host = _preflight.Host("node1", {name: value})
-    return list(_preflight.variables_are_known(_preflight.Inventory({"node1": host}, {}, SPECS)))
+    host = preflight.Host("node1", {name: value})
+    return list(preflight.variables_are_known(preflight.Inventory({"node1": host}, {}, SPECS)))
 
 
 def slips(name: str) -> Iterator[str]:
@@ -86,14 +87,14 @@ def test_nothing_is_said_of(name: str) -> None:
 
 @pytest.mark.parametrize("option", EVERY)
 def test_every_slip_is_found(option: str) -> None:
-    number = _role_options._without_number
+    number = role_options._without_number
     for name in slips(option):
         if name not in EVERY and number(name) != number(option):
             (fault,) = faults(name)
             assert fault.variable == name
 
 
-@pytest.mark.parametrize("option", [name for name in EVERY if _preflight.is_secret(name, EVERY)])
+@pytest.mark.parametrize("option", [name for name in EVERY if preflight.is_secret(name, EVERY)])
 def test_the_value_of_a_mistyped_secret_is_not_shown(option: str) -> None:
     for name in slips(option):
         assert "s3cr3t" not in "".join(map(str, faults(name, "s3cr3t"))), name
@@ -111,10 +112,10 @@ def test_the_value_of_a_mistyped_secret_is_not_shown(option: str) -> None:
 )
 def test_a_secret_within_a_value_is_not_shown(name: str, value: object) -> None:
     (fault,) = faults(name, value)
-    assert fault.value == _preflight.NOT_SHOWN
+    assert fault.value == preflight.NOT_SHOWN
 
 
 def test_a_secret_within_a_value_of_another_type_is_not_shown() -> None:
-    host = _preflight.Host("node1", {"etcd_environment": [{"ETCD_PASSWORD": "s3cr3t"}]})
-    (fault,) = _preflight.values_have_their_type(_preflight.Inventory({"node1": host}, {}, SPECS))
-    assert fault.value == _preflight.NOT_SHOWN
+    host = preflight.Host("node1", {"etcd_environment": [{"ETCD_PASSWORD": "s3cr3t"}]})
+    (fault,) = preflight.values_have_their_type(preflight.Inventory({"node1": host}, {}, SPECS))
+    assert fault.value == preflight.NOT_SHOWN

@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _cause, _diagnosis, _drift
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._absence import Absence, absence
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
+    cause as diagnosis_cause,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
+    path as diagnosis,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import drift as report_drift
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.absence import Absence, absence
 
 SSH = (
     "Task failed: Failed to connect to the host via ssh: \nssh: connect to host 192.0.2.12 port 22: No route to host\n"
 )
 
 
-def cause(why: Absence) -> _cause.Cause:
-    ((found, nodes),) = _diagnosis.of_pods({}, {"node2": why})
+def cause(why: Absence) -> diagnosis_cause.Cause:
+    ((found, nodes),) = diagnosis.of_pods({}, {"node2": why})
     assert nodes == {"node2"}
     return found
 
@@ -53,20 +59,20 @@ def test_a_pod_that_could_not_be_made_on_a_node_that_is_reached_is_missing() -> 
 def drift(changed: bool) -> dict[str, Any]:
     """The comparison of two hosts, of which the second was not reached."""
     found = {"node1": {"__node_kernel": {"changed": changed, "actions": ["load br_netfilter"]}}, "node2": {}}
-    return _drift.build(["node1", "node2"], found, ["node"], "2026-03-01", {"node2": Absence("timed out", True)})
+    return report_drift.build(["node1", "node2"], found, ["node"], "2026-03-01", {"node2": Absence("timed out", True)})
 
 
 def test_drift_compares_the_other_hosts_and_names_one_that_is_not_reached() -> None:
     report = drift(changed=True)
     assert not report["ok"] and report["hosts"] == ["node1"]
     assert [one["host"] for one in report["differences"]] == ["node1"]
-    first, second = _drift.verdict(report).splitlines()
+    first, second = report_drift.verdict(report).splitlines()
     assert first == "1 differences from the inventory; a run of site mends them"
     assert second == (
         "node2 was not compared: unreachable by Ansible: timed out "
         '[Advice: have "ansible node2 --become -m ansible.builtin.ping" succeed: address, SSH, sudo]'
     )
-    assert _drift.table(report).splitlines()[1:] == [
+    assert report_drift.table(report).splitlines()[1:] == [
         "node1  node  load br_netfilter",
         "node2  -     unreachable by Ansible: timed out",
     ]
@@ -74,8 +80,8 @@ def test_drift_compares_the_other_hosts_and_names_one_that_is_not_reached() -> N
 
 def test_drift_of_hosts_that_are_not_reached_is_no_success() -> None:
     report = drift(changed=False)
-    assert not report["ok"] and "differences" not in _drift.verdict(report)
-    assert _drift.table(report).splitlines() == [
+    assert not report["ok"] and "differences" not in report_drift.verdict(report)
+    assert report_drift.table(report).splitlines() == [
         "1 hosts, no difference",
         "node2  -  unreachable by Ansible: timed out",
     ]

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _vxlan_link
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_link import Link
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import link as vxlan_link
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.link import Link
 
 KERNEL = (6, 18)
 PLAIN = Link("vx0", 7, local="192.0.2.1", mac="02:00:00:00:00:01", mtu=1450)
@@ -24,36 +24,36 @@ def entry(**data: Any) -> dict[str, Any]:
 
 
 def test_a_device_of_ip_is_read() -> None:
-    assert _vxlan_link.found(entry()) == PLAIN
+    assert vxlan_link.found(entry()) == PLAIN
 
 
 def test_what_newer_releases_print_of_switches_that_are_off_or_on_without_a_value_is_understood() -> None:
     newer = {"gbp": None, "external": False, "proxy": False, "rsc": True, "reserved_bits": "0x77", "localbypass": True}
-    assert _vxlan_link.found(entry(**newer)) == replace(PLAIN, gbp=True, rsc=True)
+    assert vxlan_link.found(entry(**newer)) == replace(PLAIN, gbp=True, rsc=True)
 
 
 def test_a_ttl_that_is_not_printed_is_inherited() -> None:
     data = entry()
     del data["linkinfo"]["info_data"]["ttl"]
-    assert _vxlan_link.found(data) == replace(PLAIN, ttl="inherit")
+    assert vxlan_link.found(data) == replace(PLAIN, ttl="inherit")
 
 
 @pytest.mark.parametrize(("printed", "tos"), [("0x1", "inherit"), ("0x10", "0x10"), ("0", "0")])
 def test_a_tos_of_one_is_inherited(printed: str, tos: str) -> None:
-    assert _vxlan_link.found(entry(tos=printed)) == replace(PLAIN, tos=tos)
+    assert vxlan_link.found(entry(tos=printed)) == replace(PLAIN, tos=tos)
 
 
 def test_ipv6_and_groups_have_keys_of_their_own() -> None:
     data = entry(group6="ff05::1", local6="2001:db8::1", link="eth0")
     del data["linkinfo"]["info_data"]["local"]
-    found = _vxlan_link.found(data)
+    found = vxlan_link.found(data)
     assert found == replace(PLAIN, local="2001:db8::1", remote="ff05::1", device="eth0")
     assert found is not None
     assert found.family == 6
 
 
 def test_other_links_are_none() -> None:
-    assert _vxlan_link.found({"ifname": "eth0", "mtu": 1500}) is None
+    assert vxlan_link.found({"ifname": "eth0", "mtu": 1500}) is None
 
 
 def test_a_new_device_comes_up_last() -> None:
@@ -104,27 +104,27 @@ def test_a_group_is_left_and_joined_anew_with_another_underlay_device() -> None:
     ],
 )
 def test_the_kernel_changes_some_attributes_in_place_and_others_not(change: dict[str, Any], fields: list[str]) -> None:
-    assert sorted(_vxlan_link.unchangeable(PLAIN, replace(PLAIN, **change), KERNEL)) == sorted(fields)
+    assert sorted(vxlan_link.unchangeable(PLAIN, replace(PLAIN, **change), KERNEL)) == sorted(fields)
 
 
 def test_an_underlay_device_cannot_be_taken_away() -> None:
-    assert _vxlan_link.unchangeable(replace(PLAIN, device="eth0"), PLAIN, KERNEL) == ["device"]
+    assert vxlan_link.unchangeable(replace(PLAIN, device="eth0"), PLAIN, KERNEL) == ["device"]
 
 
 def test_kernels_before_6_15_do_not_join_another_group() -> None:
     before = replace(PLAIN, device="eth0", remote="239.1.1.1")
     other = replace(before, remote="239.1.1.2")
-    assert _vxlan_link.unchangeable(before, other, (6, 15)) == []
-    assert _vxlan_link.unchangeable(before, other, (6, 1)) == ["remote"]
-    assert _vxlan_link.unchangeable(before, replace(before, device="eth1"), (6, 1)) == ["device"]
-    assert _vxlan_link.unchangeable(before, replace(before, ttl="9"), (6, 1)) == []
+    assert vxlan_link.unchangeable(before, other, (6, 15)) == []
+    assert vxlan_link.unchangeable(before, other, (6, 1)) == ["remote"]
+    assert vxlan_link.unchangeable(before, replace(before, device="eth1"), (6, 1)) == ["device"]
+    assert vxlan_link.unchangeable(before, replace(before, ttl="9"), (6, 1)) == []
 
 
 @pytest.mark.parametrize("address", ["224.0.0.1", "239.255.255.255", "ff02::1", "ff05::101"])
 def test_groups_are_told_from_single_addresses(address: str) -> None:
-    assert _vxlan_link.multicast(address)
+    assert vxlan_link.multicast(address)
 
 
 @pytest.mark.parametrize("address", ["", "192.0.2.1", "223.255.255.255", "240.0.0.1", "fe80::1", "ff::1", "::ff00"])
 def test_single_addresses_are_no_groups(address: str) -> None:
-    assert not _vxlan_link.multicast(address)
+    assert not vxlan_link.multicast(address)

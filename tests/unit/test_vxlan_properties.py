@@ -5,19 +5,27 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import (
-    _iproute,
-    _plan,
-    _spec,
-    _vxlan_judge,
-    _vxlan_link,
-    _vxlan_plan,
-    _vxlan_spec,
-    _vxlan_state,
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    checks as vxlan_checks,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import Change
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_spec import Wanted
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan_state import State
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    link as vxlan_link,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    plan as vxlan_plan,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    spec as vxlan_spec,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
+    state as vxlan_state,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.spec import Wanted
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.state import State
 from ansible_collections.binary_cluster.networking.tests.unit.kernel_model import KernelModel
 from ansible_collections.binary_cluster.networking.tests.unit.vxlan_strategies import DEFAULTS, devices, noise
 from hypothesis import assume, example, given, settings
@@ -33,34 +41,34 @@ PEER = {"underlay": "198.51.100.1", "mac": "02:00:00:00:01:01", "overlay": ["10.
 
 def parsed(params: list[dict[str, Any]]) -> list[Wanted]:
     """The devices; random ones are right by construction."""
-    faults = _spec.Faults()
-    wanted = _vxlan_spec.parse(params, PROTOCOL, faults)
+    faults = validation.Faults()
+    wanted = vxlan_spec.parse(params, PROTOCOL, faults)
     assert faults.found == []
     return wanted
 
 
 def planned(wanted: list[Wanted], state: State, purge: bool = True) -> list[Change]:
     """The plan, of what the host allows."""
-    faults = _spec.Faults()
-    _vxlan_judge.judge(wanted, state, True, faults)
+    faults = validation.Faults()
+    vxlan_checks.judge(wanted, state, True, faults)
     assume(not faults.found)
-    return _vxlan_plan.plan(wanted, state, PROTOCOL, purge)
+    return vxlan_plan.plan(wanted, state, PROTOCOL, purge)
 
 
 def populated(params: list[dict[str, Any]], others: list[Any]) -> KernelModel:
     """A kernel with devices, after others have been at them."""
     kernel = KernelModel()
     wanted = parsed(params)
-    _plan.apply(kernel, planned(wanted, kernel.state()))
+    plan_changes.apply(kernel, planned(wanted, kernel.state()))
     for (program, line), name in others:
-        with contextlib.suppress(_iproute.BatchError):
+        with contextlib.suppress(iproute.BatchError):
             kernel.change([line.format(name)], program)
     return kernel
 
 
 def sound(state: State) -> bool:
     """Whether each device has the entry of its remote: the kernel makes it with the device, wanted back or not."""
-    defaults = {name: _vxlan_state.default_entry(link) for name, link in state.links.items()}
+    defaults = {name: vxlan_state.default_entry(link) for name, link in state.links.items()}
     return all(entry is None or entry.key in state.fdb[name] for name, entry in defaults.items())
 
 
@@ -79,14 +87,14 @@ def test_after_a_plan_is_carried_out_there_is_nothing_left_to_plan(
     wanted = parsed(second)
     before = kernel.state()
     changes = planned(wanted, before, purge)
-    foretold = _vxlan_state.planned(before, changes)
-    _plan.apply(kernel, changes)
+    foretold = vxlan_state.planned(before, changes)
+    plan_changes.apply(kernel, changes)
     after = kernel.state()
     for name, link in foretold.links.items():
         assert link.mac in ("", after.links[name].mac)
         foretold.links[name] = after.links[name] if not link.mac else link
     assert texts(foretold) == texts(after), "the diff is exact"
-    assert _vxlan_plan.plan(wanted, after, PROTOCOL, purge) == []
+    assert vxlan_plan.plan(wanted, after, PROTOCOL, purge) == []
 
 
 @settings(max_examples=300, deadline=None)
@@ -119,12 +127,12 @@ def test_a_plan_that_is_refused_anywhere_is_taken_back(
     changes = planned(wanted, before)
     kernel.fails = kernel.taken + fails
     try:
-        _plan.apply(kernel, changes)
-    except _plan.PlanError:
+        plan_changes.apply(kernel, changes)
+    except plan_changes.PlanError:
         now = kernel.state()
         for name, was in before.links.items():
-            if name in now.links and _vxlan_link.unchangeable(now.links[name], was, now.kernel):
-                _plan.apply(kernel, _vxlan_plan.rebuild(name, before, now))
+            if name in now.links and vxlan_link.unchangeable(now.links[name], was, now.kernel):
+                plan_changes.apply(kernel, vxlan_plan.rebuild(name, before, now))
         assert texts(kernel.state()) == texts(before)
 
 
@@ -136,7 +144,7 @@ def test_what_carries_the_mark_of_others_stays_where_it_is_not_replaced(
     kernel = populated(first, others)
     before = kernel.state()
     changes = planned(parsed(second), before)
-    _plan.apply(kernel, changes)
+    plan_changes.apply(kernel, changes)
     # What goes with a device, its address or its being up is named in the plan as the kernel's doing.
     excused = {change.before for change in changes if change.implied}
     wanted = {change.after.key: change.after for change in changes if hasattr(change.after, "key")}
@@ -161,9 +169,9 @@ def test_removed_devices_leave_nothing_and_can_be_brought_back(first: list[dict[
     before = kernel.state()
     assume(sound(before))
     names = [(name, name) for name in ("vx1", "vx2")]
-    changes = _vxlan_plan.removal(names, before)
-    _plan.apply(kernel, changes)
+    changes = vxlan_plan.removal(names, before)
+    plan_changes.apply(kernel, changes)
     assert not kernel.state().links
     assert not [route for route in kernel.state().routes if route.uses("vx1") or route.uses("vx2")]
-    _plan.undo(kernel, changes)
+    plan_changes.undo(kernel, changes)
     assert texts(kernel.state()) == texts(before)

@@ -6,12 +6,12 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _watch
+from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import path_monitor
 
-NODE2, NODE3 = _watch.Peer("node2", "192.0.2.12"), _watch.Peer("node3", "192.0.2.13")
+NODE2, NODE3 = path_monitor.Peer("node2", "192.0.2.12"), path_monitor.Peer("node3", "192.0.2.13")
 PEERS = (NODE2, NODE3)
 # A tunnel to node2, a plain route to node3, and this node's own pods.
-WHOLE = _watch.Tables(
+WHOLE = path_monitor.Tables(
     routes={
         "10.244.1.0/24": {"dst": "10.244.1.0/24", "dev": "cni0"},
         "10.244.2.0/24": {"dst": "10.244.2.0/24", "gateway": "10.244.2.0", "dev": "flannel.1"},
@@ -22,34 +22,34 @@ WHOLE = _watch.Tables(
     forwarding=True,
 )
 KNOWN = {
-    "node2": _watch.Known("10.244.2.0/24", ["10.244.2.0"]),
-    "node3": _watch.Known("10.244.3.0/24", ["10.244.3.1"]),
+    "node2": path_monitor.Known("10.244.2.0/24", ["10.244.2.0"]),
+    "node3": path_monitor.Known("10.244.3.0/24", ["10.244.3.1"]),
 }
 NOBODY: frozenset[str] = frozenset()
 
 
-def without(name: str, key: object) -> _watch.Tables:
+def without(name: str, key: object) -> path_monitor.Tables:
     left: dict[str, Any] = {name: {one: value for one, value in getattr(WHOLE, name).items() if one != key}}
     return dataclasses.replace(WHOLE, **left)
 
 
 def test_pod_networks_are_learnt_from_whole_entries_and_kept_when_they_break() -> None:
-    known: dict[str, _watch.Known] = {}
-    _watch.learn(WHOLE, PEERS, known)
+    known: dict[str, path_monitor.Known] = {}
+    path_monitor.learn(WHOLE, PEERS, known)
     assert {name: one.subnet for name, one in known.items()} == {"node2": "10.244.2.0/24", "node3": "10.244.3.0/24"}
-    _watch.learn(without("neighbours", ("flannel.1", "10.244.2.0")), PEERS, known)
-    _watch.learn(without("routes", "10.244.3.0/24"), PEERS, known)
+    path_monitor.learn(without("neighbours", ("flannel.1", "10.244.2.0")), PEERS, known)
+    path_monitor.learn(without("routes", "10.244.3.0/24"), PEERS, known)
     assert known["node2"].subnet == "10.244.2.0/24" and known["node3"].subnet == "10.244.3.0/24"
 
 
 def test_a_node_that_has_another_pod_network_now_is_learnt_anew() -> None:
-    known = {"node3": _watch.Known("10.244.9.0/24", ["10.244.9.1"]), "node2": KNOWN["node2"]}
-    _watch.learn(WHOLE, PEERS, known)
-    assert known["node3"] == _watch.Known("10.244.3.0/24", [])
+    known = {"node3": path_monitor.Known("10.244.9.0/24", ["10.244.9.1"]), "node2": KNOWN["node2"]}
+    path_monitor.learn(WHOLE, PEERS, known)
+    assert known["node3"] == path_monitor.Known("10.244.3.0/24", [])
 
 
 def test_a_whole_network_has_no_fault() -> None:
-    assert _watch.judge(WHOLE, PEERS, KNOWN, NOBODY) == {}
+    assert path_monitor.judge(WHOLE, PEERS, KNOWN, NOBODY) == {}
 
 
 @pytest.mark.parametrize(
@@ -77,41 +77,41 @@ def test_a_whole_network_has_no_fault() -> None:
         ),
     ],
 )
-def test_a_broken_entry_is_named(tables: _watch.Tables, node: str, told: str) -> None:
-    faults = _watch.judge(tables, PEERS, KNOWN, NOBODY)
+def test_a_broken_entry_is_named(tables: path_monitor.Tables, node: str, told: str) -> None:
+    faults = path_monitor.judge(tables, PEERS, KNOWN, NOBODY)
     assert list(faults) == [node] and told in faults[node]
 
 
 def test_forwarding_is_this_node_s_own_fault() -> None:
-    faults = _watch.judge(dataclasses.replace(WHOLE, forwarding=False), PEERS, KNOWN, NOBODY)
+    faults = path_monitor.judge(dataclasses.replace(WHOLE, forwarding=False), PEERS, KNOWN, NOBODY)
     assert list(faults) == [""] and "forwarding is off" in faults[""]
 
 
 def test_a_machine_that_is_silent_explains_its_pods() -> None:
     silent = frozenset({"192.0.2.12", "10.244.2.0", "10.244.2.1"})
-    faults = _watch.judge(without("routes", "10.244.2.0/24"), PEERS, KNOWN, silent)
+    faults = path_monitor.judge(without("routes", "10.244.2.0/24"), PEERS, KNOWN, silent)
     assert faults == {"node2": "node2 (192.0.2.12) does not answer, pods or not"}
 
 
 def test_a_network_that_filters_icmp_between_machines_is_no_fault_where_pods_answer() -> None:
-    assert _watch.judge(WHOLE, PEERS, KNOWN, frozenset({"192.0.2.12", "10.244.2.1"})) == {}
+    assert path_monitor.judge(WHOLE, PEERS, KNOWN, frozenset({"192.0.2.12", "10.244.2.1"})) == {}
 
 
 def test_only_what_has_answered_before_has_to_answer() -> None:
-    assert _watch.judge(WHOLE, PEERS, KNOWN, frozenset({"10.244.2.1", "10.244.3.0"})) == {}
-    faults = _watch.judge(WHOLE, PEERS, KNOWN, frozenset({"10.244.3.1"}))
+    assert path_monitor.judge(WHOLE, PEERS, KNOWN, frozenset({"10.244.2.1", "10.244.3.0"})) == {}
+    faults = path_monitor.judge(WHOLE, PEERS, KNOWN, frozenset({"10.244.3.1"}))
     assert list(faults) == ["node3"] and "10.244.3.1 in the pod network of node3 do not answer" in faults["node3"]
 
 
 def test_a_node_whose_pods_no_route_ever_led_to_is_told() -> None:
-    known = {"node2": _watch.Known(), "node3": KNOWN["node3"]}
-    faults = _watch.judge(without("routes", "10.244.2.0/24"), PEERS, known, NOBODY)
+    known = {"node2": path_monitor.Known(), "node3": KNOWN["node3"]}
+    faults = path_monitor.judge(without("routes", "10.244.2.0/24"), PEERS, known, NOBODY)
     assert faults == {"node2": "no route leads to the pods of node2"}
 
 
 def test_a_route_by_bgp_to_one_node_does_not_hide_that_there_is_none_to_another() -> None:
     bird = {"gateway": NODE2.address, "dev": "eth0", "protocol": "bird"}
-    tables = _watch.Tables({"10.244.2.0/24": bird}, {}, {}, forwarding=True, network="10.244.0.0/16")
-    known: dict[str, _watch.Known] = {}
-    _watch.learn(tables, PEERS, known)
-    assert _watch.judge(tables, PEERS, known, NOBODY) == {"node3": "no route leads to the pods of node3"}
+    tables = path_monitor.Tables({"10.244.2.0/24": bird}, {}, {}, forwarding=True, network="10.244.0.0/16")
+    known: dict[str, path_monitor.Known] = {}
+    path_monitor.learn(tables, PEERS, known)
+    assert path_monitor.judge(tables, PEERS, known, NOBODY) == {"node3": "no route leads to the pods of node3"}

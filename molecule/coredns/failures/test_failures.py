@@ -22,7 +22,7 @@ ETCD = {
 }
 LOAD = (
     Path(__file__).parents[1] / "load.py",
-    lab.CHECKOUT / "plugins" / "module_utils" / "_dns.py",
+    lab.CHECKOUT / "plugins" / "module_utils" / "_dns" / "messages.py",
 )
 STEADY = {
     "kubernetes.default.svc.cluster.local": "10.0.0.1",
@@ -58,7 +58,7 @@ def load(host: str, rate: int, result: dict[str, Any], expected: dict[str, str])
         yield
     finally:
         lab.shell(host, "systemctl stop load")
-        result.update(json.loads(lab.shell(host, "cd /root; cat load.json; rm load.json load.py _dns.py")))
+        result.update(json.loads(lab.shell(host, "cd /root; cat load.json; rm load.json load.py messages.py")))
 
 
 def failed_pairs(*arguments: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import inspect
 import json
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _dns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import messages as dns_messages
 
 from testing import lab
 
@@ -31,7 +31,7 @@ def answers(
 ) -> dict[str, list[str]]:
     """What the server says, by question such as ``www.example.org A``: the response code, then the sorted values."""
     asked = [tuple(question.split()) for question in questions]
-    program = inspect.getsource(_dns) + PROGRAM.format(questions=asked, server=server, timeout=timeout)
+    program = inspect.getsource(dns_messages) + PROGRAM.format(questions=asked, server=server, timeout=timeout)
     encoded = base64.b64encode(program.encode()).decode()
     prefix = f"ip netns exec {namespace} " if namespace else ""
     said = lab.shell(host, f"echo {encoded} | base64 -d >/root/ask.py; {prefix}python3 /root/ask.py; rm /root/ask.py")

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils import _watch
+from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import path_monitor
 
 
 def run(args: list[str], *, data: str | None = None) -> tuple[int, str, str]:
@@ -34,7 +34,7 @@ def load(path: str) -> dict[str, Any]:
 
 def main(configuration: str, state: str) -> int:
     """Look once, tell the journal, and keep what was learnt."""
-    kept, told = _watch.watch(load(configuration), load(state), run)
+    kept, told = path_monitor.watch(load(configuration), load(state), run)
     print(told, flush=True)
     with open(f"{state}.new", "w", encoding="utf-8") as stream:
         json.dump(kept, stream)
