@@ -16,11 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import printable
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     build as report_build,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     prometheus,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     state as report_state,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import absence, paths, terminal

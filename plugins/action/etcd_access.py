@@ -14,8 +14,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import (
     authority as certificates_authority,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import (
     etcd_client,
 )
 

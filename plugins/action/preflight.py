@@ -21,47 +21,23 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import authorities
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._calico import policies as calico_policies
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     calico as preflight_calico,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    calico_policies,
     certificates as preflight_certificates,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     coredns as preflight_coredns,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     firewall as preflight_firewall,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     inventory as preflight,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     ipv6 as preflight_ipv6,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     links as preflight_links,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     load_balancer as preflight_load_balancer,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     names as preflight_names,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     records as preflight_records,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     values as preflight_values,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     verify as preflight_verify,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import prometheus
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import state as report_state
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import paths
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import prometheus, state as report_state
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts, paths
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.role_options import (
     ROLES,
     argument_spec,

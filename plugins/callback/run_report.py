@@ -37,8 +37,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from ansible import __version__ as ansible_version
-from ansible import context
+from ansible import __version__ as ansible_version, context
 from ansible.plugins.callback import CallbackBase
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import paths, terminal
 

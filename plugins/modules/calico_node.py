@@ -120,25 +120,20 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     network as cni_network,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     runtime as cni_runtime,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import daemon_rules
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     applied as host_applied,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     files,
     install_record,
+    links as host_links,
+    netns,
     systemd,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
-    links as host_links,
-)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute, netns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 
 NETWORK = "calico"
 FELIX = "calico-felix"

@@ -99,8 +99,6 @@ actions:
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import (
     calicoctl as calico_calicoctl,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import (
     resources as calico_resources,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.calicoctl import (

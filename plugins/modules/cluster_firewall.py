@@ -142,14 +142,11 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._firewal
 from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall.closed_ports import FAMILY, TABLE
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     files as host_files,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     install_record,
     systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import nft as kernel_nft
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute, nft as kernel_nft
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 NAME = "binary-cluster-firewall"

@@ -103,15 +103,12 @@ import ipaddress
 import time
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import messages as dns_messages
-from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import resolver
+from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import messages as dns_messages, resolver
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     files,
     install_record,
-    systemd,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     links as host_links,
+    systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute

@@ -252,11 +252,9 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
     accounts,
     applied,
     dry_run,
+    files as host_files,
     install_record,
     systemd,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
-    files as host_files,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Change, Entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger

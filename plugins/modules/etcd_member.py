@@ -198,14 +198,8 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     client as etcd,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     cluster as etcd_cluster,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     member as etcd_member,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     process as etcd_process,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd

@@ -82,8 +82,7 @@ actions:
   sample: ["add user flannel", "enable authentication"]
 """
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import users as etcd_users
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd, users as etcd_users
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 

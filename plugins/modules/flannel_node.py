@@ -123,8 +123,6 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import flannel
 from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     network as cni_network,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     runtime as cni_runtime,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
@@ -133,19 +131,13 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
     applied,
     files,
     install_record,
+    kernel_modules,
+    links as host_links,
+    netns,
     systemd,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
-    links as host_links,
-)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
-    iproute,
-    netns,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
-    modules as kernel_modules,
-)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 UNIT = "flanneld"

@@ -188,15 +188,11 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     applied as host_applied,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     authorities,
     files,
     install_record,
-    sysctl_files,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     links as host_links,
+    sysctl_files,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import arp_ndp, iproute

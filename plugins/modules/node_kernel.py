@@ -86,19 +86,13 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     files as host_files,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     install_record,
+    kernel_modules,
     network_managers,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
-    iproute,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
-    modules as kernel_modules,
-)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 
 SYSCTLS = "sysctls"
 

@@ -106,20 +106,14 @@ import threading
 import time
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import (
-    capture,
-    iproute,
-    netns,
-    nft_trace,
-)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import capture, iproute, nft_trace
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import (
     engine,
-    underlay,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import (
     evidence as probe_evidence,
+    underlay,
 )
 
 INTERFACE = "eth0"

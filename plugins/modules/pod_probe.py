@@ -269,13 +269,11 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     network as cni_network,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     runtime as cni_runtime,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import install_record
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import install_record, netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import netns, nft_trace
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import nft_trace
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import engine
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import egress_source

@@ -143,31 +143,23 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     network as cni_network,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     runtime as cni_runtime,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     files as host_files,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     install_record,
+    links as host_links,
+    netns,
     systemd,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
-    links as host_links,
-)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute, netns
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes, validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
     host_routes,
-    static_network,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
     masquerade as routing_masquerade,
+    static_network,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.masquerade import Masquerade
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.static_network import (
@@ -177,17 +169,9 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._routing
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     checks as vxlan_checks,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     link as vxlan_link,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     plan as vxlan_plan,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     spec as vxlan_spec,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     state as vxlan_state,
 )
 

@@ -322,22 +322,13 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes, validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     checks as vxlan_checks,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     link as vxlan_link,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     plan as vxlan_plan,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     spec as vxlan_spec,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     state as vxlan_state,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.spec import Wanted

@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.tests.kernel.calico_datastore import (
-    Datastore,
-    datastore,
-    program,
-)
+from ansible_collections.binary_cluster.networking.tests.kernel.calico_datastore import Datastore, datastore, program
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import Host, Namespace
 
 NODES = ("n1", "n2", "n3")

@@ -9,28 +9,18 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes, validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     checks as vxlan_checks,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     link as vxlan_link,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     plan as vxlan_plan,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     spec as vxlan_spec,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     state as vxlan_state,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.state import State
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import SECONDS, Host, underlay
 from ansible_collections.binary_cluster.networking.tests.unit.vxlan_strategies import devices, noise
-from hypothesis import HealthCheck, Phase, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, assume, given, settings, strategies as st
 
 PROTOCOL = "140"
 # To shrink an example on the kernel takes minutes; it is small enough as it is found.

@@ -19,8 +19,6 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certifi
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     certificates as preflight_certificates,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     inventory as preflight,
 )
 

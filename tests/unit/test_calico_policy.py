@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._calico import (
-    policies as calico_policies,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._calico import (
-    selectors as calico_selectors,
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    calico_policies,
+    calico_selectors,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
     Fault,

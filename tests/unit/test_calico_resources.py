@@ -8,13 +8,10 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import (
     calicoctl,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import (
     resources as calico_resources,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.resources import Change, Key, Resource
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 SELECTED = {"selector": "role == 'b'"}
 ALLOW = {"action": "Allow"}

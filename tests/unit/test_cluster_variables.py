@@ -12,8 +12,6 @@ import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     inventory as preflight,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     values as preflight_values,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options

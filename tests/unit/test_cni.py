@@ -10,14 +10,10 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     network as cni_network,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     remains as cni_remains,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     runtime as cni_runtime,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import netns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 

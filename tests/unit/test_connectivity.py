@@ -12,11 +12,7 @@ import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import preflight
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     build as report_build,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     prometheus,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     state as report_state,
 )
 

@@ -9,11 +9,7 @@ from ansible_collections.binary_cluster.networking.plugins.filter.failed_targets
 from ansible_collections.binary_cluster.networking.plugins.filter.probe_targets import probe_targets
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     build as report_build,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     prometheus,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     state as report_state,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.absence import Absence

@@ -11,8 +11,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.binary_cluster.networking.plugins.filter.coredns_files import coredns_files
 from ansible_collections.binary_cluster.networking.plugins.filter.nth_address import nth_address
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import corefile as rendering_corefile
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 SETTINGS = rendering_corefile.Settings(
     addresses=["10.0.0.2"],

@@ -8,8 +8,7 @@ import struct
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import messages as dns_messages
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import engine
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 ASKED = b"\x12\x34" + dns_messages.question("www.example.org", "A")[2:]
 

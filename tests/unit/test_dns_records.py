@@ -9,8 +9,7 @@ import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import records as dns_records
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns.records import Record
 from ansible_collections.binary_cluster.networking.plugins.modules import dns_record
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 LABELS = some.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 HOST_NAMES = some.lists(LABELS.filter(lambda label: label != "any"), min_size=1, max_size=5).map(".".join)

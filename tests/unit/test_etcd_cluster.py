@@ -7,11 +7,7 @@ import json
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     client as etcd,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     cluster as etcd_cluster,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     process as etcd_process,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.cluster import ClusterError, View, Wanted

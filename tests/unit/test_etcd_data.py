@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     data as etcd_data,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     messages as etcd_messages,
 )
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import grpc
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import messages as etcd_messages
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import grpc, messages as etcd_messages
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import host_facts
 from ansible_collections.binary_cluster.networking.plugins.modules.host_facts import began
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 seconds = st.floats(0, 300)
 

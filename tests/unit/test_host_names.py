@@ -8,8 +8,6 @@ import pytest
 import yaml
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     inventory as preflight,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     names as preflight_names,
 )
 

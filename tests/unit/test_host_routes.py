@@ -3,19 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes, validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
     host_routes,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
     routes as routing_routes,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.host_routes import State
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.routes import Hop, Route
 from ansible_collections.binary_cluster.networking.tests.unit.kernel_model import KernelModel
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 NAMES = routing_routes.Names(iproute.numbers("rt_protos", []), iproute.numbers("rt_tables", []))
 EMPTY: dict[str, Any] = {"gateway": None, "device": None, "onlink": False, "metric": None, "table": "main", "mtu": None}

@@ -17,8 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.action import connectivity_report, drift_report
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import printable
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import terminal
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "roles/verify/files/connectivity.html"
 # A log line may have any byte; bytes that are no UTF-8 come as surrogates.

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import kernel_modules
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import modules as kernel_modules
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import copy
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import kubeconfig
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 # As kubectl config writes one, with a second cluster that is none of our business.
 OTHERS = kubeconfig.parse(

@@ -16,8 +16,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._load_balancer import (
     keepalived as load_balancer_keepalived,
 )
-from ansible_collections.binary_cluster.networking.plugins.modules import api_load_balancer_member as member
-from ansible_collections.binary_cluster.networking.plugins.modules import vip_info
+from ansible_collections.binary_cluster.networking.plugins.modules import api_load_balancer_member as member, vip_info
 
 FILES = Path(__file__).resolve().parents[2] / "roles" / "api_load_balancer" / "files"
 PEER, MAC = "192.0.2.12", "02:42:c0:00:02:0c"

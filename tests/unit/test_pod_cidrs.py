@@ -10,8 +10,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.binary_cluster.networking.plugins.filter.pod_cidrs import pod_cidrs as filtered
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import pod_cidrs
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 NETWORK = ipaddress.IPv4Network("10.244.0.0/16")
 NEW = {"pod_cidr": "", "pod_cidrs": {}}

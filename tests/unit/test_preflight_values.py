@@ -7,13 +7,10 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     inventory as preflight,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     values as preflight_values,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.unit.test_preflight import FILES, told, told_of_names
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleError
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import quoting
-from hypothesis import example, given, settings
-from hypothesis import strategies as some
+from hypothesis import example, given, settings, strategies as some
 
 from tests.unit import role_templates
 from tests.unit.format_readers import READERS

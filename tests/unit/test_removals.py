@@ -42,7 +42,9 @@ HOMES = {
         "package": "asks the record: Ledger.require()",
         "path": "the file of its own transaction, in the record's directory",
     },
-    "module_utils/_kernel/modules.py": {"kernel module": "takes names from the record, and spares what others use"},
+    "module_utils/_host/kernel_modules.py": {
+        "kernel module": "takes names from the record, and spares what others use"
+    },
     "module_utils/_host/dry_run.py": {"path": "a temporary directory of its own"},
     "module_utils/_cni/network.py": {
         "path": "directories in which the network's own plugins and daemons keep its state"
@@ -52,7 +54,7 @@ HOMES = {
         "path": "reservations that bear the name of the attachment",
         "link": "the interface that the attachment was given",
     },
-    "module_utils/_kernel/netns.py": {"namespace": "the record of attachments shows it as made here"},
+    "module_utils/_host/netns.py": {"namespace": "the record of attachments shows it as made here"},
     "module_utils/_host/links.py": {"link": "asks the record: removal(), made()"},
     "module_utils/_etcd/client.py": {
         "member": "the caller judges, in _etcd/cluster.py",

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     cause as diagnosis_cause,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     path as diagnosis,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import drift as report_drift

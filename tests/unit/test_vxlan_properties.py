@@ -6,30 +6,20 @@ import contextlib
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes, validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     checks as vxlan_checks,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     link as vxlan_link,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     plan as vxlan_plan,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     spec as vxlan_spec,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     state as vxlan_state,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.spec import Wanted
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.state import State
 from ansible_collections.binary_cluster.networking.tests.unit.kernel_model import KernelModel
 from ansible_collections.binary_cluster.networking.tests.unit.vxlan_strategies import DEFAULTS, devices, noise
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, example, given, settings, strategies as st
 
 PROTOCOL = "140"
 PLAIN = [

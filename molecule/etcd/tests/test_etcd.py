@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from testing import lab
-from testing.runs import (  # pylint: disable=unused-import
-    test_check_mode_announces_exactly_what_the_run_changes,  # noqa: F401
-)
+from testing.runs import test_check_mode_announces_exactly_what_the_run_changes  # pylint: disable=unused-import  # noqa: F401
 
 
 def info() -> dict[str, object]:

@@ -20,9 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import links as host_links
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    links as host_links,
+    netns as host_netns,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import netns as kernel_netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 CONFIGURATIONS = "/etc/cni/net.d"
@@ -30,7 +32,7 @@ PLUGINS = "/opt/cni/bin"
 CACHE = "/var/lib/cni/results"
 # Where plugins and runtimes keep their state, in directories of their own.
 ROOTS = ("/var/lib/cni", "/run/cni")
-NAMESPACES = kernel_netns.NAMESPACES
+NAMESPACES = host_netns.NAMESPACES
 # The kernel takes 15 bytes for the name of an interface; ids and names of networks become file names.
 LONGEST_INTERFACE, LONGEST_ID, LONGEST_NETWORK = 15, 128, 100
 
@@ -79,7 +81,7 @@ def attachment(
     netns: str, interface: str, container: str, arguments: dict[str, Any], capabilities: Any, labels: dict[str, Any]
 ) -> Attachment:
     """An attachment from the options of a module. Raises SpecError where one cannot be a name or an argument."""
-    namespace = kernel_netns.path("netns", netns)
+    namespace = host_netns.path("netns", netns)
     return Attachment(
         container_id=validation.component("container_id", container, LONGEST_ID) if container else container_id(netns),
         namespace=namespace,

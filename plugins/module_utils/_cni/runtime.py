@@ -30,7 +30,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._cni.net
     Run,
     parse,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import netns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import netns
 
 # What plugins switch on, and a failed ADD or a measurement is not to leave on.
 FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")

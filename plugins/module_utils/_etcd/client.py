@@ -26,8 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import grpc
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import messages as etcd_messages
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import grpc, messages as etcd_messages
 
 T = TypeVar("T")
 

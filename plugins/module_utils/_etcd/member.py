@@ -21,14 +21,8 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     client as etcd,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     cluster as etcd_cluster,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     data as etcd_data,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
     process as etcd_process,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.cluster import Wanted

@@ -19,8 +19,6 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.ch
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.validation import Faults, SpecError
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
     masquerade as routing_masquerade,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
     routes as routing_routes,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.masquerade import Masquerade

@@ -22,8 +22,6 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.ch
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import routes
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     checks as vxlan_checks,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     link as vxlan_link,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.entries import Address, Fdb

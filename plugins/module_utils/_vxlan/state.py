@@ -19,8 +19,6 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.ch
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import routes as routing_routes
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     entries as vxlan_entries,
-)
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     link as vxlan_link,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.entries import (

@@ -28,8 +28,6 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._firewal
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     calico as diagnosis_calico,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     underlay as diagnosis_underlay,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.cause import Cause, End

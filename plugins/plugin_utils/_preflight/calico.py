@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import calico_address
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._calico import selectors as calico_selectors
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import calico_selectors
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
     SMALLEST_MTU,
     Checks,

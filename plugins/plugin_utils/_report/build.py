@@ -43,8 +43,6 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import engine
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     cause as diagnosis_cause,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     path as diagnosis,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import state as report_state
