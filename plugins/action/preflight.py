@@ -25,6 +25,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     calico as preflight_calico,
     calico_policies,
     certificates as preflight_certificates,
+    checks as preflight_checks,
     coredns as preflight_coredns,
     firewall as preflight_firewall,
     inventory as preflight,
@@ -34,6 +35,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     names as preflight_names,
     records as preflight_records,
     values as preflight_values,
+    variables as preflight_variables,
     verify as preflight_verify,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import prometheus, state as report_state
@@ -109,9 +111,9 @@ class ActionModule(ActionBase):
                 coredns_plugins=coredns_plugins(arguments["artifacts"]),
                 authority=authority(inventory.value("cluster_certificates_directory")),
             )
-        told_all = preflight.check(inventory, CHECKS)
+        told_all = preflight_checks.check(inventory, CHECKS)
         if role:
-            told_all = [fault for fault in told_all if preflight.is_of_variable(fault, inventory)]
+            told_all = [fault for fault in told_all if preflight_checks.is_of_variable(fault, inventory)]
         result["warnings"] = [str(fault) for fault in told_all if fault.warning]
         faults = [fault for fault in told_all if not fault.warning]
         if faults:
@@ -245,9 +247,9 @@ def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str
         if name not in variables or any(misshapen(option, variables[name], name)):
             continue
         outcome = ArgumentSpecValidator({name: option}).validate({name: variables[name]})
-        shown = preflight.NOT_SHOWN if preflight.is_secret(name, options) else variables[name]
+        shown = preflight_variables.NOT_SHOWN if preflight_variables.is_secret(name, options) else variables[name]
         for message in outcome.error_messages:
-            if shown == preflight.NOT_SHOWN:
+            if shown == preflight_variables.NOT_SHOWN:
                 message = message.replace(str(variables[name]), shown)
             message = "".join(letter if letter.isprintable() else "?" for letter in message)
             # A check of the variable's own says more, but it may be of another part of the value.

@@ -49,22 +49,11 @@ _value:
   elements: list
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-
-FORM = "give a number of hosts from 1, or a percentage from 1% to 100%"
-
-
-def batch_size(size: Any, count: int) -> int:
-    """Hosts of a batch, at least one. Raises ValueError where ``size`` is neither a number nor a percentage."""
-    told = re.fullmatch(r"(\d+)(%?)", str(size).strip())
-    number = int(told.group(1)) if told else 0
-    if not told or number < 1 or (told.group(2) and number > 100):
-        raise ValueError(f"{size}: {FORM}")
-    return max(1, -(-number * count // 100)) if told.group(2) else number
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.batches import batch_size
 
 
 def restart_batches(

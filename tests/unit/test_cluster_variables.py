@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    inventory as preflight,
+    ports as preflight_ports,
     values as preflight_values,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
@@ -81,8 +81,8 @@ def test_a_default_is_the_same_wherever_it_is_said(name: str) -> None:
 
 
 def test_plugins_have_the_declared_ports() -> None:
-    ports = {variable: default for _group, variable, default, *_rest in preflight.PORTS}
-    for variable, shared in preflight.SHARED_PORTS.items():
+    ports = {variable: default for _group, variable, default, *_rest in preflight_ports.PORTS}
+    for variable, shared in preflight_ports.SHARED_PORTS.items():
         assert ports[variable] == DECLARED[shared]["default"]
 
 

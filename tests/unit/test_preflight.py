@@ -10,7 +10,10 @@ import pytest
 import yaml
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import inventory as preflight
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    checks as preflight_checks,
+    inventory as preflight,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
 DATA = Path(__file__).parent / "preflight"
@@ -73,7 +76,7 @@ def inventory(sound: dict[str, Any], change: dict[str, Any]) -> preflight.Invent
 
 def told(good: dict[str, Any], change: dict[str, Any], warning: bool = False) -> list[str]:
     """What an inventory is refused for, or warned of."""
-    faults = preflight.check(inventory(good, change), action.CHECKS)
+    faults = preflight_checks.check(inventory(good, change), action.CHECKS)
     return [str(fault) for fault in faults if fault.warning == warning]
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import inventory as preflight
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    inventory as preflight,
+    variables as preflight_variables,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
 EVERY = {name: option for options in role_options.of_all_roles().values() for name, option in options.items()}
@@ -15,7 +18,7 @@ SPECS = {role: role_options.argument_spec(role) for role in ("preflight", "node"
 def faults(name: str, value: object = "x") -> list[preflight.Fault]:
     """What is reported of a variable of this name."""
     host = preflight.Host("node1", {name: value})
-    return list(preflight.variables_are_known(preflight.Inventory({"node1": host}, {}, SPECS)))
+    return list(preflight_variables.variables_are_known(preflight.Inventory({"node1": host}, {}, SPECS)))
 
 
 def slips(name: str) -> Iterator[str]:
@@ -94,7 +97,7 @@ def test_every_slip_is_found(option: str) -> None:
             assert fault.variable == name
 
 
-@pytest.mark.parametrize("option", [name for name in EVERY if preflight.is_secret(name, EVERY)])
+@pytest.mark.parametrize("option", [name for name in EVERY if preflight_variables.is_secret(name, EVERY)])
 def test_the_value_of_a_mistyped_secret_is_not_shown(option: str) -> None:
     for name in slips(option):
         assert "s3cr3t" not in "".join(map(str, faults(name, "s3cr3t"))), name
@@ -112,10 +115,10 @@ def test_the_value_of_a_mistyped_secret_is_not_shown(option: str) -> None:
 )
 def test_a_secret_within_a_value_is_not_shown(name: str, value: object) -> None:
     (fault,) = faults(name, value)
-    assert fault.value == preflight.NOT_SHOWN
+    assert fault.value == preflight_variables.NOT_SHOWN
 
 
 def test_a_secret_within_a_value_of_another_type_is_not_shown() -> None:
     host = preflight.Host("node1", {"etcd_environment": [{"ETCD_PASSWORD": "s3cr3t"}]})
-    (fault,) = preflight.values_have_their_type(preflight.Inventory({"node1": host}, {}, SPECS))
-    assert fault.value == preflight.NOT_SHOWN
+    (fault,) = preflight_variables.values_have_their_type(preflight.Inventory({"node1": host}, {}, SPECS))
+    assert fault.value == preflight_variables.NOT_SHOWN

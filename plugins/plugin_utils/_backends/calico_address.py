@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import OWN_LINKS
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.links import OWN_LINKS
 
 # Links that Calico and a container runtime make, which carry no node's address.
 

@@ -17,13 +17,15 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import calico_address
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import calico_selectors
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
-    SMALLEST_MTU,
     Checks,
     Fault,
     Host,
     Inventory,
-    _network,
     integer,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.networks import (
+    SMALLEST_MTU,
+    network_of,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import quoting
 
@@ -63,7 +65,7 @@ def names_are_legal(inventory: Inventory) -> Iterator[Fault]:
 
 @CHECKS
 def pools_fit(inventory: Inventory) -> Iterator[Fault]:
-    pods = _network(inventory, "cluster_pod_cidr")
+    pods = network_of(inventory, "cluster_pod_cidr")
     pools = _items(inventory, "calico_ip_pools")
     if inventory.value("calico_ip_pools") is None:
         # The role's default.

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping
 
 Selector = Callable[[Mapping[str, str]], bool]
-
 TOKEN = re.compile(
     r"""\s*(?:
         (?P<text>'[^']*'|"[^"]*")

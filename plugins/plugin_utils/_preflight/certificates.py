@@ -21,6 +21,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     Checks,
     Fault,
     Inventory,
+    integer,
 )
 
 CHECKS = Checks("certificates")
@@ -75,3 +76,10 @@ def another(directory: str, known: Sequence[str], found: str) -> str:
 
 
 CHECKS += ALWAYS
+
+
+def certificates_outlive_renewal(inventory: Inventory) -> Iterator[Fault]:
+    days = integer(inventory.value("certificates_days", 365))
+    before = integer(inventory.value("certificates_renew_before", 30))
+    if days is not None and before is not None and before >= days:
+        yield Fault("certificates_renew_before", before, f"must be less than certificates_days ({days})")

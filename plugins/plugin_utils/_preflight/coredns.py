@@ -20,12 +20,14 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     Fault,
     Host,
     Inventory,
+    integer,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.networks import (
     _bridges,
     _foreign_networks,
-    _network,
     _network_hint,
-    _pods,
-    integer,
+    network_of,
+    pod_network,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import corefile
 
@@ -45,7 +47,7 @@ def _address(inventory: Inventory) -> tuple[str, str]:
     for name in ("coredns_address", "cluster_dns_address"):
         if inventory.value(name):
             return name, str(inventory.value(name))
-    services = _network(inventory, "cluster_service_cidr")
+    services = network_of(inventory, "cluster_service_cidr")
     return "cluster_service_cidr", str(services[2]) if services and services.num_addresses >= 4 else ""
 
 
@@ -66,7 +68,7 @@ def cluster_is_described(inventory: Inventory) -> Iterator[Fault]:
 @CHECKS
 def everybody_is_told_one_address(inventory: Inventory) -> Iterator[Fault]:
     variable, address = _address(inventory)
-    services = _network(inventory, "cluster_service_cidr")
+    services = network_of(inventory, "cluster_service_cidr")
     told = inventory.value("cluster_dns_address") or (
         str(services[2]) if services and services.num_addresses >= 4 else ""
     )
@@ -76,7 +78,7 @@ def everybody_is_told_one_address(inventory: Inventory) -> Iterator[Fault]:
 
 @CHECKS
 def service_network_has_room(inventory: Inventory) -> Iterator[Fault]:
-    services = _network(inventory, "cluster_service_cidr")
+    services = network_of(inventory, "cluster_service_cidr")
     if services and services.num_addresses < 4:
         remedy = "has no room for the addresses of the API and of the DNS server; take a /29 or larger"
         yield Fault("cluster_service_cidr", services, remedy)
@@ -92,7 +94,7 @@ def address_is_the_servers_own(inventory: Inventory) -> Iterator[Fault]:
     except ValueError:
         yield Fault(variable, told, "not an IPv4 address such as 10.0.0.2")
         return
-    (_variable, pods), services = _pods(inventory), _network(inventory, "cluster_service_cidr")
+    (_variable, pods), services = pod_network(inventory), network_of(inventory, "cluster_service_cidr")
     if pods and address in pods:
         hint = f", such as {services[2]} of the service network" if services and services.num_addresses >= 4 else ""
         yield Fault(variable, told, f"inside the pods' network {pods}; take an address outside of it{hint}")

@@ -18,9 +18,11 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     Fault,
     Inventory,
     IPv6,
+    integer,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.networks import (
     _network_hint,
     _overlaps,
-    integer,
 )
 
 VARIABLE = "cluster_pod_cidr_v6"

@@ -20,8 +20,8 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     Fault,
     Host,
     Inventory,
-    _pods,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.networks import pod_network
 
 BRIDGE = "cni0"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,14}")
@@ -59,7 +59,7 @@ def _gateway(host: Host) -> list[str]:
 
 def _second_addresses(inventory: Inventory, host: Host, variable: str, name: str) -> Iterator[Fault]:
     """Addresses of a bridge of ours that lead into the pods' network, and that we did not give it."""
-    _variable, pods = _pods(inventory)
+    _variable, pods = pod_network(inventory)
     link = host.facts["interfaces"][name]
     own = link["own_addresses"]
     networks = [ipaddress.ip_interface(address).network for address in own]

@@ -22,8 +22,8 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     Inventory,
     integer,
     legal,
-    takers,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.ports import takers
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import quoting
 
 ROLE = "api_load_balancer"

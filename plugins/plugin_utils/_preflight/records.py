@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.binary_cluster.networking.plugins.filter.restart_batches import batch_size
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
     Check,
     Fault,
     Inventory,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.batches import batch_size
 
 SWITCH = "cluster_network_switch"
 # Components of the install record that know their peers, and the groups of those.

@@ -1,0 +1,83 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""Ports that daemons listen on: each is one, free, and taken once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+    NO_PORT,
+    Fault,
+    Host,
+    Inventory,
+    integer,
+    legal,
+)
+
+
+def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
+    backend = inventory.value("flannel_backend", "vxlan")
+    holders: dict[tuple[str, str, int], str] = {}
+    for group, variable, default, protocol, process in PORTS:
+        if not any(variable.startswith(f"{role}_") for role in inventory.specs):
+            continue
+        for host in inventory.members(group):
+            shared = SHARED_PORTS.get(variable, variable)
+            port = integer(host.variables.get(variable, host.variables.get(shared, default)))
+            if not legal(port) and variable not in host.variables and shared != variable:
+                continue  # told of the shared one
+            if not legal(port):
+                yield Fault(variable, host.variables.get(variable), NO_PORT)
+                continue
+            if BACKEND_PORTS.get(variable, backend) != backend:
+                continue
+            if variable in OPTIONAL_PORTS and not boolean(host.variables.get(OPTIONAL_PORTS[variable], False), False):
+                continue
+            other = holders.setdefault((host.name, protocol, port), variable)
+            if other != variable:
+                yield Fault(variable, port, f"{other} is the same; each needs its own", (host.name,))
+            yield from takers(host, variable, port, protocol, process)
+
+
+def takers(host: Host, variable: str, port: int, protocol: str, process: str) -> Iterator[Fault]:
+    """The processes that keep one of ours from listening on a port."""
+    for listener in host.facts.get("listeners", ()):
+        if (
+            (listener["protocol"], listener["port"]) == (protocol, port)
+            # A socket of the kernel, such as that of a VXLAN device, has no process.
+            and listener["process"] not in ("", process)
+        ):
+            remedy = f"taken by {listener['process']}; stop that, or choose another port"
+            yield Fault(variable, f"{protocol}/{port}", remedy, (host.name,))
+
+
+PORTS = (
+    ("etcd", "etcd_client_port", 2379, "tcp", "etcd"),
+    ("etcd", "etcd_peer_port", 2380, "tcp", "etcd"),
+    ("etcd", "etcd_metrics_port", 2381, "tcp", "etcd"),
+    ("nodes", "flannel_health_port", 8471, "tcp", "flanneld"),
+    ("nodes", "flannel_vxlan_port", 8472, "udp", "flanneld"),
+    ("nodes", "flannel_udp_port", 8285, "udp", "flanneld"),
+    ("nodes", "vxlan_mesh_port", 4789, "udp", ""),
+    ("nodes", "calico_health_port", 9099, "tcp", "calico-node"),
+    ("nodes", "calico_vxlan_port", 4789, "udp", ""),
+    ("coredns", "coredns_health_port", 8180, "tcp", "coredns"),
+    ("coredns", "coredns_ready_port", 8181, "tcp", "coredns"),
+    ("coredns", "coredns_metrics_port", 9153, "tcp", "coredns"),
+    ("nodes", "verify_performance_port", 15201, "tcp", "iperf3"),
+    # In the pods' own namespaces, where nobody else is.
+    ("nodes", "verify_port", 18080, "pod", ""),
+)
+
+# What a port follows where it is not set itself.
+SHARED_PORTS = {"etcd_client_port": "cluster_etcd_client_port"}
+# Opened on request only.
+OPTIONAL_PORTS = {"verify_performance_port": "verify_performance"}
+# Opened by one of flannel's backends only.
+BACKEND_PORTS = {"flannel_vxlan_port": "vxlan", "flannel_udp_port": "udp"}
