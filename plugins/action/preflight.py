@@ -21,14 +21,12 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import authorities
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model as inventory_model
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    calico as preflight_calico,
-    calico_policies,
     certificates as preflight_certificates,
     checks as preflight_checks,
     coredns as preflight_coredns,
     firewall as preflight_firewall,
-    inventory as preflight,
     ipv6 as preflight_ipv6,
     links as preflight_links,
     load_balancer as preflight_load_balancer,
@@ -53,9 +51,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.var
 CHECKS = [
     check
     for one in (
-        calico_policies,
         preflight_load_balancer,
-        preflight_calico,
         preflight_certificates,
         preflight_coredns,
         preflight_firewall,
@@ -101,7 +97,7 @@ class ActionModule(ActionBase):
         )
         role: str | None = arguments["role"]
         if arguments["all_hosts"] or not role:
-            refuse_batches(role or preflight.DECLARES_CLUSTER, task_vars or {})
+            refuse_batches(role or inventory_model.DECLARES_CLUSTER, task_vars or {})
         if role:
             inventory = self._inventory_of_role(task_vars or {}, role)
         else:
@@ -126,15 +122,15 @@ class ActionModule(ActionBase):
 
     def _inventory(
         self, task_vars: Mapping[str, Any], roles: Mapping[str, str], networks: list[str]
-    ) -> preflight.Inventory:
+    ) -> inventory_model.Inventory:
         """Variables and facts of every host that a role runs on."""
         hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
         groups = {
             group: list(task_vars["groups"].get(group, ()))
             for group in ("nodes", "kube_control_plane", *roles.values())
         }
-        specs = {role: argument_spec(role) for role in (preflight.DECLARES_CLUSTER, *roles)}
-        faults: list[preflight.Fault] = []
+        specs = {role: argument_spec(role) for role in (inventory_model.DECLARES_CLUSTER, *roles)}
+        faults: list[inventory_model.Fault] = []
         hosts = {}
         for name in dict.fromkeys(host for members in groups.values() for host in members):
             own = [role for role, group in roles.items() if name in groups[group]]
@@ -144,9 +140,9 @@ class ActionModule(ActionBase):
             facts = run_facts.collected(hostvars[name])
             hosts[name] = self._host(run, hostvars, name, own, networks, faults, facts)
         faults += report_paths([host.variables for host in hosts.values()])
-        return preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
+        return inventory_model.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
 
-    def _inventory_of_role(self, task_vars: Mapping[str, Any], role: str) -> preflight.Inventory:
+    def _inventory_of_role(self, task_vars: Mapping[str, Any], role: str) -> inventory_model.Inventory:
         """Variables of the hosts of the play, for a role that may be alone: without facts, in groups of any name."""
         hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
         networks = list(yaml_load(NETWORKS.read_text())["_preflight_networks"])
@@ -156,13 +152,13 @@ class ActionModule(ActionBase):
         # A play for other hosts too may include the role for those of the group alone.
         if role not in ANYWHERE and not set(names) & set(own_group):
             own_group += names
-        faults: list[preflight.Fault] = []
+        faults: list[inventory_model.Fault] = []
         hosts = {
             name: _for_role(self._host(run, hostvars, name, [role], [], faults, {}), role, networks) for name in names
         }
         faults += report_paths([host.variables for host in hosts.values()])
-        specs = {one: argument_spec(one) for one in (preflight.DECLARES_CLUSTER, role)}
-        return preflight.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
+        specs = {one: argument_spec(one) for one in (inventory_model.DECLARES_CLUSTER, role)}
+        return inventory_model.Inventory(hosts, groups, specs, ansible_version, networks, faults=faults)
 
     def _host(
         self,
@@ -171,21 +167,21 @@ class ActionModule(ActionBase):
         name: str,
         roles: list[str],
         networks: list[str],
-        faults: list[preflight.Fault],
+        faults: list[inventory_model.Fault],
         facts: Mapping[str, Any],
-    ) -> preflight.Host:
+    ) -> inventory_model.Host:
         """A host with the variables of its roles; what is wrong with one of these is added to the faults."""
         prefixes = tuple(f"{prefix}_" for prefix in (*roles, *networks, "cluster"))
         variables, failed = run.given(name, partial(_concerns, prefixes))
         faults += [
-            preflight.Fault(variable, "a template", f"it cannot be rendered: {error}", (name,))
+            inventory_model.Fault(variable, "a template", f"it cannot be rendered: {error}", (name,))
             for variable, error in failed.items()
             if variable.startswith(prefixes)
         ]
         variables |= {variable: "a template" for variable in failed if not variable.startswith(prefixes)}
-        for role in (preflight.DECLARES_CLUSTER, *roles):
+        for role in (inventory_model.DECLARES_CLUSTER, *roles):
             faults += validate(argument_spec(role), variables, name)
-        return preflight.Host(
+        return inventory_model.Host(
             name=name,
             variables=variables,
             facts=facts,
@@ -194,7 +190,7 @@ class ActionModule(ActionBase):
         )
 
 
-def _for_role(host: preflight.Host, role: str, networks: Sequence[str]) -> preflight.Host:
+def _for_role(host: inventory_model.Host, role: str, networks: Sequence[str]) -> inventory_model.Host:
     """The host with those of the cluster's variables that matter to a role which may be alone."""
     variables = dict(host.variables)
     if role in ANYWHERE:
@@ -239,7 +235,7 @@ def coredns_plugins(artifacts: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str) -> list[preflight.Fault]:
+def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str) -> list[inventory_model.Fault]:
     """Types and choices of the variables a host sets for a role."""
     faults = []
     for name, option in options.items():
@@ -254,11 +250,11 @@ def validate(options: Mapping[str, Any], variables: Mapping[str, Any], host: str
             message = "".join(letter if letter.isprintable() else "?" for letter in message)
             # A check of the variable's own says more, but it may be of another part of the value.
             general = not option.get("options")
-            faults.append(preflight.Fault(name, shown, message, (host,), general=general))
+            faults.append(inventory_model.Fault(name, shown, message, (host,), general=general))
     return faults
 
 
-def report_paths(hosts: Iterable[Mapping[str, Any]]) -> list[preflight.Fault]:
+def report_paths(hosts: Iterable[Mapping[str, Any]]) -> list[inventory_model.Fault]:
     """Paths that the variables of the hosts give for the report, and that it cannot use."""
     faults = []
     given = {(name, str(variables[name])) for variables in hosts for name in REPORT_PATHS if variables.get(name)}
@@ -266,5 +262,5 @@ def report_paths(hosts: Iterable[Mapping[str, Any]]) -> list[preflight.Fault]:
         try:
             REPORT_PATHS[name](paths.called_from(path))
         except ValueError as error:
-            faults.append(preflight.Fault(name, path, str(error)))
+            faults.append(inventory_model.Fault(name, path, str(error)))
     return faults

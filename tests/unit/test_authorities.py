@@ -17,9 +17,9 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certifi
     Authority,
     Request,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model as inventory_model
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     certificates as preflight_certificates,
-    inventory as preflight,
 )
 
 OURS, THEIRS, THIRD = (":".join([letters] * 32) for letters in ("AA", "BB", "CC"))
@@ -36,9 +36,9 @@ def told(
 ) -> list[str]:
     """What three nodes are refused for, or warned of."""
     shared = {"cluster_certificates_directory": "/srv/pki", **(variables or {})}
-    hosts = {name: preflight.Host(name, shared, facts.get(name, {})) for name in ("node1", "node2", "node3")}
-    inventory = preflight.Inventory(hosts, {}, {role: {}}, authority=authority)
-    hosts_by_fault: dict[preflight.Fault, tuple[str, ...]] = {}
+    hosts = {name: inventory_model.Host(name, shared, facts.get(name, {})) for name in ("node1", "node2", "node3")}
+    inventory = inventory_model.Inventory(hosts, {}, {role: {}}, authority=authority)
+    hosts_by_fault: dict[inventory_model.Fault, tuple[str, ...]] = {}
     for one in (fault for check in preflight_certificates.CHECKS for fault in check(inventory)):
         same = replace(one, hosts=())
         hosts_by_fault[same] = (*hosts_by_fault.get(same, ()), *one.hosts)

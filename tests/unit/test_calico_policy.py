@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import (
     calico_policies,
     calico_selectors,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
-    Fault,
-    Host,
-    Inventory,
-)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Fault, Host, Inventory
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.role_options import argument_spec
 
 ADDRESSES = {"n1": "192.0.2.11", "n2": "192.0.2.12", "n3": "192.0.2.13"}

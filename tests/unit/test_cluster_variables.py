@@ -81,7 +81,7 @@ def test_a_default_is_the_same_wherever_it_is_said(name: str) -> None:
 
 
 def test_plugins_have_the_declared_ports() -> None:
-    ports = {variable: default for _group, variable, default, *_rest in preflight_ports.PORTS}
+    ports = {port.variable: port.default for _group, port in preflight_ports.ports()}
     for variable, shared in preflight_ports.SHARED_PORTS.items():
         assert ports[variable] == DECLARED[shared]["default"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model as inventory_model
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     checks as preflight_checks,
-    inventory as preflight,
     names as preflight_names,
 )
 
@@ -18,7 +18,9 @@ PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 
 def refused(name: str, group: str = "nodes") -> list[str]:
     """What preflight says of a host of this name."""
-    inventory = preflight.Inventory({name: preflight.Host(name)}, {group: [name], "kube_control_plane": [name]})
+    inventory = inventory_model.Inventory(
+        {name: inventory_model.Host(name)}, {group: [name], "kube_control_plane": [name]}
+    )
     return [str(fault) for fault in preflight_checks.check(inventory) if fault.variable == "inventory_hostname"] + [
         str(fault) for fault in preflight_names.host_names_are_legal(inventory)
     ]

@@ -10,10 +10,8 @@ import pytest
 import yaml
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    checks as preflight_checks,
-    inventory as preflight,
-)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model as inventory_model
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import checks as preflight_checks
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
 DATA = Path(__file__).parent / "preflight"
@@ -45,7 +43,7 @@ def merged(base: Any, change: Any) -> Any:
     return {key: value for key, value in made.items() if value is not None}
 
 
-def inventory(sound: dict[str, Any], change: dict[str, Any]) -> preflight.Inventory:
+def inventory(sound: dict[str, Any], change: dict[str, Any]) -> inventory_model.Inventory:
     """The good inventory with a change, read as the action plugin reads one."""
     good = copy.deepcopy(sound)
     shared = merged(good["variables"], change.get("variables", {}))
@@ -58,12 +56,12 @@ def inventory(sound: dict[str, Any], change: dict[str, Any]) -> preflight.Invent
         facts = copy.deepcopy(good["facts"])
         facts["interfaces"]["eth0"]["addresses"] += [f"{own['ansible_host']}/24"]
         facts = merged(facts, change.get("facts", {}).get(name, {})) or {}
-        hosts[name] = preflight.Host(name, variables[name], facts, addresses.get(name, ""))
+        hosts[name] = inventory_model.Host(name, variables[name], facts, addresses.get(name, ""))
     groups = merged(good["groups"], change.get("groups", {}))
     roles = good.get("roles") or ROLES.get(shared.get("cluster_network"), ROLES["flannel"])
     further = ["preflight", *(["coredns"] if "coredns" in groups else [])]
     specs = {role: role_options.argument_spec(role) for role in (*roles, *further)}
-    return preflight.Inventory(
+    return inventory_model.Inventory(
         hosts,
         groups,
         specs,

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    inventory as preflight,
-    values as preflight_values,
-)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model as inventory_model
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import values as preflight_values
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 from hypothesis import given, settings, strategies as st
 
@@ -175,6 +173,6 @@ TEXT_OPTIONS = [
 def test_no_text_of_a_role_has_a_second_line(role: str, name: str, before: str, line: str, after: str) -> None:
     value = before + line + after
     spec = {role: role_options.argument_spec(role)}
-    host = preflight.Host("node1", {name: value})
-    inventory = preflight.Inventory({"node1": host}, {}, spec)
+    host = inventory_model.Host("node1", {name: value})
+    inventory = inventory_model.Inventory({"node1": host}, {}, spec)
     assert any(fault.variable == name for fault in preflight_values.values_are_one_line(inventory))

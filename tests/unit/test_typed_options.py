@@ -11,10 +11,8 @@ import pytest
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    checks as preflight_checks,
-    inventory as preflight,
-)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model as inventory_model
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import checks as preflight_checks
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
 from tests.unit.role_templates import evaluate, render, role_variables
@@ -37,12 +35,12 @@ FORMS: Mapping[str, tuple[Any, ...]] = {
 COMPARED = ("5", "1.5", "no", "yes")
 
 
-def refused(role: str, name: str, value: Any) -> list[preflight.Fault]:
+def refused(role: str, name: str, value: Any) -> list[inventory_model.Fault]:
     """Faults of a value of an option of a role, from the checks that every run makes."""
     spec = {"preflight": role_options.argument_spec("preflight"), role: role_options.argument_spec(role)}
-    host = preflight.Host("node1", {name: value})
+    host = inventory_model.Host("node1", {name: value})
     faults = action.validate(spec[role], host.variables, "node1")
-    found = preflight_checks.check(preflight.Inventory({"node1": host}, {}, spec, faults=faults), action.CHECKS)
+    found = preflight_checks.check(inventory_model.Inventory({"node1": host}, {}, spec, faults=faults), action.CHECKS)
     return [fault for fault in found if fault.variable.partition("[")[0].partition(".")[0] == name]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model as inventory_model
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    inventory as preflight,
     variables as preflight_variables,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
@@ -15,10 +15,10 @@ EVERY = {name: option for options in role_options.of_all_roles().values() for na
 SPECS = {role: role_options.argument_spec(role) for role in ("preflight", "node", "etcd", "flannel", "verify")}
 
 
-def faults(name: str, value: object = "x") -> list[preflight.Fault]:
+def faults(name: str, value: object = "x") -> list[inventory_model.Fault]:
     """What is reported of a variable of this name."""
-    host = preflight.Host("node1", {name: value})
-    return list(preflight_variables.variables_are_known(preflight.Inventory({"node1": host}, {}, SPECS)))
+    host = inventory_model.Host("node1", {name: value})
+    return list(preflight_variables.variables_are_known(inventory_model.Inventory({"node1": host}, {}, SPECS)))
 
 
 def slips(name: str) -> Iterator[str]:
@@ -119,6 +119,6 @@ def test_a_secret_within_a_value_is_not_shown(name: str, value: object) -> None:
 
 
 def test_a_secret_within_a_value_of_another_type_is_not_shown() -> None:
-    host = preflight.Host("node1", {"etcd_environment": [{"ETCD_PASSWORD": "s3cr3t"}]})
-    (fault,) = preflight_variables.values_have_their_type(preflight.Inventory({"node1": host}, {}, SPECS))
+    host = inventory_model.Host("node1", {"etcd_environment": [{"ETCD_PASSWORD": "s3cr3t"}]})
+    (fault,) = preflight_variables.values_have_their_type(inventory_model.Inventory({"node1": host}, {}, SPECS))
     assert fault.value == preflight_variables.NOT_SHOWN

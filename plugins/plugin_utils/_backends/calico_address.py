@@ -17,9 +17,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.links import OWN_LINKS
-
-# Links that Calico and a container runtime make, which carry no node's address.
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.links import is_own
 
 
 def select(selection: str, facts: Mapping[str, Any], usual: Callable[[], str]) -> dict[str, Any]:
@@ -57,7 +55,7 @@ def _of_interface(expression: str, facts: Mapping[str, Any]) -> str:
         raise ValueError(f"not a regular expression: {error}") from error
     names = [name for name in facts["interfaces"] if pattern.fullmatch(name)]
     if len(names) != 1:
-        there = ", ".join(name for name in facts["interfaces"] if not OWN_LINKS.fullmatch(name))
+        there = ", ".join(name for name in facts["interfaces"] if not is_own(name))
         raise ValueError(f"matches {' and '.join(names) or 'no interface'}; it must match one of {there}")
     held = [ipaddress.ip_interface(address) for address in facts["interfaces"][names[0]]["addresses"]]
     addresses = [str(one.ip) for one in held if one.version == 4]

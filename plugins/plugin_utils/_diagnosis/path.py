@@ -26,6 +26,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._firewal
     OWN_SOURCES,
     TABLE,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import HEADERS
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     calico as diagnosis_calico,
     underlay as diagnosis_underlay,
@@ -35,8 +36,6 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.abs
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 PROTOCOLS = {"icmp": ICMP, "mtu": ICMP, "tcp": TCP, "http": TCP, "bulk": TCP, "udp": UDP}
-# What a tunnel's header costs over IPv4, in bytes, by the kind of its link.
-OVERHEAD = {"vxlan": 50, "ipip": 20}
 # By IP version, what switches forwarding: where the evidence has it, and the files that set it; its sysctl, and what
 # tells a line of such a file.
 FORWARDING = {
@@ -312,7 +311,7 @@ def routes_are_wrong(path: Path) -> Cause | None:
 def _tunnel_down(end: End) -> Cause | None:
     """A tunnel's device that is down: the kernel drops the routes through it."""
     for name, link in end.evidence.get("links", {}).items():
-        if link["kind"] in OVERHEAD and not link["up"]:
+        if link["kind"] in HEADERS and not link["up"]:
             return Cause("tunnel-down", end.node, f"{name} is down", f"ip link set {name} up && {_rebuild(end)}")
     return None
 
@@ -672,12 +671,12 @@ def packets_are_too_large(path: Path) -> Cause | None:
                 f"{device} of {end.node} carries {link['mtu']} bytes, and pods send {pod['mtu']}: the larger vanish",
                 f"ip link set {device} mtu {pod['mtu']}",
             )
-        if link and link["kind"] in OVERHEAD:
+        if link and link["kind"] in HEADERS:
             underlay = next(
                 ((name, one) for name, one in end.evidence["links"].items() if _has(one, end.address)),
                 None,
             )
-            needed = link["mtu"] + OVERHEAD[link["kind"]]
+            needed = link["mtu"] + HEADERS[link["kind"]]
             if underlay and underlay[1]["mtu"] < needed:
                 return Cause(
                     "mtu",

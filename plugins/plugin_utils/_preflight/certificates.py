@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import authorities
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import etcd_client
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Checks,
     Fault,
     Inventory,

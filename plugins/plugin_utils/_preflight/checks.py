@@ -12,9 +12,16 @@ each with the variable, its value and what would be right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
+    Check,
+    Fault,
+    Inventory,
+    variable_of,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.certificates import (
     certificates_outlive_renewal,
 )
@@ -22,14 +29,6 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     etcd_has_a_quorum,
     etcd_port_is_one,
     etcd_settings_fit,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.flannel import (
-    flannel_backend_fits,
-    flannel_firewall_works,
-    flannel_interface_is_one,
-    flannel_mtu_fits,
-    flannel_subnets_suffice,
-    flannel_vni_is_legal,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.hosts import (
     ansible_is_new_enough,
@@ -41,12 +40,6 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     services_have_a_python,
     sysctls_outlive_a_boot,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
-    Check,
-    Fault,
-    Inventory,
-    variable_of,
-)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.networks import (
     addresses_answer,
     addresses_are_usable,
@@ -55,13 +48,6 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
     networks_do_not_overlap,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.ports import ports_are_free
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.static_network import (
-    host_routes_lead_everywhere,
-    pod_cidrs_suffice,
-    routed_masquerade_works,
-    routed_mtu_fits,
-    vxlan_mesh_vni_is_legal,
-)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.variables import (
     cluster_variables_agree,
     cluster_variables_are_set,
@@ -86,7 +72,11 @@ def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:
         for host in inventory.hosts.values()
     }
     inventory, names = replace(inventory, hosts=judged), {variable_of(fault.variable) for fault in shapes}
-    others = [*types, *inventory.faults, *(fault for one in (*CHECKS, *further) for fault in one(inventory))]
+    others = [
+        *types,
+        *inventory.faults,
+        *(fault for one in (*CHECKS, *_of_backends(), *further) for fault in one(inventory)),
+    ]
     for fault in [*shapes, *(fault for fault in others if variable_of(fault.variable) not in names)]:
         key = (fault.variable, str(fault.value), fault.remedy)
         earlier = found.get(key)
@@ -94,6 +84,11 @@ def check(inventory: Inventory, further: Iterable[Check] = ()) -> list[Fault]:
         found[key] = replace(fault, hosts=hosts)
     particular = {variable_of(fault.variable) for fault in found.values() if not fault.general and not fault.warning}
     return [fault for fault in found.values() if not (fault.general and variable_of(fault.variable) in particular)]
+
+
+def _of_backends() -> Iterator[Check]:
+    for backend in declared().values():
+        yield from backend.checks
 
 
 def is_of_variable(fault: Fault, inventory: Inventory) -> bool:
@@ -123,16 +118,5 @@ CHECKS: tuple[Check, ...] = (
     etcd_port_is_one,
     clocks_agree,
     ports_are_free,
-    flannel_subnets_suffice,
-    flannel_vni_is_legal,
-    flannel_interface_is_one,
-    flannel_mtu_fits,
-    flannel_backend_fits,
-    flannel_firewall_works,
-    pod_cidrs_suffice,
-    vxlan_mesh_vni_is_legal,
-    routed_mtu_fits,
-    routed_masquerade_works,
-    host_routes_lead_everywhere,
     certificates_outlive_renewal,
 )

@@ -15,19 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import records as dns_records
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Checks,
     Fault,
     Host,
     Inventory,
     integer,
 )
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.networks import (
+    network_of,
+    pod_network,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.networks import (
     _bridges,
     _foreign_networks,
     _network_hint,
-    network_of,
-    pod_network,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import corefile
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     NO_PORT,
     Fault,
     Inventory,
@@ -33,12 +34,12 @@ def etcd_has_a_quorum(inventory: Inventory) -> Iterator[Fault]:
 
 
 # Network backend that keeps its state in etcd -> variable with the URLs of one that somebody else runs.
-ETCD_ENDPOINTS = {"flannel": "flannel_etcd_endpoints", "calico": "calico_etcd_endpoints"}
 
 
 def _someone_runs_etcd(inventory: Inventory) -> Iterator[Fault]:
     """Without members of its own a cluster may use another etcd; CoreDNS asks none unless it is given one."""
-    variable = ETCD_ENDPOINTS.get(str(inventory.value("cluster_network")))
+    backend = declared().get(str(inventory.value("cluster_network")))
+    variable = backend.etcd_endpoints if backend else ""
     lacking = [host.name for host in inventory.members("nodes") if variable and not host.variables.get(variable)]
     if lacking:
         remedy = f"put 1, 3 or 5 hosts into it, or set {variable} on all nodes to the URLs of an etcd that others run"
@@ -54,11 +55,6 @@ def etcd_settings_fit(inventory: Inventory) -> Iterator[Fault]:
     if heartbeat and election and election < 5 * heartbeat:
         remedy = f"must be at least five times etcd_heartbeat_interval, so {5 * heartbeat} or more"
         yield Fault("etcd_election_timeout", election, remedy)
-
-
-def etcd_port(inventory: Inventory) -> int | None:
-    """Port of etcd for its clients, as the roles' defaults have it; None for what is no number."""
-    return integer(inventory.value("etcd_client_port", inventory.value("cluster_etcd_client_port")))
 
 
 def etcd_port_is_one(inventory: Inventory) -> Iterator[Fault]:

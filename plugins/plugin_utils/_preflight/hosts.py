@@ -8,19 +8,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import Fault, Inventory
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
+    Fault,
+    Inventory,
+    version_numbers,
+)
 
 ARCHITECTURES = ("amd64", "arm64")
 # Words of os-release(5) for the distributions whose packages and paths the roles know.
 FAMILIES = ("debian", "ubuntu")
 OLDEST_PYTHON = (3, 9)
 OLDEST_ANSIBLE = (2, 19)
-# Older ones cannot comment a table (sigs.k8s.io/knftables, which flanneld uses).
-OLDEST_NFT = (1, 0, 1)
 CLOCK_SKEW = 5.0
 
 
@@ -113,7 +114,3 @@ def clocks_agree(inventory: Inventory) -> Iterator[Fault]:
         if abs(skew) - error > CLOCK_SKEW:
             remedy = f"TLS certificates need clocks within {CLOCK_SKEW:.0f} s of the controller's; set up NTP"
             yield Fault("clock", f"{skew:+.1f} s, measured to within {error:.1f} s", remedy, (host.name,))
-
-
-def version_numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

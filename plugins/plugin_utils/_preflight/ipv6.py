@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.static_network import DEVICE
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import pod_cidrs
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Checks,
     Fault,
     Inventory,

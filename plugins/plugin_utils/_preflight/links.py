@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import flannel
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import links
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import static_network
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Check,
     Fault,
     Host,
     Inventory,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.networks import pod_network
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.networks import pod_network
 
 BRIDGE = "cni0"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,14}")

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     NO_PORT,
     Check,
     Fault,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     LABEL,
     Check,
     Fault,

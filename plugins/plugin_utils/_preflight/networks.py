@@ -9,17 +9,22 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.links import OWN_LINKS
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.links import addresses_of, is_own
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     LABEL,
     Fault,
     Host,
     Inventory,
     IPv4,
     IPv6,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.networks import (
+    link_of,
+    network_of,
+    pod_network,
 )
 
 # Addresses that no pod or service can have (RFC 6890, RFC 1112).
@@ -30,9 +35,6 @@ NOT_FOR_PODS = {
     "multicast": IPv4("224.0.0.0/4"),
     "reserved": IPv4("240.0.0.0/4"),
 }
-
-# What every host must take (RFC 791).
-SMALLEST_MTU = 576
 
 
 def dns_domain_is_legal(inventory: Inventory) -> Iterator[Fault]:
@@ -81,22 +83,6 @@ def _network_hint(value: str, error: ValueError, example: str = "10.244.0.0/16")
         return f"not a network such as {example} ({error})"
 
 
-def network_of(inventory: Inventory, name: str) -> IPv4 | None:
-    """A network that a variable says; None where it says none."""
-    try:
-        network = ipaddress.IPv4Network(str(inventory.value(name)))
-    except ValueError:
-        return None
-    return network if network.num_addresses > 1 else None
-
-
-def pod_network(inventory: Inventory) -> tuple[str, IPv4 | None]:
-    """Network of the pods, and the variable that says it."""
-    own = inventory.value("cluster_network") == "flannel" and inventory.value("flannel_network")
-    name = "flannel_network" if own else "cluster_pod_cidr"
-    return name, network_of(inventory, name)
-
-
 def networks_do_not_overlap(inventory: Inventory) -> Iterator[Fault]:
     (variable, pods), services = pod_network(inventory), network_of(inventory, "cluster_service_cidr")
     if pods and services and pods.overlaps(services):
@@ -123,7 +109,7 @@ def _bridges(inventory: Inventory) -> set[str]:
 def _foreign_networks(host: Host, bridges: set[str], version: int = 4) -> Iterator[tuple[str, Any]]:
     """Networks of an IP version of the interfaces that are not the pod network's own."""
     for link, details in host.facts.get("interfaces", {}).items():
-        if OWN_LINKS.fullmatch(link) or link in bridges:
+        if is_own(link) or link in bridges:
             continue
         for address in details["addresses"]:
             network = ipaddress.ip_interface(address).network
@@ -171,23 +157,3 @@ def addresses_answer(inventory: Inventory) -> Iterator[Fault]:
         for address, how in host.facts.get("without_echo", {}).items():
             remedy = f"{names.get(address, 'it')} {how}, but answers no ICMP echo from these hosts: is it filtered?"
             yield Fault("cluster_node_address", address, remedy, (host.name,), warning=True)
-
-
-def addresses_of(host: Host) -> set[str]:
-    return {
-        address.partition("/")[0]
-        for link, details in host.facts.get("interfaces", {}).items()
-        if not OWN_LINKS.fullmatch(link)
-        for address in details["addresses"]
-        if ":" not in address
-    }
-
-
-def link_of(host: Host, address: str) -> tuple[str, Mapping[str, Any], IPv4] | None:
-    """Interface that has an address: its name, its facts and its network."""
-    for link, details in host.facts.get("interfaces", {}).items():
-        for held in details["addresses"]:
-            interface = ipaddress.ip_interface(held)
-            if str(interface.ip) == address and isinstance(interface.network, IPv4):
-                return link, details, interface.network
-    return None

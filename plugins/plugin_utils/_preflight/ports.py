@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import Port, declared
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     NO_PORT,
     Fault,
     Host,
@@ -22,27 +23,27 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
 
 
 def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
-    backend = inventory.value("flannel_backend", "vxlan")
     holders: dict[tuple[str, str, int], str] = {}
-    for group, variable, default, protocol, process in PORTS:
+    for group, one in ports():
+        variable, protocol = one.variable, one.protocol
         if not any(variable.startswith(f"{role}_") for role in inventory.specs):
             continue
         for host in inventory.members(group):
             shared = SHARED_PORTS.get(variable, variable)
-            port = integer(host.variables.get(variable, host.variables.get(shared, default)))
+            port = integer(host.variables.get(variable, host.variables.get(shared, one.default)))
             if not legal(port) and variable not in host.variables and shared != variable:
                 continue  # told of the shared one
             if not legal(port):
                 yield Fault(variable, host.variables.get(variable), NO_PORT)
                 continue
-            if BACKEND_PORTS.get(variable, backend) != backend:
+            if not one.used(inventory):
                 continue
             if variable in OPTIONAL_PORTS and not boolean(host.variables.get(OPTIONAL_PORTS[variable], False), False):
                 continue
             other = holders.setdefault((host.name, protocol, port), variable)
             if other != variable:
                 yield Fault(variable, port, f"{other} is the same; each needs its own", (host.name,))
-            yield from takers(host, variable, port, protocol, process)
+            yield from takers(host, variable, port, protocol, one.process)
 
 
 def takers(host: Host, variable: str, port: int, protocol: str, process: str) -> Iterator[Fault]:
@@ -57,22 +58,23 @@ def takers(host: Host, variable: str, port: int, protocol: str, process: str) ->
             yield Fault(variable, f"{protocol}/{port}", remedy, (host.name,))
 
 
-PORTS = (
-    ("etcd", "etcd_client_port", 2379, "tcp", "etcd"),
-    ("etcd", "etcd_peer_port", 2380, "tcp", "etcd"),
-    ("etcd", "etcd_metrics_port", 2381, "tcp", "etcd"),
-    ("nodes", "flannel_health_port", 8471, "tcp", "flanneld"),
-    ("nodes", "flannel_vxlan_port", 8472, "udp", "flanneld"),
-    ("nodes", "flannel_udp_port", 8285, "udp", "flanneld"),
-    ("nodes", "vxlan_mesh_port", 4789, "udp", ""),
-    ("nodes", "calico_health_port", 9099, "tcp", "calico-node"),
-    ("nodes", "calico_vxlan_port", 4789, "udp", ""),
-    ("coredns", "coredns_health_port", 8180, "tcp", "coredns"),
-    ("coredns", "coredns_ready_port", 8181, "tcp", "coredns"),
-    ("coredns", "coredns_metrics_port", 9153, "tcp", "coredns"),
-    ("nodes", "verify_performance_port", 15201, "tcp", "iperf3"),
+def ports() -> Iterator[tuple[str, Port]]:
+    """All ports that are listened on, each with the group of the hosts that do."""
+    yield from PORTS
+    for backend in declared().values():
+        yield from (("nodes", port) for port in backend.ports)
+
+
+PORTS: tuple[tuple[str, Port], ...] = (
+    ("etcd", Port("etcd_client_port", 2379, "tcp", "etcd")),
+    ("etcd", Port("etcd_peer_port", 2380, "tcp", "etcd")),
+    ("etcd", Port("etcd_metrics_port", 2381, "tcp", "etcd")),
+    ("coredns", Port("coredns_health_port", 8180, "tcp", "coredns")),
+    ("coredns", Port("coredns_ready_port", 8181, "tcp", "coredns")),
+    ("coredns", Port("coredns_metrics_port", 9153, "tcp", "coredns")),
+    ("nodes", Port("verify_performance_port", 15201, "tcp", "iperf3")),
     # In the pods' own namespaces, where nobody else is.
-    ("nodes", "verify_port", 18080, "pod", ""),
+    ("nodes", Port("verify_port", 18080, "pod")),
 )
 
 # What a port follows where it is not set itself.
@@ -80,4 +82,3 @@ SHARED_PORTS = {"etcd_client_port": "cluster_etcd_client_port"}
 # Opened on request only.
 OPTIONAL_PORTS = {"verify_performance_port": "verify_performance"}
 # Opened by one of flannel's backends only.
-BACKEND_PORTS = {"flannel_vxlan_port": "vxlan", "flannel_udp_port": "udp"}

@@ -13,11 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
-    Check,
-    Fault,
-    Inventory,
-)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Check, Fault, Inventory
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.batches import batch_size
 
 SWITCH = "cluster_network_switch"
@@ -30,11 +27,6 @@ GROUPS = {
     "api-load-balancer-keepalived": "api_load_balancer",
 }
 # Backends that give each node a network of its own, on a bridge: the variable with the length of these networks.
-LENGTHS = {
-    "flannel": "flannel_subnet_length",
-    "vxlan_mesh": "vxlan_mesh_subnet_length",
-    "host_routes": "host_routes_subnet_length",
-}
 
 
 def switch_is_wanted(inventory: Inventory) -> Iterator[Fault]:
@@ -64,12 +56,12 @@ def switch_is_wanted(inventory: Inventory) -> Iterator[Fault]:
 def _moved(inventory: Inventory, name: str, backend: str) -> Iterator[Fault]:
     """A node whose pods' bridge is in a network that the variables do not allow any more."""
     host = inventory.hosts[name]
-    if backend not in LENGTHS:
+    length = declared()[backend].subnet_length
+    if not length:
         return
-    own = backend == "flannel" and host.variables.get("flannel_network")
-    variable = "flannel_network" if own else "cluster_pod_cidr"
+    own = declared()[backend].pod_network
+    variable = own if host.variables.get(own) else "cluster_pod_cidr"
     bridge = host.facts.get("interfaces", {}).get(str(host.variables.get(f"{backend}_bridge", "cni0")))
-    length = LENGTHS[backend]
     try:
         pods = ipaddress.IPv4Network(str(host.variables.get(variable)))
         wanted = int(host.variables.get(length, 24))

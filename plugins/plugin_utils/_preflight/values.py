@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import Fault, Inventory
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Fault, Inventory
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.variables import NOT_SHOWN, is_secret
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering.quoting import UNSEEN
 

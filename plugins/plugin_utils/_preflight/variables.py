@@ -12,7 +12,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     DECLARES_CLUSTER,
     Fault,
     Inventory,
@@ -145,28 +146,7 @@ WHOLE_CLUSTER = {
         "cluster_dns_domain",
         "cluster_dns_address",
         "cluster_certificates_directory",
-        "flannel_backend",
-        "flannel_network",
-        "flannel_subnet_length",
-        "flannel_vxlan_vni",
-        "flannel_vxlan_port",
-        "flannel_vxlan_direct_routing",
-        "flannel_udp_port",
-        "flannel_mtu",
-        "flannel_firewall",
-        "flannel_etcd_prefix",
-        "vxlan_mesh_subnet_length",
-        "vxlan_mesh_vni",
-        "vxlan_mesh_port",
-        "vxlan_mesh_direct_routing",
-        "vxlan_mesh_mtu",
-        "host_routes_subnet_length",
-        "calico_encapsulation",
-        "calico_ip_pools",
-        "calico_vxlan_vni",
-        "calico_vxlan_port",
-        "calico_as_number",
-        "calico_route_reflectors",
+        *(name for backend in declared().values() for name in backend.cluster_wide),
     ),
     "etcd": ("etcd_client_port", "etcd_peer_port"),
     "coredns": ("coredns_address", "coredns_port", "coredns_etcd_path"),

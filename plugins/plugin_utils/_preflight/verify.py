@@ -12,7 +12,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     NO_PORT,
     Checks,
     Fault,

@@ -4,7 +4,7 @@
 
 # This plugin util is PRIVATE to the collection.
 
-"""What can be wrong with a network of flannel."""
+"""Network backend flannel: what it declares, and what can be wrong with it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.links import OWN_LINKS
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.hosts import (
-    OLDEST_NFT,
-    version_numbers,
-)
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import HEADERS, Backend, Port
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.links import addresses_of, is_own
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Fault,
     Inventory,
     integer,
+    version_numbers,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.networks import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.networks import (
     SMALLEST_MTU,
-    addresses_of,
     link_of,
     pod_network,
 )
 
-# What an encapsulation adds to a packet, in bytes, over IPv4.
-OVERHEAD = {"vxlan": 50, "udp": 28, "ipip": 20, "host-gw": 0}
+OVERHEAD = {**{name: HEADERS[name] for name in ("vxlan", "udp", "ipip")}, "host-gw": 0}
+# Older ones cannot comment a table (sigs.k8s.io/knftables, which flanneld uses).
+OLDEST_NFT = (1, 0, 1)
+
+
+def encapsulation(inventory: Inventory) -> str:
+    """How flannel carries packets between nodes."""
+    return str(inventory.value("flannel_backend", "vxlan"))
 
 
 def flannel_subnets_suffice(inventory: Inventory) -> Iterator[Fault]:
@@ -95,7 +98,7 @@ def flannel_interface_is_one(inventory: Inventory) -> Iterator[Fault]:
             continue
         if wanted in addresses_of(host) or wanted in host.facts["interfaces"]:
             continue
-        links = sorted(link for link in host.facts["interfaces"] if not OWN_LINKS.fullmatch(link))
+        links = sorted(link for link in host.facts["interfaces"] if not is_own(link))
         try:
             matches = [link for link in links if re.fullmatch(str(wanted), link)]
         except re.error as error:
@@ -110,7 +113,7 @@ def flannel_interface_is_one(inventory: Inventory) -> Iterator[Fault]:
 
 def flannel_mtu_fits(inventory: Inventory) -> Iterator[Fault]:
     mtu = integer(inventory.value("flannel_mtu", 0))
-    backend = inventory.value("flannel_backend", "vxlan")
+    backend = encapsulation(inventory)
     if "flannel" not in inventory.specs or not mtu or backend not in OVERHEAD:
         return
     if mtu < SMALLEST_MTU:
@@ -129,7 +132,7 @@ def flannel_mtu_fits(inventory: Inventory) -> Iterator[Fault]:
 
 
 def flannel_backend_fits(inventory: Inventory) -> Iterator[Fault]:
-    backend = inventory.value("flannel_backend", "vxlan")
+    backend = encapsulation(inventory)
     if "flannel" not in inventory.specs:
         return
     nodes = inventory.members("nodes")
@@ -162,3 +165,37 @@ def flannel_firewall_works(inventory: Inventory) -> Iterator[Fault]:
             oldest = ".".join(map(str, OLDEST_NFT))
             remedy = f"flanneld needs nft {oldest} or newer for it, and it {found} here; set iptables"
             yield Fault("flannel_firewall", "nftables", remedy, (host.name,))
+
+
+BACKEND = Backend(
+    name="flannel",
+    checks=(
+        flannel_subnets_suffice,
+        flannel_vni_is_legal,
+        flannel_interface_is_one,
+        flannel_mtu_fits,
+        flannel_backend_fits,
+        flannel_firewall_works,
+    ),
+    cluster_wide=(
+        "flannel_backend",
+        "flannel_network",
+        "flannel_subnet_length",
+        "flannel_vxlan_vni",
+        "flannel_vxlan_port",
+        "flannel_vxlan_direct_routing",
+        "flannel_udp_port",
+        "flannel_mtu",
+        "flannel_firewall",
+        "flannel_etcd_prefix",
+    ),
+    links=r"flannel.*",
+    ports=(
+        Port("flannel_health_port", 8471, "tcp", "flanneld"),
+        Port("flannel_vxlan_port", 8472, "udp", "flanneld", lambda inventory: encapsulation(inventory) == "vxlan"),
+        Port("flannel_udp_port", 8285, "udp", "flanneld", lambda inventory: encapsulation(inventory) == "udp"),
+    ),
+    subnet_length="flannel_subnet_length",
+    pod_network="flannel_network",
+    etcd_endpoints="flannel_etcd_endpoints",
+)

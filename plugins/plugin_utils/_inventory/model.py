@@ -129,3 +129,13 @@ def integer(value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError):
         return None
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """The first three numbers of a version, to compare."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def etcd_port(inventory: Inventory) -> int | None:
+    """Port of etcd for its clients, as the roles' defaults have it; None for what is no number."""
+    return integer(inventory.value("etcd_client_port", inventory.value("cluster_etcd_client_port")))

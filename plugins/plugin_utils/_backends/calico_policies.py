@@ -21,13 +21,13 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import resources as calico_resources
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.resources import Resource
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import calico_selectors
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.etcd import etcd_port
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import calico_selectors
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Checks,
     Fault,
     Host,
     Inventory,
+    etcd_port,
     integer,
 )
 

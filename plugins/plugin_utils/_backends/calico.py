@@ -4,7 +4,7 @@
 
 # This plugin util is PRIVATE to the collection.
 
-"""What can be wrong with a Calico network, told before the first host changes."""
+"""Network backend Calico: what it declares, and what can be wrong with it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import calico_address
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import calico_selectors
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.inventory import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import (
+    calico_address,
+    calico_policies,
+    calico_selectors,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import HEADERS, Backend, Port
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Checks,
     Fault,
     Host,
     Inventory,
     integer,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.networks import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.networks import (
     SMALLEST_MTU,
     network_of,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import quoting
 
-# What an encapsulation adds to a packet, in bytes, over IPv4.
-OVERHEAD = {"vxlan": 50, "ipip": 20, "none": 0}
+OVERHEAD = {**{name: HEADERS[name] for name in ("vxlan", "ipip")}, "none": 0}
 # Lengths of the prefix that Calico takes for a block.
 BLOCKS = range(20, 33)
 # Calico's rule for names of nodes and pools (RFC 1123).
@@ -241,3 +244,20 @@ def bgp_has_its_ends(inventory: Inventory) -> Iterator[Fault]:
         for name in peer.get("nodes") or ():
             if name not in names:
                 yield Fault(f"{place}.nodes", name, "not a host of group nodes")
+
+
+BACKEND = Backend(
+    name="calico",
+    checks=(*CHECKS, *calico_policies.CHECKS),
+    cluster_wide=(
+        "calico_encapsulation",
+        "calico_ip_pools",
+        "calico_vxlan_vni",
+        "calico_vxlan_port",
+        "calico_as_number",
+        "calico_route_reflectors",
+    ),
+    links=r"cali.*|vxlan\.calico|tunl0",
+    ports=(Port("calico_health_port", 9099, "tcp", "calico-node"), Port("calico_vxlan_port", 4789, "udp")),
+    etcd_endpoints="calico_etcd_endpoints",
+)

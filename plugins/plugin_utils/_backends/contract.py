@@ -1,0 +1,64 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""What a network backend declares to the controller. A file of this folder that has BACKEND is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import link as vxlan_link
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Check, Inventory
+
+# What an encapsulation adds to a packet, in bytes, over IPv4.
+HEADERS = {"vxlan": vxlan_link.OVERHEAD[4], "ipip": 20, "udp": 28}
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that a backend's processes listen on, on every node.
+
+    ``process`` is empty where the kernel listens. ``used`` says whether the variables have the backend listen there.
+    """
+
+    variable: str
+    default: int
+    protocol: str
+    process: str = ""
+    used: Callable[[Inventory], bool] = lambda _inventory: True
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The controller's half of a network backend.
+
+    ``links`` is a regular expression of the names of all links that it makes. ``cluster_wide`` are variables that have
+    one value on all nodes. ``subnet_length`` is the variable with the length of a node's subnet, where the pods of a
+    node are in one; ``pod_network`` that with a network of the pods other than the cluster's; ``etcd_endpoints`` that
+    with the URLs of an etcd that others run. Each is empty where there is none.
+    """
+
+    name: str
+    checks: tuple[Check, ...]
+    cluster_wide: tuple[str, ...]
+    links: str = ""
+    ports: tuple[Port, ...] = ()
+    subnet_length: str = ""
+    pod_network: str = ""
+    etcd_endpoints: str = ""
+
+
+@cache
+def declared() -> Mapping[str, Backend]:
+    """All network backends by their names, which are those of their roles."""
+    package = __name__.rpartition(".")[0]
+    modules = [import_module(f"{package}.{path.stem}") for path in sorted(Path(__file__).parent.glob("[!_]*.py"))]
+    backends = [module.BACKEND for module in modules if hasattr(module, "BACKEND")]
+    return {backend.name: backend for backend in backends}

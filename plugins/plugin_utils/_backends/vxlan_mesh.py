@@ -1,0 +1,45 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""Network backend vxlan_mesh: what it declares, and what can be wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import static_network
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import HEADERS, Backend, Port
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
+    Fault,
+    Inventory,
+    integer,
+)
+
+CHECKS = static_network.checks("vxlan_mesh", HEADERS["vxlan"])
+
+
+@CHECKS
+def vni_is_legal(inventory: Inventory) -> Iterator[Fault]:
+    value = inventory.value("vxlan_mesh_vni")
+    number = integer(value)
+    if value is not None and (number is None or not 1 <= number <= 16777215):
+        yield Fault("vxlan_mesh_vni", value, "a VNI is a number from 1 to 16777215")
+
+
+BACKEND = Backend(
+    name="vxlan_mesh",
+    checks=tuple(CHECKS),
+    cluster_wide=(
+        "vxlan_mesh_subnet_length",
+        "vxlan_mesh_vni",
+        "vxlan_mesh_port",
+        "vxlan_mesh_direct_routing",
+        "vxlan_mesh_mtu",
+    ),
+    links=r"vxlan-mesh",
+    ports=(Port("vxlan_mesh_port", 4789, "udp"),),
+    subnet_length="vxlan_mesh_subnet_length",
+)

@@ -1,0 +1,44 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection.
+
+"""Networks that variables say, and addresses that hosts have."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Host, Inventory, IPv4
+
+# What every host must take (RFC 791).
+SMALLEST_MTU = 576
+
+
+def network_of(inventory: Inventory, name: str) -> IPv4 | None:
+    """A network that a variable says; None where it says none."""
+    try:
+        network = ipaddress.IPv4Network(str(inventory.value(name)))
+    except ValueError:
+        return None
+    return network if network.num_addresses > 1 else None
+
+
+def pod_network(inventory: Inventory) -> tuple[str, IPv4 | None]:
+    """Network of the pods, and the variable that says it."""
+    own = inventory.value("cluster_network") == "flannel" and inventory.value("flannel_network")
+    name = "flannel_network" if own else "cluster_pod_cidr"
+    return name, network_of(inventory, name)
+
+
+def link_of(host: Host, address: str) -> tuple[str, Mapping[str, Any], IPv4] | None:
+    """Interface that has an address: its name, its facts and its network."""
+    for link, details in host.facts.get("interfaces", {}).items():
+        for held in details["addresses"]:
+            interface = ipaddress.ip_interface(held)
+            if str(interface.ip) == address and isinstance(interface.network, IPv4):
+                return link, details, interface.network
+    return None
