@@ -15,7 +15,20 @@ from pathlib import Path
 
 def called_from(path: str) -> Path:
     """A path that, where it is relative, begins where the playbook was called."""
-    return Path(os.environ.get("PWD", ".")) / Path(path).expanduser()
+    return _working_directory() / Path(path).expanduser()
+
+
+def _working_directory() -> Path:
+    """The working directory, with the symlinks by which the shell came there.
+
+    PWD has these (POSIX, pwd -L). Whoever calls a program in another directory without a shell leaves PWD as it was,
+    so it counts only where it names the working directory.
+    """
+    told = Path(os.environ.get("PWD", ""))
+    try:
+        return told if told.is_absolute() and told.samefile(".") else Path.cwd()
+    except OSError:
+        return Path.cwd()
 
 
 def shown(path: Path) -> Path:
