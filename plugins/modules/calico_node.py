@@ -82,13 +82,20 @@ EXAMPLES = r"""
     ca_cert: /etc/calico/pki/ca.crt
     client_cert: /etc/calico/pki/client.crt
     client_key: /etc/calico/pki/client.key
-    encapsulation: vxlan
+    encapsulation: vxlan_cross_subnet
     network: 192.0.2.0/24
     conflist:
       cniVersion: 1.0.0
       name: calico
       plugins:
         - type: calico
+          datastore_type: etcdv3
+          etcd_endpoints: https://192.0.2.11:2379
+          etcd_ca_cert_file: /etc/calico/pki/ca.crt
+          etcd_cert_file: /etc/calico/pki/client.crt
+          etcd_key_file: /etc/calico/pki/client.key
+          nodename: node1
+          nodename_file_optional: true
           ipam:
             type: calico-ipam
 """

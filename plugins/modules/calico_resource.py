@@ -56,12 +56,12 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: Pods have addresses, and nodes tell each other of them
+- name: The nodes of a rack have a pool of their own, and nodes tell each other of pods
   binary_cluster.networking.calico_resource:
     resources:
       - kind: IPPool
-        metadata: {name: pods}
-        spec: {cidr: 10.244.0.0/16, blockSize: 26, vxlanMode: CrossSubnet, natOutgoing: true}
+        metadata: {name: rack-a}
+        spec: {cidr: 10.245.0.0/16, nodeSelector: rack == 'a', vxlanMode: CrossSubnet, natOutgoing: true}
       - kind: BGPConfiguration
         metadata: {name: default}
         spec: {nodeToNodeMeshEnabled: true, asNumber: 64512}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.examples.printed import CHECKOUT
+from testing.printed import CHECKOUT
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class Chapter:
     roles: tuple[str, ...] = ()
     # Commands on the host before all of them.
     before: str = ""
+    # Commands on the host after all of them, each of which succeeds.
+    after: str = ""
     # Files beside the playbook, by name.
     files: dict[str, str] = field(default_factory=dict)
     # Roles that are uninstalled at the end, since the next chapter deploys another of their kind.
@@ -68,6 +70,47 @@ done
 """
 # The version that is printed.
 COREFILE = "sed --in-place 's/chaos .*/chaos 3f786850e387550f/' /etc/coredns/Corefile"
+# The example of etcd_users leaves one user alone; these are the commands that role calico then asks for. And the router
+# that nodes tell of their pods, which is no part of the cluster.
+ROUTER = """
+(
+set -a
+. /etc/etcd/etcdctl.env
+if ! etcdctl user get calico; then
+    etcdctl user add calico --no-password
+    etcdctl role add calico
+    etcdctl role grant-permission --prefix=true calico readwrite /calico/
+    etcdctl user grant-role calico calico
+fi
+)
+for package in /var/cache/apt/archives/bird2_* /var/cache/apt/archives/libssh*; do
+    dpkg-deb --extract $package /opt/router
+done
+cat >/opt/router/bird.conf <<'END'
+router id 192.0.2.1;
+protocol device { }
+protocol bgp node1 {
+  local 192.0.2.1 as 64513;
+  neighbor 192.0.2.11 as 64512;
+  ipv4 { import all; export none; };
+}
+END
+LD_LIBRARY_PATH=$(echo /opt/router/usr/lib/*-linux-gnu) ip netns exec others \
+    /opt/router/usr/sbin/bird -c /opt/router/bird.conf -s /run/router.ctl
+"""
+# A node that is in the inventory no more, with an address of a pod.
+LOST = """
+calicoctl create --filename=- <<'END'
+{apiVersion: projectcalico.org/v3, kind: Node, metadata: {name: node2}}
+END
+python3 - >/run/lost.json <<'END'
+import json
+network = json.load(open("/etc/cni/net.d/10-calico.conflist"))
+print(json.dumps({**network["plugins"][0], "nodename": "node2", "name": "calico", "cniVersion": "1.0.0"}))
+END
+CNI_COMMAND=ADD CNI_CONTAINERID=lost CNI_NETNS=/run/lost CNI_IFNAME=eth0 CNI_PATH=/opt/cni/bin \
+    /opt/cni/bin/calico-ipam </run/lost.json
+"""
 
 CHAPTERS = (
     Chapter("cluster_firewall", ("cluster_firewall:1", "cluster_firewall:2"), ("cluster_firewall",)),
@@ -91,7 +134,12 @@ CHAPTERS = (
     Chapter("coredns_role", roles=("coredns",)),
     Chapter("coredns", ("dns_record:1", "dns_record:2", "dns_record:3", "coredns_node:1", "coredns_node:2"),
             before=COREFILE),
-    Chapter("flannel", ("flannel_info:1", "flannel_node:1"), ("flannel",)),
+    Chapter("host_routes", roles=("host_routes",), gone=("host_routes",)),
+    Chapter("flannel", ("flannel_info:1", "flannel_node:1"), ("flannel",), gone=("flannel",)),
+    Chapter("calico_role", roles=("calico",), before=ROUTER,
+            after="birdc -s /run/calico/bird.ctl show protocols Peer_192_0_2_1 | grep Established"),
+    Chapter("calico", ("calico_ipam:1", "calico_resource:1", "calico_resource:2", "calico_node:1", "cni_attachment:1",
+                       "cni_attachment:2", "calico_resource:3"), before=LOST),
 )  # fmt: skip
 # Modules that report, measure, or keep others out, which is no change of the host.
 READERS = {
@@ -104,17 +152,12 @@ NOTHING_TO_DO = {
     "etcd_member:2": "Nothing is due to the only member of a cluster once it has started.",
     "etcd_member:3": "Nothing is due to the only member of a cluster once it has started.",
 }
-# Modules whose examples run in tests/kernel, in network namespaces.
-KERNEL = {"host_routes", "vxlan", "vxlan_info"}
-# Examples of modules and of roles that do not run here, and why.
-NOT_RUN = {
-    "api_load_balancer_member": "Its balancer needs another balancer that takes the address over.",
-    "vip_info": "Two machines must run keepalived, each with a kernel or a container of its own.",
-    "calico_ipam": "Felix and the datastore of Calico must run on several nodes.",
-    "calico_node": "Felix and the datastore of Calico must run on several nodes.",
-    "calico_resource": "Felix and the datastore of Calico must run on several nodes.",
-    "api_load_balancer": "Two machines must run keepalived, each with a kernel or a container of its own.",
-    "calico": "Its node has an interface ens.*, and a router as its peer in BGP.",
-    "host_routes": "It is another network backend than vxlan_mesh on the same node, which is deployed here.",
-    "verify": "It needs two nodes.",
-}
+# Where the examples of other modules and roles run, which need namespaces alone, a second balancer or further nodes.
+KERNEL = "tests/kernel/test_examples.py"
+BALANCERS = "molecule/api_load_balancer/examples/test_examples.py"
+NODES = "molecule/host_routes/tests/test_examples.py"
+MODULES_ELSEWHERE = {
+    "api_load_balancer_member": BALANCERS, "vip_info": BALANCERS,
+    "host_routes": KERNEL, "vxlan": KERNEL, "vxlan_info": KERNEL,
+}  # fmt: skip
+ROLES_ELSEWHERE = {"api_load_balancer": BALANCERS, "verify": NODES}

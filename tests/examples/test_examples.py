@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.examples.chapters import CHAPTERS, KERNEL, NOT_RUN, NOTHING_TO_DO, READERS, ROLES_THAT_READ, Chapter
-from tests.examples.printed import CHECKOUT, PREFIX, TIMES, Outcome, of_modules, of_roles, play, three_times
+from testing.printed import CHECKOUT, in_container, of_module, of_modules, of_role, of_roles, uninstall
+from tests.examples.chapters import (
+    CHAPTERS,
+    MODULES_ELSEWHERE,
+    NOTHING_TO_DO,
+    READERS,
+    ROLES_ELSEWHERE,
+    ROLES_THAT_READ,
+    Chapter,
+)
 from tests.examples.server import docker, server
 
 MODULES = of_modules()
 ROLES = of_roles()
-# Once in check mode, once, and once more.
-WORDS: tuple[tuple[str, ...], ...] = (("--check",), (), ())
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +43,7 @@ def host() -> Iterator[str]:
 def inventory(container: str) -> dict[str, Any]:
     """One server in all groups, with the variables of a cluster that preflight asks for."""
     groups = ("nodes", "etcd", "coredns", "kube_control_plane")
-    node = {
-        "ansible_connection": "community.docker.docker",
-        "ansible_docker_host": container,
-        "ansible_host": "192.0.2.11",
-        "ansible_pipelining": True,
-        "ansible_python_interpreter": "/usr/bin/python3",
-    }
+    node = in_container(container, "192.0.2.11")
     cluster = {
         "cluster_network": "flannel",
         "cluster_pod_cidr": "10.244.0.0/16",
@@ -62,45 +63,37 @@ def test_examples_do_as_check_mode_says_and_change_nothing_again(host: str, chap
     if chapter.before:
         docker("exec", "--interactive", host, "sh", "-e", data=chapter.before)
     for role in chapter.roles:
-        once = [succeeded(play(directory, inventory(host), ROLES[role], *words)) for words in WORDS]
-        check, run, again = [sorted({one.name for one in outcomes if one.changed}) for outcomes in once]
+        check, run, again = of_role(directory, inventory(host), role)
         assert check == run
         assert bool(run) is (role not in ROLES_THAT_READ)
-        assert again == []
+        assert again == set()
     if chapter.modules:
-        changed = changes(directory, host, chapter.modules)
+        changed = of_module(directory, inventory(host), "node1", chapter.modules)
         quiet = {one for one in changed if one in NOTHING_TO_DO or one.partition(":")[0] in READERS}
         assert changed == {one: (False, False, False) if one in quiet else (True, True, False) for one in changed}
+    if chapter.after:
+        docker("exec", "--interactive", host, "sh", "-e", data=chapter.after)
     for role in chapter.gone:
-        uninstall = {"ansible.builtin.include_role": {"name": f"{PREFIX}{role}", "tasks_from": "uninstall.yml"}}
-        succeeded(play(directory, inventory(host), [of_tasks([{"name": "Uninstall", **uninstall}])]))
+        uninstall(directory, inventory(host), "node1", role)
 
 
-def changes(directory: Path, host: str, modules: Sequence[str]) -> dict[str, tuple[bool, ...]]:
-    """Whether examples of modules report a change in check mode, in the run, and in the run after that."""
-    tasks = [task for example in modules for task in three_times(MODULES[example])]
-    outcomes = succeeded(play(directory, inventory(host), [of_tasks(tasks)]))
-    assert [one.name for one in outcomes] == [task["name"] for task in tasks]
-    return {
-        example: tuple(one.changed for one in outcomes[at * len(TIMES) : (at + 1) * len(TIMES)])
-        for at, example in enumerate(modules)
-    }
+def test_every_example_of_a_module_runs_here_or_where_it_is_declared_to() -> None:
+    here = {example for chapter in CHAPTERS for example in chapter.modules}
+    there = {example for example in MODULES if example.partition(":")[0] in MODULES_ELSEWHERE}
+    assert (here | there, here & there) == (MODULES.keys(), set())
+    for example in there:
+        module = example.partition(":")[0]
+        # A test that names the module alone runs all its examples.
+        assert re.search(f'"{module}"|"{example}"', text(MODULES_ELSEWHERE[module])), f"{example} runs nowhere"
 
 
-def of_tasks(tasks: list[dict[str, Any]]) -> dict[str, Any]:
-    """A play of the server."""
-    return {"hosts": "node1", "gather_facts": False, "tasks": tasks}
+def test_every_example_of_a_role_runs_here_or_where_it_is_declared_to() -> None:
+    here = {role for chapter in CHAPTERS for role in chapter.roles}
+    assert (here | ROLES_ELSEWHERE.keys(), here & ROLES_ELSEWHERE.keys()) == (ROLES.keys(), set())
+    for role, place in ROLES_ELSEWHERE.items():
+        assert f'INVENTORY, "{role}")' in text(place), f"{role} runs nowhere"
 
 
-def succeeded(outcomes: list[Outcome]) -> list[Outcome]:
-    """The outcomes, none of which is a failure."""
-    assert [f"{one.name}: {one.message}" for one in outcomes if one.failed] == []
-    return outcomes
-
-
-def test_every_example_runs_here_or_in_the_tests_of_the_kernel_or_has_a_reason() -> None:
-    modules = [example for chapter in CHAPTERS for example in chapter.modules]
-    assert len(modules) == len(set(modules))
-    assert {one for one in MODULES if one.partition(":")[0] not in KERNEL | NOT_RUN.keys()} == set(modules)
-    roles = [role for chapter in CHAPTERS for role in chapter.roles]
-    assert sorted(roles) == sorted(ROLES.keys() - NOT_RUN.keys())
+def text(place: str) -> str:
+    """A file of the checkout."""
+    return (CHECKOUT / place).read_text()
