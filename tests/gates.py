@@ -70,7 +70,7 @@ SCENARIOS = {
     "as_users_have_it": Scenario("as_users_have_it", 300, built=True),
     "seed": Scenario("seed", 100),
     "coredns": Scenario("coredns", 420, alone=True),
-    "api_load_balancer": Scenario("api_load_balancer", 500, alone=True),
+    "api_load_balancer": Scenario("api_load_balancer", 560, alone=True),
     "machines": Scenario("machines", 650, alone=True, needs=MACHINES),
     "machines_flannel": Scenario("machines_flannel", 650, alone=True, needs=MACHINES, on_request=True),
 }
@@ -117,7 +117,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             yield Gate("kernel", ("pytest", "tests/kernel"), 480, parts=partial(reach.of, "tests/kernel"))
             yield Gate("browser", ("pytest", "tests/browser"), 90, idle=True, parts=browser)
             yield Gate("readers", ("pytest", "tests/readers"), 90)
-            yield Gate("examples", ("pytest", "tests/examples"), 180)
+            yield Gate("examples", ("pytest", "tests/examples"), 240)
             yield Gate("readme", ("pytest", "tests/readme"), 100)
     if fast:
         return
