@@ -18,12 +18,14 @@ INVENTORY = {"api_load_balancer": {"hosts": HOSTS}}
 
 @pytest.fixture(scope="module", autouse=True)
 def addresses() -> Iterator[None]:
-    """The hosts have the printed addresses, too. What follows in the scenario removes what the examples deploy."""
+    """The hosts have the printed addresses, too; afterwards all is as the scenario has it."""
     for name, address in {**BALANCERS, **BACKENDS}.items():
         lab.inside(name, f"ip address add {address}/24 dev eth0")
     yield
+    done = lab.playbook("site")
     for name, address in {**BALANCERS, **BACKENDS}.items():
         lab.inside(name, f"ip address delete {address}/24 dev eth0")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_role_runs_balancers_at_the_address_of_its_example(tmp_path: Path) -> None:
