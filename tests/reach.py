@@ -166,7 +166,7 @@ def reach(begin: Iterable[str], groups: frozenset[str], networks: frozenset[str]
             seen.add(part)
             playbook = re.fullmatch(r"playbooks/\w+\.yml", part)
             further = named_in_plays(part, groups) if playbook else named(text(part))
-            if "import_module(" in text(part):
+            if part.startswith("plugins/") and "import_module(" in text(part):
                 further |= {other for other in files() if Path(other).parent == Path(part).parent}
             waiting += further - without
     return seen

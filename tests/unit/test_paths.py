@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _paths
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import paths
 
 
 @pytest.mark.parametrize("told", ["elsewhere", "gone", "called", ""])
@@ -15,7 +15,7 @@ def test_pwd_of_another_directory_is_passed_by(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path / "called")
     # As with a program that is called with a working directory and no shell, which would set PWD.
     monkeypatch.setenv("PWD", str(tmp_path / told) if told else "")
-    assert _paths.called_from("report") == tmp_path / "called" / "report"
+    assert paths.called_from("report") == tmp_path / "called" / "report"
 
 
 def test_symlinks_by_which_the_shell_came_there_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,11 +23,11 @@ def test_symlinks_by_which_the_shell_came_there_are_kept(tmp_path: Path, monkeyp
     (tmp_path / "link").symlink_to("real")
     monkeypatch.chdir(tmp_path / "link")
     monkeypatch.setenv("PWD", str(tmp_path / "link"))
-    assert _paths.called_from("report") == tmp_path / "link" / "report"
-    assert _paths.shown(tmp_path / "link" / "report") == Path("report")
+    assert paths.called_from("report") == tmp_path / "link" / "report"
+    assert paths.shown(tmp_path / "link" / "report") == Path("report")
 
 
 def test_a_path_from_the_root_or_the_home_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ops")
-    assert _paths.called_from("/srv/report") == Path("/srv/report")
-    assert _paths.called_from("~/report") == Path("/home/ops/report")
+    assert paths.called_from("/srv/report") == Path("/srv/report")
+    assert paths.called_from("~/report") == Path("/home/ops/report")
