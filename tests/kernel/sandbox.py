@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import time
 import uuid
@@ -17,12 +16,10 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.tests.kernel.calico_datastore import program
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import (
-    MODULES,
-    PYTHON,
     SECONDS,
     CommandFailed,
-    Host,
     run,
+    start_module,
 )
 
 # Directories of the machine that the sandbox has in its own, empty form. Of /etc it has what programs need.
@@ -54,6 +51,7 @@ class Sandbox:
                 raise CommandFailed("the sandbox does not start")
             time.sleep(0.01)
         (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        self.first = int(child)
         self.enter = ["nsenter", f"--target={child}", "--net", "--mount", "--pid"]
         self.plugins = str(Path(program("cni-plugins", "bridge")).parent)
 
@@ -95,24 +93,18 @@ class Sandbox:
         """Names in a directory; none where it is not there."""
         return sorted(self.exec("sh", "-c", f"ls {directory} 2>/dev/null || true").split())
 
-    def start(self, module: str, params: dict[str, Any], check: bool = False) -> subprocess.Popen[str]:
-        """Start a module of this collection."""
-        internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_tmpdir": str(self.scratch)}
-        arguments = self.scratch / f"{module}-{uuid.uuid4().hex[:8]}.json"
-        arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**params, **internal}}))
-        environment = [f"PYTHONPATH={Host.module_path()}", f"PATH={self.scratch}/bin:{os.environ['PATH']}"]
-        command = [*self.enter, "env", *environment, PYTHON, "-m", f"{MODULES}.{module}", str(arguments)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
     def run_module(
         self, module: str, params: dict[str, Any], check: bool = False, failing: bool = False
     ) -> dict[str, Any]:
         """Run a module of this collection and return its result. It must fail where ``failing`` says so."""
-        out, _err = self.start(module, params, check).communicate(timeout=SECONDS)
+        internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_tmpdir": str(self.scratch)}
+        arguments = self.scratch / f"{module}-{uuid.uuid4().hex[:8]}.json"
+        arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**params, **internal}}))
+        done = start_module(module, arguments, f"{self.scratch}/bin", beside=self.first).wait(SECONDS)
         try:
-            result: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+            result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         except (IndexError, ValueError):
-            raise CommandFailed(f"{module} gave no result: {out}") from None
+            raise CommandFailed(f"{module} gave no result: {done.stdout}{done.stderr}") from None
         warnings = [one["event"]["msg"] if isinstance(one, dict) else one for one in result.get("warnings", ())]
         result["warnings"] = warnings
         if bool(result.get("failed")) != failing:
