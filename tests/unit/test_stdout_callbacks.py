@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.unit.ansible_runs import run_playbook
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # A verification of one node and a comparison of no host: as the plays end, without hosts.
@@ -91,13 +90,11 @@ def run(
     directory: Path, callback: str, whole: bool = True, succeeds: bool = True, **environment: str
 ) -> tuple[str, str]:
     """Standard output and error of a run."""
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "play.yml", "-i", "localhost,", "-e", f"whole={whole}"],
-        cwd=directory,
-        env={
-            **os.environ,
+    done = run_playbook(
+        directory,
+        *("play.yml", "-i", "localhost,", "-e", f"whole={whole}"),
+        environment={
             "ANSIBLE_CONFIG": str(directory / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".ansible/collections"),
             "ANSIBLE_CALLBACK_PLUGINS": str(directory / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "binary_cluster.networking.run_report",
             "BINARY_CLUSTER_RUN_REPORT": str(directory / "report"),
@@ -106,9 +103,6 @@ def run(
             "ANSIBLE_STDOUT_CALLBACK": callback,
             **environment,
         },
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert (done.returncode == 0) is succeeds, done.stdout + done.stderr
     assert (directory / "report/run.json").is_file()
