@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from ansible.module_utils._internal._datatag import _AnsibleTaggedStr
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader, test_loader
 from ansible.template import Templar, trust_as_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +46,11 @@ def compile_once(
 
 COMPILE = jinja2.Environment.compile
 jinja2.Environment.compile = compile_once  # type: ignore[method-assign,assignment]
+# Ansible looks in all collections for a filter or test with each Templar; what is there stays the same here.
+for plugins in (filter_loader, test_loader):
+    plugins.get = cache(plugins.get)
+# For each template it copies all variables. A text cannot be changed, so it is as good as its copy.
+_AnsibleTaggedStr.__deepcopy__ = lambda text, _memo: text
 
 
 def facts(address: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -19,33 +20,54 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
+# True is another value than 1.
+@lru_cache(maxsize=None, typed=True)
+def one_of(*values: Any) -> st.SearchStrategy[Any]:
+    """One of some values. To make a strategy takes longer than to draw from it."""
+    return st.sampled_from(values)
+
+
+@lru_cache(maxsize=None, typed=True)
+def some_of(*values: Any) -> st.SearchStrategy[list[Any]]:
+    """Some of some values, in any order."""
+    return st.lists(one_of(*values), unique=True)
+
+
+@lru_cache(maxsize=None, typed=True)
+def some_or_none(*values: Any) -> st.SearchStrategy[Any]:
+    """The same, or nothing."""
+    return st.none() | some_of(*values)
+
+
+@cache
 @st.composite
 def peer(draw: st.DrawFn, number: int, device: int, version: int, routed: bool) -> dict[str, Any]:
     """A peer of that number; numbers keep peers apart."""
     overlays = [f"10.{device}.{number}.{last}" for last in (1, 2)] + [f"fd00:{device}:{number}::1"]
-    overlay = draw(st.lists(st.sampled_from(overlays), unique=True)) if routed else []
+    overlay = draw(some_of(*overlays)) if routed else []
     subnets = [f"10.{100 + device}.{number}.0/24", f"10.{100 + device}.{number + 50}.0/24"]
     offered = subnets if [one for one in overlay if "." in one] else []
     offered += [f"fd00:{device}:{number}:1::/64"] if [one for one in overlay if ":" in one] else []
     return {
-        "underlay": draw(st.sampled_from(FAR[version])),
+        "underlay": draw(one_of(*FAR[version])),
         "mac": f"02:00:00:00:{device:02x}:{number:02x}",
         "overlay": overlay,
-        "subnets": draw(st.lists(st.sampled_from(offered), unique=True)) if offered else [],
+        "subnets": draw(some_of(*offered)) if offered else [],
     }
 
 
+@cache
 @st.composite
 def device(draw: st.DrawFn, number: int) -> dict[str, Any]:
     """Arguments for device vx<number>, with all options set."""
-    version = draw(st.sampled_from([4, 4, 6]))
-    some = dict(DEFAULTS, name=f"vx{number}", vni=draw(st.sampled_from([number * 10, number * 10 + 1])))
-    some["device"] = draw(st.sampled_from([None, "eth0", "eth1"]))
-    some["local"] = draw(st.sampled_from(LOCAL[version]))
-    far = draw(st.sampled_from(["none", "remote", "group"] if some["device"] else ["none", "remote"]))
+    version = draw(one_of(4, 4, 6))
+    some = dict(DEFAULTS, name=f"vx{number}", vni=draw(one_of(number * 10, number * 10 + 1)))
+    some["device"] = draw(one_of(None, "eth0", "eth1"))
+    some["local"] = draw(one_of(*LOCAL[version]))
+    far = draw(one_of("none", "remote", "group") if some["device"] else one_of("none", "remote"))
     if far != "none":
-        some[far] = draw(st.sampled_from(FAR[version] if far == "remote" else GROUPS[version]))
-    some["up"] = draw(st.sampled_from([True, True, True, False]))
+        some[far] = draw(one_of(*(FAR[version] if far == "remote" else GROUPS[version])))
+    some["up"] = draw(one_of(True, True, True, False))
     choices: dict[str, list[Any]] = {
         "port": [4789, 8472],
         "mtu": [None, 1280, 1300],
@@ -60,13 +82,13 @@ def device(draw: st.DrawFn, number: int) -> dict[str, Any]:
         "bridge": [None, "", "br0"],
     }
     for option, values in choices.items():
-        some[option] = draw(st.sampled_from(values))
+        some[option] = draw(one_of(*values))
     # Two devices at one port must agree on what its socket takes.
     some["port"] = some["port"] + 10 * number + (1 if some["gbp"] else 0)
-    some["addresses"] = draw(st.none() | st.lists(st.sampled_from(ADDRESSES), unique=True))
-    some["flood"] = draw(st.none() | st.lists(st.sampled_from(FAR[version]), unique=True))
+    some["addresses"] = draw(some_or_none(*ADDRESSES))
+    some["flood"] = draw(some_or_none(*FAR[version]))
     if draw(st.booleans()):
-        numbers = draw(st.lists(st.sampled_from([1, 2, 3]), unique=True))
+        numbers = draw(some_of(1, 2, 3))
         some["peers"] = [draw(peer(one, number, version, some["up"])) for one in numbers]
     return some
 
