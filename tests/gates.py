@@ -16,8 +16,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,8 @@ import reach
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".cache" / "gates"
+# What Python compiles, for all processes of all gates, where the checkout and packages stay as they are.
+COMPILED = CHECKOUT / ".cache" / "python"
 AT_A_TIME = min(2, os.cpu_count() or 1)
 # The names of the gates that failed the last time, a line each.
 FAILED = LOGS / "failed"
@@ -208,6 +212,13 @@ class Result:
     seconds: float = 0
 
 
+def environment(gate: Gate) -> dict[str, str]:
+    """What a gate's command runs with. Its tests start hundreds of processes, which must not all compile the same."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    # Without colours molecule tells its steps in one form, whatever the terminal.
+    return {**kept, "PYTHONPYCACHEPREFIX": str(COMPILED), "NO_COLOR": "1", **gate.environment}
+
+
 def run(gate: Gate) -> Result:
     """Run one gate, and say how it went."""
     say(gate, "begins")
@@ -218,8 +229,7 @@ def run(gate: Gate) -> Result:
     process = subprocess.Popen(
         [*IDLE, *gate.command] if gate.idle else gate.command,
         cwd=CHECKOUT,
-        # Without colours molecule tells its steps in one form, whatever the terminal.
-        env={**os.environ, "NO_COLOR": "1", **gate.environment},
+        env=environment(gate),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -280,6 +290,8 @@ def main() -> None:
     parser.add_argument("--changed", metavar="COMMIT", help="only gates that the differences from it reach")
     arguments = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
+    # Directories of tests that are gone.
+    shutil.rmtree(COMPILED.joinpath(*Path(tempfile.gettempdir()).parts[1:]), ignore_errors=True)
     before = FAILED.read_text().split() if FAILED.exists() else []
     selected = sorted(gates(arguments.fast, arguments.scenario), key=lambda gate: gate.name not in before)
     if arguments.changed:

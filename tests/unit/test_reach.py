@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import gates
 import pytest
 import reach
@@ -54,3 +58,17 @@ def test_what_all_have_reaches_all() -> None:
 
 def test_a_text_for_people_reaches_no_scenario() -> None:
     assert reached("README.md", "docs/role_readmes.py") == set()
+
+
+def test_processes_of_a_gate_compile_once_and_not_into_the_checkout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(gates, "COMPILED", tmp_path / "compiled")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "imported.py").touch()
+    environment = gates.environment(ALL[0])
+    subprocess.run([sys.executable, "-c", "import imported"], cwd=source, env=environment, check=True)
+    assert [path.name for path in source.iterdir()] == ["imported.py"]
+    assert len(list((tmp_path / "compiled").rglob("imported.*.pyc"))) == 1
