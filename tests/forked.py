@@ -17,6 +17,7 @@ import atexit
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import importlib
 import json
 import os
@@ -27,6 +28,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Optional
 
 LONGEST = 1 << 17
@@ -219,6 +221,32 @@ class Forks:
         """End the process, once no test uses it."""
         self.socket.close()
         self.process.wait()
+
+
+# What all of Ansible's programs import and what reads no configuration: that is read by each run for itself.
+ANSIBLE = (
+    "ansible.config.manager", "ansible.utils.collection_loader", "ansible.vars.hostvars", "concurrent.futures.thread",
+    "cryptography.hazmat.primitives.asymmetric.ed25519", "cryptography.hazmat.primitives.ciphers.algorithms",
+    "jinja2.nativetypes", "jinja2.sandbox", "multiprocessing.queues", "packaging.requirements", "tarfile", "zipfile",
+)  # fmt: skip
+
+
+@functools.cache
+def ansible() -> Forks:
+    """The process that runs of Ansible's programs are copies of."""
+    return Forks(ANSIBLE)
+
+
+def run_ansible(
+    program: str, arguments: Sequence[str], directory: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """A run of one of Ansible's programs, such as ansible-playbook, in a directory."""
+    path = Path(sys.executable).parent / program
+    module = f"ansible.cli.{program.rpartition('-')[2]}"
+    return ansible().start(Request(module, [str(path), *arguments], str(directory), environment)).wait()
+
+
+atexit.register(ansible.cache_clear)
 
 
 if __name__ == "__main__":

@@ -102,6 +102,11 @@ def browser() -> set[str]:
     return {*reach.of("tests/browser"), "tests/images.py"}
 
 
+def kernel() -> set[str]:
+    """What the tests of the kernel look at."""
+    return {*reach.of("tests/kernel"), "tests/forked.py"}
+
+
 def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
     """The gates in the order of their cost."""
     if not scenarios:
@@ -118,7 +123,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
                 "sanity", (sys.executable, "tests/run_ansible_test.py", "sanity"), 300, idle=True, parts=reach.code
             )
             # Members of etcd elect a leader there, which takes its share of the processors.
-            yield Gate("kernel", ("pytest", "tests/kernel"), 480, parts=partial(reach.of, "tests/kernel"))
+            yield Gate("kernel", ("pytest", "tests/kernel"), 480, parts=kernel)
             yield Gate("browser", ("pytest", "tests/browser"), 90, idle=True, parts=browser)
             yield Gate("readers", ("pytest", "tests/readers"), 90)
             yield Gate("examples", ("pytest", "tests/examples"), 240)

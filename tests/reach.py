@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+import forked
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -136,7 +137,7 @@ def named(words: str) -> frozenset[str]:
 def named_in_plays(part: str, groups: frozenset[str]) -> frozenset[str]:
     """Parts that a playbook names in the plays that have hosts."""
     found: set[str] = set()
-    for play in yaml.safe_load(text(part)):
+    for play in yaml.load(text(part), yaml.CSafeLoader):
         wanted = set(re.findall(r"\w+", str(play.get("hosts", "")))) & set(GROUPS)
         if not wanted or wanted & groups:
             found |= named(json.dumps(play))
@@ -146,11 +147,10 @@ def named_in_plays(part: str, groups: frozenset[str]) -> frozenset[str]:
 def inventory(environment: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
     """Groups that have hosts in an inventory, and the network backends that its variables name."""
     where = environment.get("LAB_INVENTORY", "inventories/lab")
-    command = ["ansible-inventory", "--inventory", where, "--list"]
-    said = subprocess.run(
-        command, cwd=CHECKOUT, capture_output=True, text=True, check=True, env={**os.environ, **environment}
-    ).stdout
-    told = json.loads(said)
+    whole = {**os.environ, **environment}
+    done = forked.run_ansible("ansible-inventory", ["--inventory", where, "--list"], CHECKOUT, whole)
+    done.check_returncode()
+    told = json.loads(done.stdout)
     networks = {one.get("cluster_network") for one in told["_meta"]["hostvars"].values()}
     return frozenset(name for name in GROUPS if told.get(name)), frozenset(networks & set(NETWORKS))
 
@@ -185,7 +185,7 @@ def code() -> list[str]:
 def of_scenario(folder: str, environment: Mapping[str, str]) -> set[str]:
     """All parts that a scenario of molecule's reaches."""
     own = f"molecule/{folder}"
-    settings = yaml.safe_load((CHECKOUT / own / "molecule.yml").read_text())
+    settings = yaml.load((CHECKOUT / own / "molecule.yml").read_text(), yaml.CSafeLoader)
     given = {"LAB_NAME": folder, **settings.get("ansible", {}).get("env", {}), **environment}
     groups, networks = inventory(
         {name: str(value).replace("${MOLECULE_SCENARIO_DIRECTORY}", own) for name, value in given.items()}
