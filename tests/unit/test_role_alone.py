@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
 
 from tests.unit.ansible_runs import run_playbook
 
@@ -129,6 +130,14 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "range": ("verify", {"verify_pods_per_node": 99}, "verify_pods_per_node: 99: a number from 1 to 10"),
     "bridge": ("vxlan_mesh", {"vxlan_mesh_bridge": "../x"}, "vxlan_mesh_bridge: '../x': not the name of a link"),
     "vni": ("vxlan_mesh", {"vxlan_mesh_vni": 0}, "vxlan_mesh_vni: 0: a VNI is a number"),
+    **{
+        f"files_{role}": (
+            role,
+            {"cluster_etcd_client_files": {"ca": "/nowhere/ca.crt", "certificate": __file__, "key": __file__}},
+            "cluster_etcd_client_files.ca: /nowhere/ca.crt: it cannot be read on the controller: No such file",
+        )
+        for role in ("calico", "coredns", "flannel")
+    },
     "port": ("etcd", {"etcd_peer_port": 70000}, "etcd_peer_port: 70000: a port is a number"),
 }
 
@@ -154,6 +163,14 @@ def test_every_role_takes_what_is_right_and_checks_nothing_after_preflight(tmp_p
         {"key": f"other_{role}", "role": role, "vars": {"cluster_network": "cilium"}}
         for role in ("verify", "node", "coredns", "api_load_balancer")
     ]
+    # An etcd that others run, also where they call its group etcd.
+    authority = Authority(str(tmp_path / "theirs"), 0)
+    authority.ensure("theirs", 365)
+    authority.issue(Request("client", "client", "client"), 90)
+    pki = tmp_path / "theirs"
+    files = {"ca": pki / "ca.crt", "certificate": pki / "client/client.crt", "key": pki / "client/client.key"}
+    given = {"cluster_etcd_client_files": {name: str(path) for name, path in files.items()}}
+    roles += [{"key": f"files_{role}", "role": role, "vars": given} for role in ("calico", "coredns", "flannel")]
     after = {"cluster_etcd_client_port": "2_379", "__preflight_hosts": {}}
     roles.append({"key": "after", "role": "etcd", "vars": after})
     found = run(tmp_path, roles, "--check")

@@ -95,16 +95,16 @@ Check = Callable[[Inventory], Iterable[Fault]]
 
 
 class Checks(list[Check]):
-    """Checks that are made where a role is in the run; each is put among them as a decorator."""
+    """Checks that are made where one of the roles is in the run; each is put among them as a decorator."""
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, *roles: str) -> None:
         super().__init__()
-        self.role = role
+        self.roles = roles
 
     def __call__(self, check: Check) -> Check:
         @wraps(check)
         def guarded(inventory: Inventory) -> Iterable[Fault]:
-            return check(inventory) if self.role in inventory.specs else ()
+            return check(inventory) if any(role in inventory.specs for role in self.roles) else ()
 
         self.append(guarded)
         return guarded

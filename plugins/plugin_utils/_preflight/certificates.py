@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import authorities
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import etcd_client
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Checks,
@@ -25,8 +26,9 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._invento
 )
 
 CHECKS = Checks("certificates")
-# Made where nothing needs the controller's authority, too.
-ALWAYS = Checks("binaries")
+# Made where nothing needs the controller's authority, too: in every run of preflight, and by the clients' roles alone.
+CLIENTS = (name for name, backend in declared().items() if backend.etcd_endpoints)
+ALWAYS = Checks("binaries", "coredns", *CLIENTS)
 AUTHORITY = "etcd"
 
 
@@ -48,9 +50,11 @@ def hosts_trust_this_authority(inventory: Inventory) -> Iterator[Fault]:
 
 @ALWAYS
 def files_of_another_etcd_are_usable(inventory: Inventory) -> Iterator[Fault]:
+    # A role that is used alone may be in an inventory whose group etcd is that of others.
+    own = "binaries" in inventory.specs and inventory.groups.get("etcd")
     for host in inventory.hosts.values():
         given = host.variables.get(etcd_client.VARIABLE)
-        if given and inventory.groups.get("etcd"):
+        if given and own:
             remedy = "it is for an etcd that is not of the inventory, which has a group etcd; take one of the two away"
             yield Fault(etcd_client.VARIABLE, "set", remedy, (host.name,))
         elif given:
