@@ -15,6 +15,7 @@ description:
   - Puts and removes records in the form of SkyDNS, which CoreDNS' plugin C(etcd) serves at once, without a reload.
   - A list of any length is one call. Records of other owners, and keys made by hand, stay as they are; what would
     give wrong answers beside them is refused.
+  - What etcd would refuse is refused before the first record changes, in check mode too.
   - In check mode, an etcd that is not there yet, or not yet installed, counts as one without records.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes
@@ -69,6 +70,12 @@ options:
         refused.
     type: str
     default: /skydns
+  pending:
+    description:
+      - Whether the run is to change etcd before, such as its users. In check mode, what it refuses until then counts as
+        no records.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -213,6 +220,7 @@ def main() -> None:
             "owner": {"type": "str", "default": "ansible"},
             "purge": {"type": "bool", "default": False},
             "path": {"type": "str", "default": "/skydns"},
+            "pending": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -228,9 +236,9 @@ def main() -> None:
         client = etcd.Client.of(params)
         found = {key: entry["value"] for key, entry in client.under(f"{path}/").items()}
     except etcd.EtcdError as error:
-        if not module.check_mode:
+        if not etcd.is_to_come(error, module.check_mode, params["pending"]):
             module.fail_json(msg=str(error))
-        found = {}
+        client, found = None, {}
     if present:
         wanted, faults = dns_records.skydns_keys(records, path, owner)
         changes = plan_present(wanted, found, owner, params["purge"])
@@ -239,11 +247,13 @@ def main() -> None:
             module.fail_json(msg="\n".join(map(str, faults)))
     else:
         changes = plan_absent(records, found, owner)
-    if client and changes and not module.check_mode:
+    if client:
         try:
-            client.write(changes)
+            for trial in [True] if module.check_mode else [True, False]:
+                client.write(changes, trial)
         except etcd.EtcdError as error:
-            module.fail_json(msg=str(error))
+            if not etcd.is_to_come(error, module.check_mode, params["pending"]):
+                module.fail_json(msg=str(error))
     added = sorted(str(dns_records.from_skydns(value)) for value in changes.values() if value is not None)
     removed = sorted(str(dns_records.from_skydns(found[key])) for key in changes if key in found)
     module.exit_json(

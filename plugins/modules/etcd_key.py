@@ -13,6 +13,7 @@ version_added: 0.1.0
 author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Sets or removes keys through etcd's v3 API, over TLS with a client certificate.
+  - What etcd would refuse is refused before the first key changes, in check mode too.
   - In check mode, an etcd that is not there yet, or not yet installed, counts as one without keys.
 extends_documentation_fragment:
   - binary_cluster.networking._attributes
@@ -36,6 +37,12 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  pending:
+    description:
+      - Whether the run is to change etcd before, such as its users. In check mode, what it refuses until then counts as
+        no keys.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -94,6 +101,7 @@ def main() -> None:
                 },
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "pending": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -103,24 +111,18 @@ def main() -> None:
         if present and entry["value"] is None:
             module.fail_json(msg=f"keys[{number}].value: required for a key that is to be present")
         wanted[entry["key"]] = entry["value"] if present else None
-    client = None
+    found: dict[str, str | None] = dict.fromkeys(wanted)
     try:
         client = etcd.Client.of(module.params)
         found = {key: client.get(key) for key in wanted}
+        # Each by itself: all values together may be more than etcd takes at once.
+        for trial in [True] if module.check_mode else [True, False]:
+            for key, (_before, after) in plan(wanted, found).items():
+                client.write({key: after}, trial)
     except etcd.EtcdError as error:
-        if not module.check_mode:
+        if not etcd.is_to_come(error, module.check_mode, module.params["pending"]):
             module.fail_json(msg=str(error))
-        found = dict.fromkeys(wanted)
     changes = plan(wanted, found)
-    if client and not module.check_mode:
-        try:
-            for key, (_before, after) in changes.items():
-                if after is None:
-                    client.delete(key)
-                else:
-                    client.put(key, after)
-        except etcd.EtcdError as error:
-            module.fail_json(msg=str(error))
     module.exit_json(
         changed=bool(changes),
         changed_keys=list(changes),

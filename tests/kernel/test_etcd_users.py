@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.client import MOST_OPERATIONS
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates.authority import (
     Authority,
     Request,
@@ -96,6 +97,44 @@ def test_a_client_reads_and_writes_its_own_keys_only(etcd: Etcd) -> None:
         assert "permission denied" in etcd.ctl(*words, client="flannel")
     assert "permission denied" in etcd.ctl("get", RECORD, client="flannel")
     assert etcd.module("etcd_info")["healthy"]
+
+
+@pytest.mark.parametrize(
+    ("client", "name", "wanted"),
+    [
+        ("reader", "etcd_key", {"keys": [{"key": "/skydns/x", "value": "x"}]}),
+        ("reader", "etcd_key", {"keys": [{"key": "/skydns/there"}], "state": "absent"}),
+        # Its own one is not changed without the other.
+        ("both", "etcd_key", {"keys": [{"key": "/own/x", "value": "x"}, {"key": "/skydns/x", "value": "x"}]}),
+        ("both", "etcd_key", {"keys": [{"key": "/registry/x", "value": "x"}]}),
+        ("stranger", "etcd_key", {"keys": [{"key": "/skydns/x", "value": "x"}]}),
+        ("reader", "dns_record", {"records": [{"name": "x.test", "value": "192.0.2.1"}]}),
+        ("flannel", "dns_record", {"records": [{"name": "x.test", "value": "192.0.2.1"}]}),
+    ],
+)
+def test_check_mode_reports_what_the_run_is_refused(etcd: Etcd, client: str, name: str, wanted: dict[str, Any]) -> None:
+    both = {"name": "both", "permissions": [{"prefix": "/own/"}, {"prefix": "/skydns/", "access": "read"}]}
+    etcd.module("etcd_users", users=[FLANNEL, READER, both])
+    etcd.module("etcd_key", keys=[{"key": "/skydns/there", "value": "1"}])
+    before = etcd.ctl("get", "--prefix", "")
+    assert "/skydns/there" in before and RECORD in before
+    told = [etcd.module(name, client, **wanted, check=check, failing=True)["msg"] for check in (True, False)]
+    assert told[0] == told[1] and "permission denied" in told[0]
+    assert etcd.ctl("get", "--prefix", "") == before
+    # What the run grants before is not missed.
+    assert etcd.module(name, client, **wanted, check=True, pending=True)["changed"]
+
+
+def test_check_mode_writes_nothing_of_what_is_granted(etcd: Etcd) -> None:
+    etcd.module("etcd_users", users=[FLANNEL])
+    wanted = [{"key": f"/coreos.com/network/{number}", "value": "x"} for number in range(3)]
+    assert etcd.module("etcd_key", "flannel", keys=wanted, check=True)["changed"]
+    assert etcd.ctl("get", "--prefix", "/coreos.com/") == ""
+    records = [{"name": f"{number}.test", "value": "192.0.2.1"} for number in range(MOST_OPERATIONS + 1)]
+    assert etcd.module("dns_record", records=records, check=True)["added"]
+    assert etcd.ctl("get", "--prefix", "/skydns/") == ""
+    assert etcd.module("dns_record", records=records)["added"]
+    assert not etcd.module("dns_record", records=records)["changed"]
 
 
 def test_users_are_announced_made_once_changed_and_removed_with_all_that_was_recorded(etcd: Etcd) -> None:

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates import Authority, Request
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates.authority import (
+    Authority,
+    Request,
+)
 
 from tests.unit.ansible_runs import run_playbook
 

@@ -74,6 +74,14 @@ def retry(seconds: float, ask: Callable[[], T], given_up: Callable[[], bool] = l
         time.sleep(POLL)
 
 
+def is_to_come(error: EtcdError, check_mode: bool, pending: bool) -> bool:
+    """Whether an etcd that is not there in check mode, or refuses, counts as one without keys.
+
+    The run may make it first, and where changes of it are pending also let this client in.
+    """
+    return check_mode and (pending or not isinstance(error, Refused))
+
+
 @dataclass(frozen=True)
 class Member:
     """A member as the cluster lists it. ``name`` is empty until it has started once."""
@@ -190,14 +198,15 @@ class Client:
         return _object(said, f"{endpoint}{path}")
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """One request to the first endpoint that answers."""
+        """One request to the first endpoint that answers. Raises Refused where one says no and none yes."""
         failures = []
         for endpoint in self.endpoints:
             try:
                 return self.ask(endpoint, path, body)
             except EtcdError as error:
-                failures.append(str(error))
-        raise EtcdError("; ".join(failures))
+                failures.append(error)
+        kind = Refused if any(isinstance(error, Refused) for error in failures) else EtcdError
+        raise kind("; ".join(map(str, failures)))
 
     def each(self, ask: Callable[[str], T]) -> dict[str, T | EtcdError]:
         """Ask every endpoint at once; a failure is the result for its endpoint."""
@@ -309,30 +318,34 @@ class Client:
         """Remove a key."""
         self.call("/v3/kv/deleterange", {"key": _encode(key)})
 
-    def write(self, changes: dict[str, str | None]) -> None:
-        """Set keys, and remove those whose value is None; as many at once as etcd takes, and all or none of those."""
+    def write(self, changes: dict[str, str | None], trial: bool = False) -> None:
+        """Set keys, and remove those whose value is None; as many at once as etcd takes, and all or none of those.
+
+        With ``trial`` nothing is written, and what etcd would refuse is refused: it looks at the rights to both
+        branches of a transaction, and at the room for what they would write, before it compares. The client needs the
+        right to read the keys.
+        """
         operations = [
             {"requestDeleteRange": {"key": _encode(key)}}
             if value is None
             else {"requestPut": {"key": _encode(key), "value": _encode(value)}}
             for key, value in changes.items()
         ]
+        compare = [_never(_encode(key)) for key in changes if trial][:1]
         for start in range(0, len(operations), MOST_OPERATIONS):
-            self.call("/v3/kv/txn", {"success": operations[start : start + MOST_OPERATIONS]})
+            self.call("/v3/kv/txn", {"compare": compare, "success": operations[start : start + MOST_OPERATIONS]})
 
     def grants(self, endpoint: str, prefix: str) -> bool:
         """Whether a member lets this client read and change what is under a prefix; nothing is written.
 
-        etcd looks at the rights to both branches of a transaction, and at the room for what they would write,
-        before it compares: here it never comes to the branch that writes. Raises EtcdError where it does not.
+        As with :meth:`write` on trial, it never comes to the branch that writes. Raises EtcdError where it does not.
         """
         key, end = _encode(prefix), _end(prefix)
-        never = {"target": "VERSION", "key": key, "result": "LESS", "version": "0"}
         # A key may be in one operation only.
         below = {"key": _encode(f"{prefix}\0"), "range_end": end}
         write = [{"requestPut": {"key": key}}, {"requestDeleteRange": below}]
         read = [{"requestRange": {"key": key, "range_end": end, "limit": "1", "keys_only": True}}]
-        self.ask(endpoint, "/v3/kv/txn", {"compare": [never], "success": write, "failure": read})
+        self.ask(endpoint, "/v3/kv/txn", {"compare": [_never(key)], "success": write, "failure": read})
         return True
 
     def lease_ttl(self, lease: int) -> int:
@@ -342,6 +355,11 @@ class Client:
 
 def _encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+def _never(key: str) -> dict[str, str]:
+    """A comparison that no key passes, in base64: versions begin with 1, and that of no key is 0."""
+    return {"target": "VERSION", "key": key, "result": "LESS", "version": "0"}
 
 
 def _end(prefix: str) -> str:
