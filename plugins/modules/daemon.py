@@ -22,6 +22,8 @@ description:
   - A directory with something in it is removed by O(state=absent) only. One that is no longer wanted is left, with
     a warning. Where the daemon has its data in one and is to begin without any in another, the module refuses.
   - A wanted directory may be a symbolic link to a directory, or a mount point. It is kept, also by O(state=absent).
+  - A unit without options in its section C([Install]) is started and not enabled, with a warning. A name that is
+    masked, an alias of another unit, or read from a place that counts before C(/etc/systemd/system), is refused.
   - What is in the way of a file or directory and is of another kind, such as a directory with something in it where
     a file is wanted, is refused before anything is changed.
   - O(state=absent) removes all that can be removed, and fails with the rest, which the next run tries again.
@@ -418,6 +420,20 @@ def refuse_move(wanted: list[Entry], seen: dict[str, Entry | None], ledger: Ledg
             )
 
 
+def installable(module: HostModule, ledger: Ledger, unit: systemd.Unit) -> systemd.Unit:
+    """The unit as it can be installed, with a warning where it is not enabled. Raises ServiceError where it cannot."""
+    reason = systemd.not_replaceable(unit)
+    if reason and not (unit.alias_of and ledger.owns(host_files.KIND, f"{UNIT_DIRECTORY}/{unit.name}")):
+        raise systemd.ServiceError(f"{reason}. Nothing was changed")
+    text = module.params["unit"]
+    if not any(systemd.installs(text).values()):
+        module.warn(
+            f"{unit.name}: the unit has nothing in section [Install], so it is not enabled and does not start at boot "
+            "by itself. Unless another unit starts it, add WantedBy=multi-user.target to [Install]."
+        )
+    return systemd.with_install(module.run_command, unit, text)
+
+
 def install(module: HostModule, made: Plan, wanted: list[Entry], ledger: Ledger, unit: systemd.Unit) -> None:
     """Carry out a plan that installs; undo it where the daemon does not come up."""
     run, name = module.run_command, full_name(module.params)
@@ -551,6 +567,8 @@ def main() -> None:
     unit = systemd.show(module.run_command, full_name(params))
     absent = params["state"] == "absent"
     try:
+        if not absent:
+            unit = installable(module, ledger, unit)
         wanted = [] if absent else entries(params, module.check_mode)
         all_wanted = [] if absent else [*wanted, Entry(f"{UNIT_DIRECTORY}/{full_name(params)}")]
         seen = host_files.observe(all_wanted, ledger)

@@ -39,6 +39,50 @@ def test_a_unit_that_does_not_exist_is_neither_loaded_nor_running() -> None:
     assert (unit.loaded, unit.running, unit.enabled, unit.main_pid) == (False, False, False, 0)
 
 
+@pytest.mark.parametrize(
+    ("install", "others", "to_enable"),
+    [
+        ("[Install]\nWantedBy=multi-user.target\n", "enabled", True),
+        ("[Install]\nWantedBy = \\\n  multi-user.target\n", "enabled", True),
+        ("[Install]\nAlias=other.service\n", "enabled", True),
+        # What systemd calls static, and indirect.
+        ("", "disabled", False),
+        ("[Install]\n# WantedBy=multi-user.target\n", "disabled", False),
+        ("[Install]\nWantedBy=multi-user.target\nWantedBy=\n", "disabled", False),
+        ("WantedBy=multi-user.target\n", "disabled", False),
+        ("[Install]\nAlso=a.socket\n", "enabled", False),
+        ("[Install]\nAlso=a.socket\n", "disabled", True),
+    ],
+)
+def test_only_what_a_unit_says_of_its_installation_is_enabled(install: str, others: str, to_enable: bool) -> None:
+    run = systemctl(LoadState="loaded", UnitFileState=others)
+    seen = _systemd.show(systemctl(UnitFileState=""), "etcd.service")
+    assert _systemd.with_install(run, seen, f"[Service]\nExecStart=/bin/true\n{install}").enabled is not to_enable
+
+
+@pytest.mark.parametrize(
+    ("properties", "reason"),
+    [
+        ({"LoadState": "masked", "Id": "etcd.service"}, "etcd.service is masked; let it start with: systemctl unmask"),
+        ({"LoadState": "loaded", "Id": "raft.service"}, "etcd.service is an alias of raft.service; take another name"),
+        (
+            {"LoadState": "loaded", "Id": "etcd.service", "FragmentPath": "/run/systemd/transient/etcd.service"},
+            "etcd.service is read from /run/systemd/transient/etcd.service, before any file in /etc/systemd/system;",
+        ),
+        ({"LoadState": "loaded", "Id": "etcd.service", "FragmentPath": "/usr/lib/systemd/system/etcd.service"}, ""),
+        ({"LoadState": "loaded", "Id": "etcd.service", "FragmentPath": "/run/systemd/generator/etcd.service"}, ""),
+        ({"LoadState": "not-found", "Id": "etcd.service"}, ""),
+    ],
+)
+def test_a_name_that_another_units_file_takes_is_not_replaceable(properties: dict[str, str], reason: str) -> None:
+    found = _systemd.not_replaceable(_systemd.show(systemctl(**properties), "etcd.service"))
+    assert found.startswith(reason) and bool(found) is bool(reason)
+
+
+def test_the_name_of_a_service_without_its_ending_is_no_alias() -> None:
+    assert _systemd.show(systemctl(LoadState="loaded", Id="etcd.service"), "etcd").alias_of == ""
+
+
 def unit(invocation: str, active: bool = True) -> Unit:
     return Unit("etcd", True, active, True, 7, False, invocation)
 

@@ -22,14 +22,23 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 DIGEST = "BINARY_CLUSTER_DIGEST"
 PROPERTIES = (
-    "ActiveState", "SubState", "MainPID", "UnitFileState", "LoadState", "NeedDaemonReload", "InvocationID",
+    "ActiveState", "SubState", "MainPID", "UnitFileState", "LoadState", "NeedDaemonReload", "InvocationID", "Id",
+    "FragmentPath",
+)  # fmt: skip
+# Options of section [Install] that systemctl enable does something for, and one for other units (systemd.unit(5)).
+INSTALLS = ("WantedBy", "RequiredBy", "UpheldBy", "Alias")
+INSTALLS_ALSO = "Also"
+# A unit file in one of these counts before that in /etc/systemd/system (systemd.unit(5), systemd.generator(7)).
+BEFORE_ETC = (
+    "/etc/systemd/system.control/", "/run/systemd/system.control/", "/run/systemd/transient/",
+    "/run/systemd/generator.early/",
 )  # fmt: skip
 ACTIVE = ("active", "reloading", "refreshing")
 # Kind of the ledger's entries: restart or reload -> the invocation that needs it.
@@ -73,6 +82,12 @@ class Unit:
     invocation: str = ""
     # Has processes, or will have again by itself: on its way up or down, or in a loop of crashes. To be stopped.
     running: bool = False
+    # Name by which systemd has it where that is another one: it is an alias.
+    alias_of: str = ""
+    # Linked to /dev/null, so that nothing starts it.
+    masked: bool = False
+    # Its file where that counts before one in /etc/systemd/system.
+    overridden_by: str = ""
 
 
 def show(run: Run, name: str) -> Unit:
@@ -80,16 +95,56 @@ def show(run: Run, name: str) -> Unit:
     _code, out, _err = run(["systemctl", "show", name, f"--property={','.join(PROPERTIES)}"])
     found = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
     state = found.get("ActiveState", "")
+    loaded, path = found.get("LoadState") == "loaded", found.get("FragmentPath", "")
     return Unit(
         name=name,
-        loaded=found.get("LoadState") == "loaded",
+        loaded=loaded,
         active=state in ACTIVE,
         enabled=found.get("UnitFileState") == "enabled",
         main_pid=int(found.get("MainPID") or 0),
         needs_reload=found.get("NeedDaemonReload") == "yes",
         invocation=found.get("InvocationID", ""),
         running=state in ACTIVE or state in ("activating", "deactivating"),
+        alias_of=found["Id"] if loaded and found.get("Id", name) not in (name, f"{name}.service") else "",
+        masked=found.get("LoadState") == "masked",
+        overridden_by=path if path.startswith(BEFORE_ETC) else "",
     )
+
+
+def with_install(run: Run, unit: Unit, text: str) -> Unit:
+    """The unit, which counts as enabled where its new text leaves nothing to enable.
+
+    systemd never calls such a unit enabled, but static, or indirect where only other units are to be.
+    """
+    wanted = installs(text)
+    if any(wanted.get(option) for option in INSTALLS):
+        return unit
+    return replace(unit, enabled=all(show(run, name).enabled for name in wanted.get(INSTALLS_ALSO, ())))
+
+
+def installs(text: str) -> dict[str, list[str]]:
+    """Words of each option of section [Install] of a unit; an empty value takes back the earlier ones."""
+    found: dict[str, list[str]] = {}
+    section = ""
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        option, equals, value = line.partition("=")
+        if line.strip().startswith("["):
+            section = line.strip()
+        elif section == "[Install]" and equals and not line.lstrip().startswith(("#", ";")):
+            found[option.strip()] = [*found.get(option.strip(), ()), *value.split()] if value.strip() else []
+    return found
+
+
+def not_replaceable(unit: Unit) -> str:
+    """Why a unit of others keeps one of this name in /etc/systemd/system from being it, and what to do; or nothing."""
+    name = unit.name
+    if unit.masked:
+        return f"{name} is masked; let it start with: systemctl unmask {name}"
+    if unit.alias_of:
+        return f"{name} is an alias of {unit.alias_of}; take another name, or remove the alias"
+    if unit.overridden_by:
+        return f"{name} is read from {unit.overridden_by}, before any file in /etc/systemd/system; remove that"
+    return ""
 
 
 def digest(parts: Iterable[bytes]) -> str:
