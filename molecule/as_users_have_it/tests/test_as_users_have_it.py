@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import readme_commands
 
-from testing import lab
+from testing import disturbed, lab
 
 # The addresses of the README are for documentation alone (RFC 5737); those of the lab end with the same numbers.
 SUBNET = lab.address("cp-1.example.com").rpartition(".")[0]
@@ -129,6 +129,15 @@ def test_a_second_run_changes_nothing(user: User, forks: str, environment: dict[
 
 
 def test_services_that_set_the_network_up_again_harm_no_pod(user: User) -> None:
+    again = "networkctl reload && networkctl reconfigure eth0 && netplan apply && systemctl restart systemd-networkd"
     for host in ("worker-1.example.com", "worker-2.example.com"):
-        lab.inside(host, "networkctl reload && networkctl reconfigure eth0 && systemctl restart systemd-networkd")
+        lab.inside(host, again)
     assert "all passed" in user.play("verify")
+
+
+def test_routes_are_back_after_netplan_applied_its_configuration(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = ("-e", "cluster_network=host_routes")
+    user.play("site", *network, "-e", "cluster_network_switch=true")
+    monkeypatch.setattr(disturbed, "HOST", "worker-2.example.com")
+    disturbed.comes_back("host_routes", lambda: disturbed.reconfigure("netplan apply"))
+    assert "all passed" in user.play("verify", *network)

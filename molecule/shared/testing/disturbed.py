@@ -66,9 +66,9 @@ def settled() -> None:
     )
 
 
-def reconfigure() -> None:
+def reconfigure(command: str = "networkctl reconfigure eth0") -> None:
     """Have systemd-networkd set the address again; a route of nobody's shows that the kernel dropped them all."""
-    route = f"203.0.113.0/24 via {lab.address('cp-1')} proto 77"
-    lab.inside(HOST, f"ip route add {route} && networkctl reconfigure eth0")
+    route = f"203.0.113.0/24 via {lab.address(lab.names()[0])} proto 77"
+    lab.inside(HOST, f"ip route add {route} && {command}")
     lab.inside(HOST, "for try in $(seq 50); do ip route show proto 77 | grep -q . || exit 0; sleep 0.1; done; exit 1")
     settled()
