@@ -35,9 +35,9 @@ def differences(result: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         if diff.get("before") != diff.get("after"):
             shown.add(diff["after_header"])
             yield {"what": diff["after_header"], "before": diff["before"], "after": diff["after"]}
-    # A module names the files it writes among its actions, too.
+    # A module names the files it writes, and the tables it loads, among its actions, too.
     for action in result.get("actions", ()):
-        if action.rpartition(" ")[2] not in shown:
+        if not action.endswith(tuple(f" {header}" for header in shown)):
             yield {"what": action, "before": "", "after": ""}
 
 
