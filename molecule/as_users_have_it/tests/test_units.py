@@ -30,7 +30,8 @@ def gone() -> Iterator[None]:
     lab.inside(
         HOST,
         f"systemctl stop {NAME} lab-other 2>/dev/null; systemctl disable --quiet {NAME} 2>/dev/null;"
-        f" rm -f {ETC} /etc/systemd/system/lab-other.service /etc/init.d/{NAME}; systemctl daemon-reload",
+        f" rm -f {ETC} /etc/systemd/system/lab-other.service /etc/init.d/{NAME} /etc/rc?.d/[SK]??{NAME};"
+        " systemctl daemon-reload",
     )
 
 
