@@ -191,7 +191,7 @@ def test_uninstall_goes_on_past_an_account_that_cannot_go(
 @pytest.mark.parametrize(("install", "warned"), [("", True), ("[Install]\nWantedBy=multi-user.target\n", False)])
 def test_a_unit_that_is_not_enabled_is_told(etcd: Daemon, host: Host, install: str, warned: bool) -> None:
     module: Any = Module(etcd.systemd, {**etcd.params("started"), "unit": f"[Service]\n{install}"})
-    seen = _systemd.Unit("daemon.service", False, False, False, 0, False)
+    seen = systemd.Unit("daemon.service", False, False, False, 0, False)
     assert daemon.installable(module, host.ledger, seen).enabled is warned
     told = ["daemon.service: the unit has nothing in section [Install]"] if warned else []
     assert [warning.partition(",")[0] for warning in module.warnings] == told
@@ -201,8 +201,8 @@ def test_a_name_of_others_is_refused_and_an_own_file_that_became_an_alias_is_put
     etcd: Daemon, host: Host
 ) -> None:
     module: Any = Module(etcd.systemd, etcd.params("started"))
-    seen = _systemd.Unit("daemon.service", True, True, True, 7, False, alias_of="theirs.service")
-    with pytest.raises(_systemd.ServiceError, match=r"is an alias of theirs\.service; .*\. Nothing was changed"):
+    seen = systemd.Unit("daemon.service", True, True, True, 7, False, alias_of="theirs.service")
+    with pytest.raises(systemd.ServiceError, match=r"is an alias of theirs\.service; .*\. Nothing was changed"):
         daemon.installable(module, host.ledger, seen)
     etcd.converge()
     assert daemon.installable(module, host.ledger, seen)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils import _drift
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import drift
 
 from tests.unit.ansible_runs import run_playbook
 
@@ -79,4 +79,4 @@ def test_a_table_that_differs_is_reported_once() -> None:
         "actions": [f"load {header}", "file /etc/a", "start unit"],
         "diff": [{"before_header": header, "after_header": header, "before": "", "after": "table\n"}],
     }
-    assert [one["what"] for one in _drift.differences(result)] == [header, "file /etc/a", "start unit"]
+    assert [one["what"] for one in drift.differences(result)] == [header, "file /etc/a", "start unit"]

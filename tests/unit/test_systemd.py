@@ -56,8 +56,8 @@ def test_a_unit_that_does_not_exist_is_neither_loaded_nor_running() -> None:
 )
 def test_only_what_a_unit_says_of_its_installation_is_enabled(install: str, others: str, to_enable: bool) -> None:
     run = systemctl(LoadState="loaded", UnitFileState=others)
-    seen = _systemd.show(systemctl(UnitFileState=""), "etcd.service")
-    assert _systemd.with_install(run, seen, f"[Service]\nExecStart=/bin/true\n{install}").enabled is not to_enable
+    seen = systemd.show(systemctl(UnitFileState=""), "etcd.service")
+    assert systemd.with_install(run, seen, f"[Service]\nExecStart=/bin/true\n{install}").enabled is not to_enable
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ def test_only_what_a_unit_says_of_its_installation_is_enabled(install: str, othe
     ],
 )
 def test_a_name_that_another_units_file_takes_is_not_replaceable(properties: dict[str, str], reason: str) -> None:
-    found = _systemd.not_replaceable(_systemd.show(systemctl(**properties), "etcd.service"))
+    found = systemd.not_replaceable(systemd.show(systemctl(**properties), "etcd.service"))
     assert found.startswith(reason) and bool(found) is bool(reason)
 
 
 def test_the_name_of_a_service_without_its_ending_is_no_alias() -> None:
-    assert _systemd.show(systemctl(LoadState="loaded", Id="etcd.service"), "etcd").alias_of == ""
+    assert systemd.show(systemctl(LoadState="loaded", Id="etcd.service"), "etcd").alias_of == ""
 
 
 def unit(invocation: str, active: bool = True) -> Unit:
