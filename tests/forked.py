@@ -105,6 +105,8 @@ def call(request: Request, descriptors: Sequence[int]) -> int:
         importlib.import_module(request.program).main()
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if not isinstance(ended.code, (int, type(None))):
+            print(ended.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
         status = 1

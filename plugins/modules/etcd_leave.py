@@ -201,14 +201,15 @@ def plan(cluster: Cluster) -> list[etcd.Member]:
     Raises LeaveError where they cannot leave.
     """
     until = time.monotonic() + etcd.SETTLING
-    while known(cluster):
+    while True:
         try:
+            if not known(cluster):
+                return []
             return order(cluster.members, cluster.params["leaving"], cluster.sick, cluster.leader)
         except LeaveError:
             if time.monotonic() >= until:
                 raise
         time.sleep(1)
-    return []
 
 
 def leave(cluster: Cluster, steps: Sequence[etcd.Member]) -> None:

@@ -51,6 +51,7 @@ def test_a_unit_that_does_not_exist_is_neither_loaded_nor_running() -> None:
         ("[Install]\nWantedBy=multi-user.target\nWantedBy=\n", "disabled", False),
         ("WantedBy=multi-user.target\n", "disabled", False),
         ("[Install]\nAlso=a.socket\n", "enabled", False),
+        ("[Install]\nAlso=a.socket\n", "static", False),
         ("[Install]\nAlso=a.socket\n", "disabled", True),
     ],
 )

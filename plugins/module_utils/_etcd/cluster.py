@@ -204,8 +204,8 @@ def require_join(view: View, own: etcd.Member | None) -> None:
         raise ClusterError(f"not joined: {_sick(view, gone)}")
 
 
-def removable(view: View, names: Iterable[str]) -> list[etcd.Member]:
-    """Members that a variable names to be removed and the cluster has. Raises ClusterError where one must stay."""
+def named(view: View, names: Iterable[str]) -> list[etcd.Member]:
+    """Members that a variable names to be removed and the cluster has. Raises ClusterError for one of the inventory."""
     found = []
     for name in names:
         for one in view.members:
@@ -216,6 +216,12 @@ def removable(view: View, names: Iterable[str]) -> list[etcd.Member]:
                     f"etcd_remove_members: {name}: it is in the inventory; take it out of group etcd, or of this list"
                 )
             found.append(one)
+    return found
+
+
+def removable(view: View, names: Iterable[str]) -> list[etcd.Member]:
+    """Members that are named, and that the others can do without now. Raises ClusterError where one must stay."""
+    found = named(view, names)
     if found:
         names = ", ".join(label(one) for one in found)
         require_quorum(view, f"etcd_remove_members: {names}: not removed", view.voters)

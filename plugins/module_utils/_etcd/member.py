@@ -94,6 +94,12 @@ class Here:
             self.silence = str(error)
             return None
 
+    def ahead(self, view: etcd_cluster.View) -> etcd_cluster.View:
+        """The cluster by which a change is judged: in check mode as the steps before it will have left it."""
+        if not self.module.check_mode or self.params["state"] != "current":
+            return view
+        return view.after(self.params["repaired_members"], self.params["remove_members"])
+
     def wait_until_healthy(self, since: str) -> None:
         """Wait until this member answers after a read that needs the quorum."""
         client = self.client([self.own.client_url], timeout=2)
@@ -106,7 +112,7 @@ def plan(here: Here) -> Plan:
     running, params = here.process.running, here.params
     if made.view:
         made.own = made.view.listed(here.own)
-        if etcd_cluster.removable(made.view, params["remove_members"]):
+        if etcd_cluster.named(made.view, params["remove_members"]):
             made.due.append("remove")
     if not running and not here.has_data:
         if params["found"]:
@@ -174,14 +180,14 @@ def check(here: Here) -> None:
     lock = run_lock.held_by_another("")
     if lock and not here.module.check_mode:
         raise MemberError(lock)
-    view = here.look() if here.can_ask else None
+    names = here.params["remove_members"]
+    view = once_allowed(here, Plan(here.look()), lambda seen, _own: etcd_cluster.removable(seen, names)).view
     if view is None:
         return
     etcd_cluster.require_one_move(view)
     require_own_data(here, view, view.listed(here.own))
-    etcd_cluster.removable(view, here.params["remove_members"])
     resolvable_alarms(here, Plan(view, view.listed(here.own)))
-    strangers = etcd_cluster.strangers(view, here.params["remove_members"])
+    strangers = etcd_cluster.strangers(view, names)
     if strangers:
         here.module.warn(strangers)
 
@@ -288,10 +294,10 @@ def once_allowed(here: Here, made: Plan, require: Callable[[etcd_cluster.View, A
 
     Members that elect a leader, or have just started, get the time for it. Raises ClusterError where it stays refused.
     """
-    until = time.monotonic() + (0 if here.module.check_mode else etcd.SETTLING)
+    until = time.monotonic() + etcd.SETTLING
     while made.view:
         try:
-            require(made.view, made.own)
+            require(here.ahead(made.view), made.own)
             break
         except etcd_cluster.ClusterError:
             if time.monotonic() >= until:
@@ -319,9 +325,6 @@ def repair(here: Here, made: Plan) -> list[str]:
 def bring_up_to_date(here: Here, made: Plan) -> list[str]:
     """Do what is due to one member at a time; return what was done."""
     check_mode = here.module.check_mode
-    if made.view and check_mode:
-        # In a run, the steps before this one have been taken.
-        made = replace(made, view=made.view.after(here.params["repaired_members"], here.params["remove_members"]))
     due = [one for one in made.due if one != "remove"]
     if not due:
         return []
@@ -355,12 +358,11 @@ def listens(here: Here) -> bool:
 
 def prune(here: Here) -> list[str]:
     """Remove the members that a variable names; return what was done."""
-    view = here.look()
+    names = here.params["remove_members"]
+    view = once_allowed(here, Plan(here.look()), lambda seen, _own: etcd_cluster.removable(seen, names)).view
     if view is None:
         return []
-    names = here.params["remove_members"]
-    made = once_allowed(here, Plan(view), lambda seen, _own: etcd_cluster.removable(seen, names))
-    found = etcd_cluster.removable(made.view or view, names)
+    found = etcd_cluster.removable(view, names)
     for one in found if not here.module.check_mode else ():
         here.client(view.serving).remove_member(one.id)
     return [f"remove member {etcd_cluster.label(one)}" for one in found]

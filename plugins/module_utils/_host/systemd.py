@@ -119,7 +119,14 @@ def with_install(run: Run, unit: Unit, text: str) -> Unit:
     wanted = installs(text)
     if any(wanted.get(option) for option in INSTALLS):
         return unit
-    return replace(unit, enabled=all(show(run, name).enabled for name in wanted.get(INSTALLS_ALSO, ())))
+    return replace(unit, enabled=all(_nothing_to_enable(run, name) for name in wanted.get(INSTALLS_ALSO, ())))
+
+
+def _nothing_to_enable(run: Run, name: str) -> bool:
+    """Whether a unit is enabled, or can never be."""
+    _code, out, _err = run(["systemctl", "show", name, "--property=UnitFileState"])
+    states = [f"UnitFileState={state}" for state in ("enabled", "static", "indirect", "alias")]
+    return any(line in states for line in out.splitlines())
 
 
 def installs(text: str) -> dict[str, list[str]]:

@@ -33,9 +33,6 @@ def etcd_has_a_quorum(inventory: Inventory) -> Iterator[Fault]:
         yield Fault("groups.etcd", f"{count} members", "every write waits for more than half of them; take 3 or 5")
 
 
-# Network backend that keeps its state in etcd -> variable with the URLs of one that somebody else runs.
-
-
 def _someone_runs_etcd(inventory: Inventory) -> Iterator[Fault]:
     """Without members of its own a cluster may use another etcd; CoreDNS asks none unless it is given one."""
     backend = declared().get(str(inventory.value("cluster_network")))

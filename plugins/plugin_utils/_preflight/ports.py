@@ -81,4 +81,3 @@ PORTS: tuple[tuple[str, Port], ...] = (
 SHARED_PORTS = {"etcd_client_port": "cluster_etcd_client_port"}
 # Opened on request only.
 OPTIONAL_PORTS = {"verify_performance_port": "verify_performance"}
-# Opened by one of flannel's backends only.

@@ -26,7 +26,6 @@ GROUPS = {
     "coredns": "coredns",
     "api-load-balancer-keepalived": "api_load_balancer",
 }
-# Backends that give each node a network of its own, on a bridge: the variable with the length of these networks.
 
 
 def switch_is_wanted(inventory: Inventory) -> Iterator[Fault]:
