@@ -203,13 +203,13 @@ class Forks:
     """A process that has imported modules, and runs programs in copies of itself."""
 
     def __init__(
-        self, modules: Sequence[str], environment: Mapping[str, str] = os.environ, python: str = sys.executable
+        self, modules: Sequence[str], environment: Mapping[str, str] | None = None, python: str = sys.executable
     ) -> None:
         self.socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with other:
             self.process = subprocess.Popen(
                 [python, __file__, str(other.fileno()), *modules],
-                env=environment,
+                env=os.environ if environment is None else environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[other.fileno()],
