@@ -56,7 +56,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The nodes of a rack have a pool of their own, and nodes tell each other of pods
+- name: Give the nodes of a rack an IP pool of their own, and advertise pods with BGP
   binary_cluster.networking.calico_resource:
     resources:
       - kind: IPPool

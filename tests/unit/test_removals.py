@@ -68,7 +68,7 @@ HOMES = {
     "module_utils/_etcd/process.py": {"path": "the file with which it starts a member for the first time, in /run"},
     "module_utils/_host/run_lock.py": {"path": "a lock of its own, in /run"},
     "module_utils/_probe/engine.py": {"path": "its own program, in a directory of its own in /run"},
-    "module_utils/_firewall/closed_ports.py": {"firewall": "its own table, which it writes anew"},
+    "module_utils/_firewall/closed_ports.py": {"firewall": "its own table, which it writes again"},
     "module_utils/_firewall/daemon_rules.py": {
         "firewall": "chains and tables with the daemon's prefix that were not there before"
     },

@@ -32,7 +32,7 @@ def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
             shared = SHARED_PORTS.get(variable, variable)
             port = integer(host.variables.get(variable, host.variables.get(shared, one.default)))
             if not legal(port) and variable not in host.variables and shared != variable:
-                continue  # told of the shared one
+                continue  # reported for the shared variable
             if not legal(port):
                 yield Fault(variable, host.variables.get(variable), NO_PORT)
                 continue
