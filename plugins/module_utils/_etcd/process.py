@@ -26,7 +26,6 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
 T = TypeVar("T")
 
 UNIT = "etcd"
-POLL = 0.1
 # Lines of the log that a message shows, and those that its cause is looked for in.
 SHOWN, READ = 8, 4000
 LEVELS = ("panic", "fatal", "error", "warn")
@@ -151,7 +150,7 @@ class Process:
                 return
             if time.monotonic() > until:
                 raise self.error(f"{what} after {self.timeout:g} s", "")
-            time.sleep(POLL)
+            time.sleep(etcd.POLL)
 
     def wait(self, what: str, ask: Callable[[], object]) -> None:
         """Wait until ``ask`` raises no EtcdError.

@@ -22,11 +22,12 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._invento
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.networks import (
     SMALLEST_MTU,
+    illegal_vni,
     link_of,
     pod_network,
 )
 
-OVERHEAD = {**{name: HEADERS[name] for name in ("vxlan", "udp", "ipip")}, "host-gw": 0}
+OVERHEAD = {**HEADERS, "host-gw": 0}
 # Older ones cannot comment a table (sigs.k8s.io/knftables, which flanneld uses).
 OLDEST_NFT = (1, 0, 1)
 
@@ -83,10 +84,7 @@ def flannel_subnets_suffice(inventory: Inventory) -> Iterator[Fault]:
 
 
 def flannel_vni_is_legal(inventory: Inventory) -> Iterator[Fault]:
-    value = inventory.value("flannel_vxlan_vni")
-    number = integer(value)
-    if value is not None and (number is None or not 1 <= number <= 16777215):
-        yield Fault("flannel_vxlan_vni", value, "a VNI is a number from 1 to 16777215")
+    yield from illegal_vni(inventory, "flannel_vxlan_vni")
 
 
 def flannel_interface_is_one(inventory: Inventory) -> Iterator[Fault]:

@@ -12,21 +12,15 @@ from collections.abc import Iterator
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import static_network
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import HEADERS, Backend, Port
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
-    Fault,
-    Inventory,
-    integer,
-)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Fault, Inventory
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.networks import illegal_vni
 
 CHECKS = static_network.checks("vxlan_mesh", HEADERS["vxlan"])
 
 
 @CHECKS
 def vni_is_legal(inventory: Inventory) -> Iterator[Fault]:
-    value = inventory.value("vxlan_mesh_vni")
-    number = integer(value)
-    if value is not None and (number is None or not 1 <= number <= 16777215):
-        yield Fault("vxlan_mesh_vni", value, "a VNI is a number from 1 to 16777215")
+    yield from illegal_vni(inventory, "vxlan_mesh_vni")
 
 
 BACKEND = Backend(

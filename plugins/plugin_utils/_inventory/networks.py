@@ -9,10 +9,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Host, Inventory, IPv4
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
+    Fault,
+    Host,
+    Inventory,
+    IPv4,
+    integer,
+)
 
 # What every host must take (RFC 791).
 SMALLEST_MTU = 576
@@ -42,3 +48,11 @@ def link_of(host: Host, address: str) -> tuple[str, Mapping[str, Any], IPv4] | N
             if str(interface.ip) == address and isinstance(interface.network, IPv4):
                 return link, details, interface.network
     return None
+
+
+def illegal_vni(inventory: Inventory, variable: str) -> Iterator[Fault]:
+    """What is wrong with a VXLAN network identifier, where the variable is set (RFC 7348: 24 bits)."""
+    value = inventory.value(variable)
+    number = integer(value)
+    if value is not None and (number is None or not 1 <= number <= 16777215):
+        yield Fault(variable, value, "a VNI is a number from 1 to 16777215")
