@@ -22,12 +22,12 @@ READERS = {
 }  # fmt: skip
 # Tasks whose results are not reported, and why.
 NOT_REPORTED = {
-    "One balancer at a time is reloaded or restarted, while another one answers": "the task before says what is due",
+    "Reload or restart one balancer at a time, while another one answers": "the task before says what is due",
     "Wait until every changed member of etcd is healthy": "it waits, and changes nothing",
     "Let members of this run through the firewalls of the other hosts": "a run for all hosts has none of these",
-    "The certificates of all hosts are on the controller and valid": "a fact is made of it, with a name that is found",
-    "The distribution's iperf3 is on the nodes that measure": "it is there while verify measures",
-    "The nodes are without iperf3 again, where they were before": "it is there while verify measures",
+    "Make certificates on the controller": "a fact is made of it, with a name that is found",
+    "Install iperf3 on the nodes that measure": "it is there while verify measures",
+    "Remove iperf3 where it was not installed before": "it is there while verify measures",
 }
 
 

@@ -66,8 +66,8 @@ def test_a_second_run_collects_facts_again(tmp_path: Path) -> None:
     assert "'192.0.2.1', '192.0.2.2'" in told
     # Collected once, not by the role again.
     assert told.count("ok: [here]") + told.count("changed: [here]") >= 2
-    assert "TASK [binary_cluster.networking.binaries : The hosts are known]" in told
-    after = told.partition("binaries : The hosts are known]")[2].partition("TASK [")[0]
+    assert "TASK [binary_cluster.networking.binaries : Collect host facts]" in told
+    after = told.partition("binaries : Collect host facts]")[2].partition("TASK [")[0]
     assert "skipping: [here]" in after
 
 

@@ -22,8 +22,12 @@ def play(
 @pytest.mark.parametrize(
     ("playbook", "options", "told"),
     [
-        ("site", ("--start-at-task", "The member is brought up"), "--start-at-task 'The member is brought up': "),
-        ("drift", ("--start-at-task", "The differences are reported"), "--start-at-task "),
+        (
+            "site",
+            ("--start-at-task", "Install and start the member"),
+            "--start-at-task 'Install and start the member': ",
+        ),
+        ("drift", ("--start-at-task", "Report the differences"), "--start-at-task "),
         ("verify", ("--start-at-task", "*probe*"), "--start-at-task '*probe*': "),
         ("teardown", ("--start-at-task", "Remove*"), "--start-at-task 'Remove*': "),
         ("site", ("--step",), "--step: "),
