@@ -98,7 +98,13 @@ import os
 import tarfile
 from typing import IO, Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files, install_record
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    file_entry,
+    file_plan,
+    file_writing,
+    files,
+    install_record,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
@@ -135,10 +141,10 @@ def differs(path: str, sha256: str, ledger: Ledger) -> bool:
         return True
 
 
-def wanted_links(artifact: dict[str, Any]) -> list[files.Entry]:
+def wanted_links(artifact: dict[str, Any]) -> list[file_entry.Entry]:
     """The links from the common directory to this version's files."""
     version = f"{artifact['directory']}/{artifact['version']}"
-    return [files.link(f"{artifact['links']}/{file}", f"{version}/{file}") for file in artifact["sha256"]]
+    return [file_entry.link(f"{artifact['links']}/{file}", f"{version}/{file}") for file in artifact["sha256"]]
 
 
 def outdated(artifact: dict[str, Any], ledger: Ledger) -> list[str]:
@@ -151,22 +157,22 @@ def outdated(artifact: dict[str, Any], ledger: Ledger) -> list[str]:
 
 def place(member: IO[bytes], path: str, sha256: str, ledger: Ledger) -> None:
     """Write one binary under a temporary name, verify it, and give it its name."""
-    files.make_parents(path, ledger)
+    file_writing.make_parents(path, ledger)
     # Before it is there: what is cut short is known to uninstall.
     ledger.record(KIND, path, [])
     whole = hashlib.sha256()
     try:
-        with files.beside(path) as partial:
+        with file_writing.beside(path) as partial:
             with open(partial, "wb") as stream:
                 for chunk in iter(lambda: member.read(1 << 20), b""):
                     whole.update(chunk)
                     stream.write(chunk)
             if whole.hexdigest() != sha256:
-                raise files.FileError(f"{path}: sha256 {whole.hexdigest()} arrived, not {sha256}")
+                raise install_record.FileError(f"{path}: sha256 {whole.hexdigest()} arrived, not {sha256}")
             os.chmod(partial, 0o755)
             os.replace(partial, path)
     except OSError as error:
-        raise files.FileError(f"{path}: {error.strerror}") from error
+        raise install_record.FileError(f"{path}: {error.strerror}") from error
 
 
 def install(module: HostModule) -> dict[str, Any]:
@@ -183,7 +189,7 @@ def install(module: HostModule) -> dict[str, Any]:
     stale: dict[str, list[str]] = {}
     for artifact in artifacts:
         ledger, links = ledgers[artifact["name"]], wanted_links(artifact)
-        changes[artifact["name"]] = files.plan(links, files.observe(links, ledger), ledger)
+        changes[artifact["name"]] = file_plan.plan(links, file_plan.observe(links, ledger), ledger)
         stale[artifact["name"]] = outdated(artifact, ledger)
     changed = bool(missing or any(changes.values()) or any(stale.values()))
     result = {
@@ -229,11 +235,11 @@ def uninstall(module: HostModule) -> dict[str, Any]:
     for name in module.params["names"]:
         try:
             ledger = Ledger(f"binary-{name}")
-            seen, paths = files.observe([], ledger), ledger.names(KIND)
-            changes = files.plan([], seen, ledger, uninstall=True)
-            for reason in files.left([], seen, ledger, uninstall=True):
+            seen, paths = file_plan.observe([], ledger), ledger.names(KIND)
+            changes = file_plan.plan([], seen, ledger, uninstall=True)
+            for reason in file_plan.left([], seen, ledger, uninstall=True):
                 module.warn(reason)
-        except files.FileError as error:
+        except install_record.FileError as error:
             failures.append(str(error))
             continue
         diff += [change.diff() for change in changes]
@@ -241,7 +247,7 @@ def uninstall(module: HostModule) -> dict[str, Any]:
         if not module.check_mode:
             failures += [*files.withdraw(changes, ledger), *files.take_away(paths, ledger, KIND)]
     if failures:
-        raise files.FileError("; ".join(failures))
+        raise install_record.FileError("; ".join(failures))
     return {"changed": bool(diff), "diff": diff}
 
 
@@ -270,7 +276,7 @@ def main() -> None:
     )
     try:
         result = install(module) if module.params["state"] == "present" else uninstall(module)
-    except (files.FileError, OSError) as error:
+    except (install_record.FileError, OSError) as error:
         module.fail_json(msg=f"binaries: {error}")
     module.exit_json(installed=[artifact["name"] for artifact in module.params["artifacts"]], **result)
 

@@ -133,6 +133,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import daemon_rules
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     applied as host_applied,
+    file_entry,
     files,
     install_record,
     links as host_links,
@@ -299,7 +300,7 @@ def present(node: Node) -> dict[str, Any]:
     if calico.TUNNELS[node.params["encapsulation"]] != IPIP:
         node.retire()
     converse(node)
-    conflist = files.json_file(CONFLIST, node.params["conflist"])
+    conflist = file_entry.json_file(CONFLIST, node.params["conflist"])
     changes = files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
     node.actions += [f"file {change.path}" for change in changes]
     note(node, shared(node))
@@ -396,7 +397,7 @@ def main() -> None:
     try:
         told = present(node) if module.params["state"] == "present" else absent(node)
     except (
-        NodeError, etcd.EtcdError, iproute.KernelError, systemd.ServiceError, files.FileError,
+        NodeError, etcd.EtcdError, iproute.KernelError, systemd.ServiceError, install_record.FileError,
         cni_network.CniError, daemon_rules.FirewallError, netns.NamespaceError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"calico on {module.params['name']}: {error}")

@@ -141,6 +141,7 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import closed_ports
 from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall.closed_ports import FAMILY, TABLE
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    file_entry,
     files as host_files,
     install_record,
     systemd,
@@ -218,7 +219,7 @@ class Firewall:
 
     def kept(self) -> str:
         """The script that was applied last; empty where there is none."""
-        entry = host_files.look(SCRIPT) if self.ledger.owns(host_files.KIND, SCRIPT) else None
+        entry = file_entry.look(SCRIPT) if self.ledger.owns(file_entry.KIND, SCRIPT) else None
         return entry.data.decode() if entry and entry.kind == "file" else ""
 
     def present(self) -> None:
@@ -269,12 +270,12 @@ class Firewall:
                 self.load(script)
         self.enable(changes)
 
-    def files(self, script: str) -> list[host_files.Change]:
+    def files(self, script: str) -> list[file_entry.Change]:
         """Write the script and the unit; what was written, or is to be."""
         nft = self.module.get_bin_path("nft", required=True)
         units = {name: text.format(nft=nft, script=SCRIPT) for name, text in UNITS.items()}
         paths = {SCRIPT: script, **{f"/etc/systemd/system/{name}.service": text for name, text in units.items()}}
-        wanted = [host_files.Entry(path, data=text.encode()) for path, text in paths.items()]
+        wanted = [file_entry.Entry(path, data=text.encode()) for path, text in paths.items()]
         changes = host_files.reach(wanted, self.ledger, self.module.run_command, self.check_mode)
         self.actions += [f"file {change.path}" for change in changes]
         self.diff += [change.diff() for change in changes]
@@ -286,7 +287,7 @@ class Firewall:
         self.nft.change([script])
         self.ledger.replace(KIND, TABLE, self.nft.listing(TABLE))
 
-    def enable(self, changes: list[host_files.Change]) -> None:
+    def enable(self, changes: list[file_entry.Change]) -> None:
         """Have the unit started at boot, and count as started now: it follows nftables.service only then."""
         run = self.module.run_command
         shown = {name: systemd.show(run, name) for name in UNITS}
@@ -356,7 +357,7 @@ def main() -> None:
     try:
         states[module.params["state"]]()
     except (
-        FirewallError, iproute.KernelError, systemd.ServiceError, host_files.FileError, ValueError
+        FirewallError, iproute.KernelError, systemd.ServiceError, install_record.FileError, ValueError
     ) as error:  # fmt: skip
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(firewall.actions), actions=firewall.actions, diff=firewall.diff)

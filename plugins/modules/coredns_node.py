@@ -105,6 +105,8 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import messages as dns_messages, resolver
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    file_entry,
+    file_plan,
     files,
     install_record,
     links as host_links,
@@ -159,9 +161,9 @@ class Node:
         settings = resolver.link_settings(params["link"], params["address"], params["port"], params["domains"])
         search = next(iter(params["domains"]), "")
         entries = resolver.wanted(method, settings, params["address"], search, self.ledger)
-        changes = files.plan(entries, files.observe(entries, self.ledger), self.ledger)
+        changes = file_plan.plan(entries, file_plan.observe(entries, self.ledger), self.ledger)
         missing = resolver.differing(settings, run) if method == "resolved" else []
-        if method != "resolved" and self.ledger.owns(files.KIND, resolver.DROP_IN):
+        if method != "resolved" and self.ledger.owns(file_entry.KIND, resolver.DROP_IN):
             missing = [["revert", params["link"]]]
         self.actions += [f"{'' if change.after else 'remove '}file {change.path}" for change in changes]
         self.actions += [f"resolvectl {' '.join(words)}" for words in missing]
@@ -278,7 +280,7 @@ def main() -> None:
         else:
             absent(node)
     except (
-        NodeError, files.FileError, iproute.KernelError, resolver.ResolverError, systemd.ServiceError,
+        NodeError, install_record.FileError, iproute.KernelError, resolver.ResolverError, systemd.ServiceError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"coredns: {error}", actions=node.actions)
     module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff, **told)

@@ -254,11 +254,14 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
     accounts,
     applied,
     dry_run,
+    file_entry,
+    file_notes,
+    file_plan,
     files as host_files,
     install_record,
     systemd,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Change, Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Change, Entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
@@ -348,7 +351,7 @@ def plan(
     if state == "absent":
         return Plan(
             account=next(iter(ledger.names(accounts.KIND)), ""),
-            files=host_files.plan([], seen, ledger, uninstall=True),
+            files=file_plan.plan([], seen, ledger, uninstall=True),
             operation="stop" if ledger.entries and unit.loaded else "",
         )
     needs = {item["path"]: item["needs"] for item in params["files"]}
@@ -361,7 +364,7 @@ def plan(
     unit_file = Entry(f"{UNIT_DIRECTORY}/{full_name(params)}", data=text.encode())
     made = Plan(
         account=_missing_account(params),
-        files=host_files.plan([*wanted, unit_file], seen, ledger),
+        files=file_plan.plan([*wanted, unit_file], seen, ledger),
         enable=not unit.enabled,
     )
     made.stale = stale(made.files, needs)
@@ -409,21 +412,21 @@ def refuse_move(wanted: list[Entry], seen: dict[str, Entry | None], ledger: Ledg
     """Raise FileError where the daemon would begin without its data in a directory of its own in another place."""
     own = {entry.path for entry in wanted if entry.kind == "directory" and entry.purge}
     empty = [
-        path for path in own if not ledger.owns(host_files.KIND, path) and not host_files.has_data(_held(seen[path]))
+        path for path in own if not ledger.owns(file_entry.KIND, path) and not file_notes.has_data(_held(seen[path]))
     ]
     places = {os.path.realpath(path) for path in own}
-    for path, real in host_files.data_directories(ledger).items():
+    for path, real in file_notes.data_directories(ledger).items():
         if path not in own and real not in places and empty:
-            raise host_files.FileError(
+            raise install_record.FileError(
                 f"{empty[0]}: the data is in {path}, and there is none in the new place; nothing was changed. "
-                f"{host_files.how_to_move(ledger.owner, path, empty[0])}"
+                f"{file_notes.how_to_move(ledger.owner, path, empty[0])}"
             )
 
 
 def installable(module: HostModule, ledger: Ledger, unit: systemd.Unit) -> systemd.Unit:
     """The unit as it can be installed, with a warning where it is not enabled. Raises ServiceError where it cannot."""
     reason = systemd.not_replaceable(unit)
-    if reason and not (unit.alias_of and ledger.owns(host_files.KIND, f"{UNIT_DIRECTORY}/{unit.name}")):
+    if reason and not (unit.alias_of and ledger.owns(file_entry.KIND, f"{UNIT_DIRECTORY}/{unit.name}")):
         raise systemd.ServiceError(f"{reason}. Nothing was changed")
     text = module.params["unit"]
     if not any(systemd.installs(text).values()):
@@ -571,12 +574,12 @@ def main() -> None:
             unit = installable(module, ledger, unit)
         wanted = [] if absent else entries(params, module.check_mode)
         all_wanted = [] if absent else [*wanted, Entry(f"{UNIT_DIRECTORY}/{full_name(params)}")]
-        seen = host_files.observe(all_wanted, ledger)
+        seen = file_plan.observe(all_wanted, ledger)
         running = systemd.running_digest(unit.main_pid) if unit.active else None
         refuse_move(wanted, seen, ledger)
         made = plan(params, wanted, seen, ledger, unit, running)
         actions = made.actions(params["name"], removing=absent)
-        for reason in host_files.left(all_wanted, seen, ledger, uninstall=absent):
+        for reason in file_plan.left(all_wanted, seen, ledger, uninstall=absent):
             module.warn(reason)
         if not module.check_mode and absent and (actions or ledger.entries):
             remove(module, made, ledger)
@@ -586,7 +589,7 @@ def main() -> None:
             host_files.settle(all_wanted, seen, ledger)
         if not module.check_mode:
             applied.note(ledger, applied.MEMBERS, {} if absent else params["members"])
-    except (host_files.FileError, systemd.ServiceError, accounts.AccountError, Unfinished) as error:
+    except (install_record.FileError, systemd.ServiceError, accounts.AccountError, Unfinished) as error:
         module.fail_json(msg=f"{params['name']}: {error}")
     result: dict[str, Any] = {"changed": bool(actions), "actions": actions}
     if params["state"] == "started":

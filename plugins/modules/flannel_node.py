@@ -129,6 +129,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import daemon_rules
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     applied,
+    file_entry,
     files,
     install_record,
     kernel_modules,
@@ -401,7 +402,7 @@ def present(node: Node) -> dict[str, Any]:
     if not node.module.check_mode or node.lease().get("FLANNEL_SUBNET"):
         with contextlib.suppress(etcd.EtcdError) if node.module.check_mode else contextlib.nullcontext():
             settle(node)
-    conflist = files.json_file(CONFLIST, node.params["conflist"])
+    conflist = file_entry.json_file(CONFLIST, node.params["conflist"])
     changes = files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
     node.actions += [f"file {change.path}" for change in changes]
     note(node, node.params["network"])
@@ -481,7 +482,7 @@ def main() -> None:
     try:
         told = present(node) if module.params["state"] == "present" else absent(node)
     except (
-        NodeError, etcd.EtcdError, iproute.KernelError, systemd.ServiceError, files.FileError,
+        NodeError, etcd.EtcdError, iproute.KernelError, systemd.ServiceError, install_record.FileError,
         cni_network.CniError, daemon_rules.FirewallError, host_links.LinkError, netns.NamespaceError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"flannel on {module.params['address']}: {error}")

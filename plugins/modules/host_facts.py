@@ -189,7 +189,7 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     applied as host_applied,
     authorities,
-    files,
+    file_notes,
     install_record,
     links as host_links,
     sysctl_files,
@@ -320,9 +320,9 @@ def installed(directory: str = install_record.STATE_DIRECTORY) -> dict[str, Any]
         try:
             if isinstance(ledger, install_record.LedgerError):
                 raise ledger
-            if found := files.data_directories(ledger):
+            if found := file_notes.data_directories(ledger):
                 data[owner] = found
-        except files.FileError as error:
+        except install_record.FileError as error:
             damaged[owner] = str(error)
     return {"owners": owners, "data_directories": data, "damaged_records": damaged}
 

@@ -132,8 +132,14 @@ actions:
 import base64
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files, install_record, systemd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Change, Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    file_entry,
+    file_plan,
+    files,
+    install_record,
+    systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Change, Entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
@@ -148,13 +154,13 @@ def found(params: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
     """What is there, for the controller, which can read YAML: kubeconfigs, and those of earlier runs."""
     told: dict[str, Any] = {}
     paths = [item["path"] for item in params["files"]] if params["state"] == "present" else []
-    for path in {**dict.fromkeys(paths), **dict.fromkeys(ledger.names(files.KIND))}:
-        there = files.look(path)
+    for path in {**dict.fromkeys(paths), **dict.fromkeys(ledger.names(file_entry.KIND))}:
+        there = file_entry.look(path)
         if there and there.kind != "file":
-            raise files.FileError(f"{path}: a {there.kind}, not a file; name the file itself")
+            raise install_record.FileError(f"{path}: a {there.kind}, not a file; name the file itself")
         told[path] = {
             "data": base64.b64encode(there.data).decode() if there else None,
-            "before": (ledger.before(files.KIND, path) or {}).get("data"),
+            "before": (ledger.before(file_entry.KIND, path) or {}).get("data"),
             "led": ledger.before(LED, path),
         }
     return told
@@ -162,8 +168,10 @@ def found(params: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
 
 def entry(path: str, data: bytes, item: dict[str, Any], ledger: Ledger) -> Entry:
     """A wanted kubeconfig. Who reads one that another tool wrote must still be able to."""
-    there = files.look(path)
-    if there is None or (ledger.owns(files.KIND, path) and "kind" not in (ledger.before(files.KIND, path) or {})):
+    there = file_entry.look(path)
+    if there is None or (
+        ledger.owns(file_entry.KIND, path) and "kind" not in (ledger.before(file_entry.KIND, path) or {})
+    ):
         mode, owner, group = 0o600, "root", "root"
     else:
         mode, owner, group = there.mode, there.owner, there.group
@@ -182,9 +190,9 @@ def plan(params: dict[str, Any], ledger: Ledger) -> list[Change]:
             wanted.append(entry(path, data, modes[path], ledger))
         else:
             # It goes back to how it was, but for what others did to it in the meantime.
-            before = ledger.before(files.KIND, path)
+            before = ledger.before(file_entry.KIND, path)
             wanted.append(Entry(path, "file", data, before["mode"], before["owner"], before["group"], secret=True))
-    return files.plan(wanted, files.observe(wanted, ledger), ledger)
+    return file_plan.plan(wanted, file_plan.observe(wanted, ledger), ledger)
 
 
 def due(run: systemd.Run, names: list[str], ledger: Ledger) -> dict[str, systemd.Unit]:
@@ -221,7 +229,7 @@ def carry_out(module: HostModule, changes: list[Change], units: dict[str, system
     for path in [path for path in ledger.names(LED) if path not in wanted]:
         # It was led back.
         ledger.forget(LED, path)
-        ledger.forget(files.KIND, path)
+        ledger.forget(file_entry.KIND, path)
 
 
 def main() -> None:
@@ -278,7 +286,7 @@ def main() -> None:
         actions += [f"restart {name}" for name in units]
         if not module.check_mode:
             carry_out(module, changes, units, ledger)
-    except (files.FileError, systemd.ServiceError) as error:
+    except (install_record.FileError, systemd.ServiceError) as error:
         module.fail_json(msg=f"kubeconfig: {error}")
     module.exit_json(changed=bool(actions), actions=actions, diff=[change.diff() for change in changes])
 

@@ -85,6 +85,8 @@ import os
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    file_entry,
+    file_plan,
     files as host_files,
     install_record,
     kernel_modules,
@@ -133,15 +135,15 @@ def load(module: HostModule, name: str, provides: str) -> None:
         raise KernelError(f"kernel module {name}: it is not built in, and cannot be loaded: {(err or out).strip()}")
 
 
-def entries(name: str, modules: dict[str, str], sysctls: dict[str, str]) -> list[host_files.Entry]:
+def entries(name: str, modules: dict[str, str], sysctls: dict[str, str]) -> list[file_entry.Entry]:
     """The files that make the settings last."""
     wanted = []
     if modules:
         lines = "".join(f"{module}\n" for module in modules)
-        wanted.append(host_files.Entry(f"/etc/modules-load.d/{name}.conf", data=lines.encode()))
+        wanted.append(file_entry.Entry(f"/etc/modules-load.d/{name}.conf", data=lines.encode()))
     if sysctls:
         lines = "".join(f"{key} = {value}\n" for key, value in sysctls.items())
-        wanted.append(host_files.Entry(f"/etc/sysctl.d/90-{name}.conf", data=lines.encode()))
+        wanted.append(file_entry.Entry(f"/etc/sysctl.d/90-{name}.conf", data=lines.encode()))
     return wanted
 
 
@@ -201,7 +203,7 @@ def install(module: HostModule, ledger: Ledger) -> dict[str, Any]:
     noted = {key: ledger.before(SYSCTLS, key) for key in ledger.names(SYSCTLS)}
     files = entries(name, modules, wanted)
     files += network_managers.entries(module.run_command, name, module.params["unmanaged"])
-    changed_files = host_files.plan(files, host_files.observe(files, ledger), ledger)
+    changed_files = file_plan.plan(files, file_plan.observe(files, ledger), ledger)
     missing = {key: provides for key, provides in modules.items() if not os.path.exists(provides)}
     leaving = [key for key in kernel_modules.noted(ledger) if key not in modules]
     former = [key for key in noted if key not in wanted and there(key)]
@@ -231,7 +233,7 @@ def install(module: HostModule, ledger: Ledger) -> dict[str, Any]:
 
 
 def result_of(
-    changes: dict[str, tuple[str, str]], missing: dict[str, str], leaving: bool, files: list[host_files.Change]
+    changes: dict[str, tuple[str, str]], missing: dict[str, str], leaving: bool, files: list[file_entry.Change]
 ) -> dict[str, Any]:
     """The module's result."""
     return {
@@ -260,7 +262,7 @@ def main() -> None:
     ledger = install_record.opened(module, module.params["name"])
     try:
         result = install(module, ledger) if module.params["state"] == "present" else remove(module, ledger)
-    except (KernelError, host_files.FileError, iproute.KernelError, ValueError) as error:
+    except (KernelError, install_record.FileError, iproute.KernelError, ValueError) as error:
         module.fail_json(msg=f"{module.params['name']}: {error}")
     module.exit_json(**result)
 

@@ -99,6 +99,7 @@ import os
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    file_entry,
     files,
     install_record,
     packages,
@@ -139,7 +140,9 @@ def install(module: HostModule, ledger: Ledger) -> tuple[bool, list[str]]:
             SETS, one["name"], {"packages": one["packages"], "leaves": _absent(one["leaves"]), "masks": masks}
         )
         files.apply(
-            [files.Change(path, files.look(path), files.link(path, "/dev/null")) for path in masks], ledger, run
+            [file_entry.Change(path, file_entry.look(path), file_entry.link(path, "/dev/null")) for path in masks],
+            ledger,
+            run,
         )
     systemd.command(run, "daemon-reload")
     configured = packages.configured(run)
@@ -202,7 +205,7 @@ def uninstall(module: HostModule, ledger: Ledger) -> tuple[bool, list[str]]:
     failures: list[str] = []
     for name, note in going.items():
         failures += files.take_away(note["leaves"], ledger, SETS, noted_as=name)
-        masks = [path for path in note["masks"] if ledger.owns(files.KIND, path)]
+        masks = [path for path in note["masks"] if ledger.owns(file_entry.KIND, path)]
         changes = [change for change in files.release(ledger) if change.path in masks]
         failures += files.withdraw(changes, ledger, masks)
         ledger.forget(SETS, name)
@@ -238,7 +241,7 @@ def main() -> None:
     present = module.params["state"] == "present"
     try:
         changed, names = install(module, ledger) if present else uninstall(module, ledger)
-    except (packages.PackageError, files.FileError, systemd.ServiceError) as error:
+    except (packages.PackageError, install_record.FileError, systemd.ServiceError) as error:
         module.fail_json(msg=f"packages: {error}")
     result: dict[str, Any] = {"changed": changed, "packages": names}
     if present:

@@ -146,6 +146,8 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._cni imp
     runtime as cni_runtime,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    file_entry,
+    file_plan,
     files as host_files,
     install_record,
     links as host_links,
@@ -311,11 +313,11 @@ class RoutedNode:
             self.kernel.change(lines)
             host_links.forget(self.ledger, keep, self.gateways(own))
 
-    def write(self, files: list[host_files.Entry], conflist: host_files.Entry) -> None:
+    def write(self, files: list[file_entry.Entry], conflist: file_entry.Entry) -> None:
         """Write the files, have the units started now and at boot, and write the CNI configuration last."""
         run = self.module.run_command
         wanted = [*files, conflist]
-        changes = host_files.plan(wanted, host_files.observe(wanted, self.ledger), self.ledger)
+        changes = file_plan.plan(wanted, file_plan.observe(wanted, self.ledger), self.ledger)
         commands = self.commands({change.path for change in changes})
         self.actions += [f"file {change.path}" for change in changes] + [" ".join(command) for command in commands]
         self.diff += [change.diff() for change in changes]
@@ -428,8 +430,8 @@ def present(node: RoutedNode) -> dict[str, Any]:
             **{f"{UNITS}/{unit}": text for unit, text in static_network.units(node.name, script).items()},
         }
         node.write(
-            [host_files.Entry(path, data=text.encode()) for path, text in files.items()],
-            host_files.json_file(f"{cni_network.CONFIGURATIONS}/10-{node.name}.conflist", conflist),
+            [file_entry.Entry(path, data=text.encode()) for path, text in files.items()],
+            file_entry.json_file(f"{cni_network.CONFIGURATIONS}/10-{node.name}.conflist", conflist),
         )
     finally:
         node.resume()
@@ -508,7 +510,7 @@ def main() -> None:
         node.kernel.routes.require()
         told = present(node) if module.params["state"] == "present" else absent(node)
     except (
-        static_network.NetworkError, iproute.KernelError, systemd.ServiceError, host_files.FileError,
+        static_network.NetworkError, iproute.KernelError, systemd.ServiceError, install_record.FileError,
         cni_network.CniError, host_links.LinkError, netns.NamespaceError, ValueError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"{node.name}: {error}")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Change, Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import file_plan, files
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Change, Entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 
 # Steps at which a disk may be full or a process killed.
@@ -55,7 +55,7 @@ class Host:
 
     def left(self, *wanted: Entry, uninstall: bool = False) -> list[str]:
         ledger = self.ledger
-        return files.left(list(wanted), files.observe(wanted, ledger), ledger, uninstall)
+        return file_plan.left(list(wanted), file_plan.observe(wanted, ledger), ledger, uninstall)
 
     def uninstall(self) -> list[str]:
         """What the module does on uninstall; returns what could not be done."""

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import accounts, files, systemd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import FileError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    accounts,
+    file_entry,
+    file_notes,
+    file_plan,
+    files,
+    systemd,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import FileError
 from ansible_collections.binary_cluster.networking.plugins.modules import daemon
 from ansible_collections.binary_cluster.networking.tests.unit.owned_files import Host
 
@@ -89,8 +96,8 @@ class Daemon:
         module: Any = Module(self.systemd, params)
         absent = state == "absent"
         wanted = [] if absent else daemon.entries(params, False)
-        every = [] if absent else [*wanted, files.Entry(f"{daemon.UNIT_DIRECTORY}/daemon.service")]
-        seen, unit = files.observe(every, ledger), systemd.show(self.systemd, "daemon.service")
+        every = [] if absent else [*wanted, file_entry.Entry(f"{daemon.UNIT_DIRECTORY}/daemon.service")]
+        seen, unit = file_plan.observe(every, ledger), systemd.show(self.systemd, "daemon.service")
         daemon.refuse_move(wanted, seen, ledger)
         made = daemon.plan(params, wanted, seen, ledger, unit, None)
         actions = made.actions("daemon", removing=absent)
@@ -156,7 +163,7 @@ def test_the_advice_for_moving_the_data_works(etcd: Daemon, host: Host) -> None:
     etcd.converge()
     assert (new / "member").exists()
     assert old.is_symlink()
-    assert files.data_directories(host.ledger)[str(new)] == str(new)
+    assert file_notes.data_directories(host.ledger)[str(new)] == str(new)
 
 
 def test_a_daemon_that_still_runs_keeps_its_files(etcd: Daemon, host: Host) -> None:
@@ -239,5 +246,5 @@ def test_a_restart_can_be_left_undone_for_a_later_batch(
     wanted = daemon.entries(params, False)
     etcd.systemd.state = state
     unit = systemd.show(etcd.systemd, "daemon.service")
-    made = daemon.plan(params, wanted, files.observe(wanted, host.ledger), host.ledger, unit, "an earlier digest")
+    made = daemon.plan(params, wanted, file_plan.observe(wanted, host.ledger), host.ledger, unit, "an earlier digest")
     assert (made.operation, made.due) == planned

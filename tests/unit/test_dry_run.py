@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import dry_run
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Entry, FileError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import FileError
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace is made")

@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Entry, FileError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
+    file_entry,
+    file_notes,
+    file_plan,
+    files,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import FileError
 from ansible_collections.binary_cluster.networking.tests.unit.owned_files import (
     ERRORS,
     Host,
@@ -36,7 +42,7 @@ def daemon(host: Host) -> list[Entry]:
         host.directory("data", mode=0o700, owner="daemon", group="daemon", purge=True),
         host.file("etc/etcd/etcd.env", b"A=1\n"),
         host.file("etc/etcd/pki/key", b"secret", mode=0o600, secret=True),
-        files.link(host.path("bin/etcd"), "/opt/etcd"),
+        file_entry.link(host.path("bin/etcd"), "/opt/etcd"),
     ]
 
 
@@ -162,7 +168,7 @@ def test_a_directory_that_was_there_as_wanted_is_known_to_have_data(host: Host) 
     Path(host.records, "daemon.json").unlink()
     assert not host.converge(host.directory("data", mode=0o700, owner="daemon", group="daemon", purge=True))
     write_data(data)
-    assert files.data_directories(host.ledger) == {str(data): str(data)}
+    assert file_notes.data_directories(host.ledger) == {str(data): str(data)}
 
 
 # --- links and mount points -----------------------------------------------------------------
@@ -179,7 +185,7 @@ def test_a_wanted_directory_that_is_a_link_to_one_is_kept(host: Host) -> None:
     assert host.tree()["disk"].startswith("drwx------ 1:")
     assert not host.converge(*daemon(host))
     write_data(disk)
-    assert files.data_directories(host.ledger) == {str(data): str(disk)}
+    assert file_notes.data_directories(host.ledger) == {str(data): str(disk)}
     assert not host.uninstall()
     assert host.tree() == before
 
@@ -232,7 +238,7 @@ def test_a_mount_point_is_kept_and_emptied_of_the_daemons_data(host: Host, disk:
     write_data(disk)
     assert not host.uninstall()
     assert host.tree() == before
-    assert files.is_mount(host.path("data"))
+    assert file_entry.is_mount(host.path("data"))
 
 
 def test_what_is_mounted_over_our_directory_later_is_left(host: Host, tmp_path: Path) -> None:
@@ -343,7 +349,7 @@ def test_uninstall_leaves_what_somebody_put_in_the_place_of_ours(host: Host, mad
 def test_a_path_of_ours_may_become_of_another_kind(host: Host) -> None:
     host.converge(host.file("place"))
     host.converge(host.directory("place"))
-    host.converge(files.link(host.path("place"), "/target"))
+    host.converge(file_entry.link(host.path("place"), "/target"))
     host.converge(host.file("place"))
     assert not host.uninstall()
     assert not host.tree()
@@ -495,7 +501,7 @@ def test_a_checker_that_refuses_leaves_the_host_as_it_was(host: Host) -> None:
     before = foreign(host)
     ledger = host.ledger
     wanted = [host.file("new/file"), host.file("etc/etcd/etcd.env", b"x", validate=("judge", "%s"))]
-    changes = files.plan(wanted, files.observe(wanted, ledger), ledger)
+    changes = file_plan.plan(wanted, file_plan.observe(wanted, ledger), ledger)
     with pytest.raises(FileError, match=r"refused by judge: .*etc/etcd/etcd\.env: line 1 is wrong"):
         files.apply(changes, ledger, refuse)
     assert host.tree() == before
@@ -510,7 +516,7 @@ def test_records_of_earlier_versions_are_understood(host: Host) -> None:
     ledger.replace("paths", host.path("data"), {"purge": True})
     ledger.replace("paths", host.path("file"), {})
     (host.root / "data/member").mkdir()
-    assert files.data_directories(ledger) == {host.path("data"): host.path("data")}
+    assert file_notes.data_directories(ledger) == {host.path("data"): host.path("data")}
     assert not host.uninstall()
     assert not host.tree()
 
@@ -519,9 +525,9 @@ def test_a_record_of_an_earlier_version_learns_of_data_in_a_directory_that_was_t
     data = host.root / "data"
     (data / "member").mkdir(parents=True)
     host.converge(host.directory("data", mode=0o700))
-    assert not files.data_directories(host.ledger)
+    assert not file_notes.data_directories(host.ledger)
     assert not host.converge(host.directory("data", mode=0o700, purge=True))
-    assert files.data_directories(host.ledger) == {str(data): str(data)}
+    assert file_notes.data_directories(host.ledger) == {str(data): str(data)}
     assert host.left(uninstall=True) == [f"{data} is left: it holds member, which was there before"]
     assert not host.uninstall()
     assert (data / "member").exists()

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import file_entry, files
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.modules import kubeconfig
 
@@ -53,7 +53,9 @@ def test_a_new_one_is_roots_alone(tmp_path: Path, ledger: Ledger) -> None:
 
 def test_one_of_ours_is_put_right(tmp_path: Path, ledger: Ledger) -> None:
     path = tmp_path / "admin.kubeconfig"
-    files.apply([files.Change(str(path), None, Entry(str(path), mode=0o600, owner=OWN[0], group=OWN[1]))], ledger, run)
+    files.apply(
+        [file_entry.Change(str(path), None, Entry(str(path), mode=0o600, owner=OWN[0], group=OWN[1]))], ledger, run
+    )
     path.chmod(0o666)
     entry = wanted(path, ledger)
     assert (entry.mode, entry.owner, entry.group) == (0o600, "root", "root")

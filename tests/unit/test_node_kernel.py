@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import file_entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.modules import node_kernel
 
@@ -36,7 +36,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "net.bridge.call").write_text("0\n")
     monkeypatch.setattr(node_kernel, "path_of", lambda name: str(root / name))
     monkeypatch.setattr(
-        node_kernel, "entries", lambda name, modules, sysctls: [files.Entry(str(tmp_path / "etc/sysctl.conf"))]
+        node_kernel, "entries", lambda name, modules, sysctls: [file_entry.Entry(str(tmp_path / "etc/sysctl.conf"))]
     )
     return root
 

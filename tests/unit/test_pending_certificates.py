@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action.daemon import to_be_made
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files as host_files
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import file_entry, file_plan
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.modules import daemon
 
 
-def files(path: Path, content: bytes | None) -> list[host_files.Change]:
+def files(path: Path, content: bytes | None) -> list[file_entry.Change]:
     """Changes that check mode announces of a certificate that the run makes first, where the host has this one."""
     if content is not None:
         path.write_bytes(content)
@@ -21,7 +21,7 @@ def files(path: Path, content: bytes | None) -> list[host_files.Change]:
     params: dict[str, Any] = {"directories": [], "files": [{**item, **more}], "secrets": {}}
     wanted = daemon.entries(params, check_mode=True)
     ledger = Ledger("etcd", str(path.parent / "state"))
-    return host_files.plan(wanted, host_files.observe(wanted, ledger), ledger)
+    return file_plan.plan(wanted, file_plan.observe(wanted, ledger), ledger)
 
 
 @pytest.mark.parametrize("content", [None, b"the one that is to be replaced"])

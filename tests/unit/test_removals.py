@@ -37,6 +37,9 @@ WORDS = {
 HOMES = {
     "module_utils/_host/install_record.py": {"path": "its own files, in its own directory"},
     "module_utils/_host/files.py": {"path": "asks the record: Ledger.require(), and plan() for what is in a directory"},
+    "module_utils/_host/file_writing.py": {
+        "path": "partial files under names that are its own alone, and directories that the record of all owners lists"
+    },
     "module_utils/_host/accounts.py": {"account": "asks the record: Ledger.require()"},
     "module_utils/_host/packages.py": {
         "package": "asks the record: Ledger.require()",

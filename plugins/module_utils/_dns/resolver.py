@@ -18,7 +18,7 @@ import base64
 import os
 from collections.abc import Callable, Sequence
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import file_entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 
 METHODS = ("none", "resolved", "resolv_conf")
@@ -36,13 +36,13 @@ class ResolverError(Exception):
 
 def wanted(
     method: str, settings: Sequence[Sequence[str]], server: str, search: str, ledger: Ledger
-) -> list[files.Entry]:
+) -> list[file_entry.Entry]:
     """The files of a method; none for ``none``."""
     if method == "resolved":
         lines = [f"ExecStartPost=+-resolvectl {' '.join(words)}" for words in settings]
-        return [files.Entry(DROP_IN, data="\n".join(["# Ansible managed", "[Service]", *lines, ""]).encode())]
+        return [file_entry.Entry(DROP_IN, data="\n".join(["# Ansible managed", "[Service]", *lines, ""]).encode())]
     if method == "resolv_conf":
-        return [files.Entry(RESOLV_CONF, data=resolv_conf(_original(ledger), server, search).encode())]
+        return [file_entry.Entry(RESOLV_CONF, data=resolv_conf(_original(ledger), server, search).encode())]
     return []
 
 
@@ -91,7 +91,7 @@ def resolv_conf(original: str, server: str, domain: str) -> str:
 
 def _original(ledger: Ledger) -> str:
     """What resolv.conf held before the first change."""
-    before = ledger.before(files.KIND, RESOLV_CONF)
+    before = ledger.before(file_entry.KIND, RESOLV_CONF)
     if before and before.get("kind") == "file":
         return base64.b64decode(before["data"]).decode(errors="replace")
     path = RESOLV_CONF

@@ -26,7 +26,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Entry, FileError, put_as
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_writing import put_as
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import FileError
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 
 CLONE_NEWNET = 0x40000000

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.files import Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Entry
 
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 PATTERN = re.compile(r"[A-Za-z0-9_.*?\[\]+-]+")

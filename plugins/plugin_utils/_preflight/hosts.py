@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import files
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import file_notes
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Fault,
     Inventory,
@@ -78,7 +78,7 @@ def data_stays_where_it_is(inventory: Inventory) -> Iterator[Fault]:
                 continue
             old, *_further = held
             yield Fault(
-                variable, wanted, f"the data is in {old}. {files.how_to_move(owner, old, wanted)}", (host.name,)
+                variable, wanted, f"the data is in {old}. {file_notes.how_to_move(owner, old, wanted)}", (host.name,)
             )
 
 
