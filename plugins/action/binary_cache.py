@@ -13,7 +13,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import cache as artifacts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import (
+    cache as artifacts,
+    fetch,
+    go_build,
+    manifest as artifact_manifest,
+    sources as artifact_sources,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import terminal
 
 
@@ -50,18 +56,18 @@ class ActionModule(ActionBase):
         for name in arguments["names"]:
             for arch in arguments["architectures"]:
                 try:
-                    wanted.append(artifacts.describe(name, arch, arguments["manifest"], arguments))
-                except artifacts.ArtifactError as error:
+                    wanted.append(artifact_manifest.describe(name, arch, arguments["manifest"], arguments))
+                except artifact_manifest.ArtifactError as error:
                     faults.append(str(error))
         if faults:
             raise AnsibleActionFail("\n".join(faults))
         try:
             if self._task.check_mode:
-                stored = artifacts.foresee(cache, wanted)
+                stored = fetch.foresee(cache, wanted)
             else:
                 progress = terminal.Progress("binaries")
-                stored = artifacts.ensure(cache, wanted, progress.announce, live=progress.live)
-        except (artifacts.ArtifactError, OSError) as error:
+                stored = fetch.ensure(cache, wanted, progress.announce, live=progress.live)
+        except (artifact_manifest.ArtifactError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         result["artifacts"] = {arch: [] for arch in arguments["architectures"]}
         for one in stored:
@@ -84,10 +90,10 @@ class ActionModule(ActionBase):
     @staticmethod
     def _cache(arguments: dict[str, Any]) -> artifacts.Cache:
         root = Path(arguments["cache"]).expanduser()
-        sources: list[artifacts.Directory | artifacts.Release | artifacts.Go] = [
-            artifacts.Directory(arguments["directory"]),
-            artifacts.Release(),
-            artifacts.Go(arguments["go_modules"], root),
+        sources: list[artifact_sources.Directory | artifact_sources.Release | go_build.Go] = [
+            artifact_sources.Directory(arguments["directory"]),
+            artifact_sources.Release(),
+            go_build.Go(arguments["go_modules"], root),
         ]
         if arguments["source"] != "auto":
             sources = [source for source in sources if source.name == arguments["source"]]
@@ -100,7 +106,7 @@ def bundle(root: Path, stored: list[artifacts.Stored], check_mode: bool) -> bool
     for one in stored:
         artifact = one.artifact
         target = root / f"{artifact.name}-{artifact.version}-{artifact.arch}"
-        record = target / artifacts.RECORD
+        record = target / artifact_sources.RECORD
         # What was not fetched has no digests to compare; its version is in the name.
         if record.exists() and (not one.fetched or json.loads(record.read_text())["sha256"] == one.sha256):
             continue

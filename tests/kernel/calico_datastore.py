@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import cache as artifacts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import (
+    cache as artifacts,
+    fetch,
+    go_build,
+    manifest as artifact_manifest,
+    sources as artifact_sources,
+)
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import CommandFailed, Host
 
 BINARIES = Path(__file__).resolve().parents[2] / "roles" / "binaries"
@@ -23,10 +29,10 @@ CACHE = "~/.cache/binary_cluster"
 def program(artifact: str, file: str) -> str:
     """Path of a program; fetched or built where the cache has it not yet."""
     manifest = yaml.safe_load((BINARIES / "vars" / "main.yml").read_text())["_binaries_manifest"]
-    wanted = artifacts.describe(artifact, "amd64", manifest, {})
+    wanted = artifact_manifest.describe(artifact, "amd64", manifest, {})
     root = Path(CACHE).expanduser()
-    cache = artifacts.Cache(CACHE, [artifacts.Release(), artifacts.Go(str(BINARIES / "files" / "go"), root)])
-    (stored,) = artifacts.ensure(cache, [wanted], print)
+    cache = artifacts.Cache(CACHE, [artifact_sources.Release(), go_build.Go(str(BINARIES / "files" / "go"), root)])
+    (stored,) = fetch.ensure(cache, [wanted], print)
     return str(stored.directory / file)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import cache as artifacts
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import go_build
 from images import CHECKOUT, on_top_of_the_lab
 
 from tests.readers.values import HOSTILE
@@ -57,7 +57,7 @@ def corefile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("go.mod", "go.sum"):
         (directory / name).write_bytes((roles / "coredns" / name).read_bytes())
     (directory / "corefile.go").write_bytes((HERE / "corefile.go").read_bytes())
-    go = artifacts.Go(str(roles), Path("~/.cache/binary_cluster").expanduser())
+    go = go_build.Go(str(roles), Path("~/.cache/binary_cluster").expanduser())
     subprocess.run(
         [go._toolchain(directory, print), "build", "-o", "corefile", "corefile.go"],
         cwd=directory,

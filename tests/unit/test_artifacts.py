@@ -21,14 +21,20 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import binary_cache
 from ansible_collections.binary_cluster.networking.plugins.modules import binaries
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import cache as artifacts_cache
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts.cache import (
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import (
+    cache as artifacts_cache,
+    fetch,
+    go_build,
+    manifest as artifact_manifest,
+    sources as artifact_sources,
+)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts.cache import Cache
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts.manifest import (
     Artifact,
     ArtifactError,
-    Cache,
 )
 
-Sources = list[artifacts_cache.Directory | artifacts_cache.Release | artifacts_cache.Go]
+Sources = list[artifact_sources.Directory | artifact_sources.Release | go_build.Go]
 CONTENT = bytes(range(256)) * 4000
 
 
@@ -90,11 +96,11 @@ def tool(url: str, sha256: str = hashlib.sha256(ARCHIVE).hexdigest(), **more: An
 
 
 def release_cache(tmp_path: Path) -> Cache:
-    return Cache(str(tmp_path / "cache"), [artifacts_cache.Release()])
+    return Cache(str(tmp_path / "cache"), [artifact_sources.Release()])
 
 
 def fetched(cache: Cache, *artifacts: Artifact) -> list[artifacts_cache.Stored]:
-    return artifacts_cache.ensure(cache, artifacts, lambda _line: None)
+    return fetch.ensure(cache, artifacts, lambda _line: None)
 
 
 def leftovers(cache: Cache) -> list[str]:
@@ -160,7 +166,7 @@ def bundle(tmp_path: Path, url: str) -> Path:
 
 
 def test_a_bundle_serves_without_a_network_and_before_the_release(tmp_path: Path, url: str) -> None:
-    sources: Sources = [artifacts_cache.Directory(str(bundle(tmp_path, url))), artifacts_cache.Release()]
+    sources: Sources = [artifact_sources.Directory(str(bundle(tmp_path, url))), artifact_sources.Release()]
     Server.requested = []
     (stored,) = fetched(Cache(str(tmp_path / "second"), sources), tool(f"{url}/whole"))
     assert stored.source == "directory" and Server.requested == []
@@ -170,12 +176,12 @@ def test_a_spoiled_bundle_is_refused(tmp_path: Path, url: str) -> None:
     made = bundle(tmp_path, url)
     (made / "tool-1.0-amd64" / "tool").write_bytes(b"spoiled")
     with pytest.raises(ArtifactError, match=r"tool-1\.0-amd64/tool: sha256"):
-        fetched(Cache(str(tmp_path / "second"), [artifacts_cache.Directory(str(made))]), tool(f"{url}/whole"))
+        fetched(Cache(str(tmp_path / "second"), [artifact_sources.Directory(str(made))]), tool(f"{url}/whole"))
 
 
 def test_where_the_bundle_lacks_it_the_next_source_serves_and_otherwise_each_is_named(tmp_path: Path, url: str) -> None:
     (tmp_path / "empty").mkdir()
-    sources: Sources = [artifacts_cache.Directory(str(tmp_path / "empty")), artifacts_cache.Release()]
+    sources: Sources = [artifact_sources.Directory(str(tmp_path / "empty")), artifact_sources.Release()]
     (stored,) = fetched(Cache(str(tmp_path / "cache"), sources), tool(f"{url}/whole"))
     assert stored.source == "release"
     with pytest.raises(ArtifactError, match=r"directory: .*does not hold it; release: upstream publishes no sha256"):
@@ -205,13 +211,13 @@ MANIFEST = {
 )
 def test_what_the_manifest_does_not_know_is_refused(name: str, arch: str, settings: dict[str, Any], told: str) -> None:
     with pytest.raises(ArtifactError) as raised:
-        artifacts_cache.describe(name, arch, MANIFEST, settings)
+        artifact_manifest.describe(name, arch, MANIFEST, settings)
     assert told in str(raised.value)
 
 
 def test_a_mirror_serves_the_files_under_their_own_names() -> None:
     settings = {"mirror": "https://mirror.example.invalid/files/"}
-    made = artifacts_cache.describe("tool", "amd64", MANIFEST, settings)
+    made = artifact_manifest.describe("tool", "amd64", MANIFEST, settings)
     assert made.release == {"url": "https://mirror.example.invalid/files/tool-amd64.tgz", "sha256": "a" * 64}
 
 
@@ -219,22 +225,28 @@ BUILDING = """
 import signal
 import sys
 from pathlib import Path
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import cache
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifacts import (
+    cache,
+    fetch,
+    manifest,
+    sources,
+    work,
+)
 
 # A shell has its background jobs ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-class Slow(cache.Release):
+class Slow(sources.Release):
     def fetch(self, artifact, into, say):
         (into / "half").write_text("made")
         sys.stdout.write("begun\\n")  # in one piece, beside other threads
         sys.stdout.flush()
-        cache._run(["sh", "-c", "echo $$ >> ../pids; sleep 60 & wait"], cwd=into, env={"PATH": "/usr/bin:/bin"})
+        work.run_to_end(["sh", "-c", "echo $$ >> ../pids; sleep 60 & wait"], cwd=into, env={"PATH": "/usr/bin:/bin"})
 
 release = {"url": "", "sha256": "0" * 64}
 names = ["tool", *(f"tool{number}" for number in range(1, int(sys.argv[2])))]
-artifacts = [cache.Artifact(name, "1.0", "amd64", ("tool",), release, None) for name in names]
-cache.ensure(cache.Cache(sys.argv[1], [Slow()]), artifacts, print)
+artifacts = [manifest.Artifact(name, "1.0", "amd64", ("tool",), release, None) for name in names]
+fetch.ensure(cache.Cache(sys.argv[1], [Slow()]), artifacts, print)
 """
 
 
@@ -296,14 +308,14 @@ def test_what_a_killed_run_left_is_gone_with_the_next_one(tmp_path: Path, url: s
 
 
 def test_progress_is_told_ever_more_rarely(tmp_path: Path) -> None:
-    class Slow(artifacts_cache.Release):
-        def fetch(self, artifact: Artifact, into: Path, say: artifacts_cache.Say) -> None:
+    class Slow(artifact_sources.Release):
+        def fetch(self, artifact: Artifact, into: Path, say: artifact_sources.Say) -> None:
             say("building")
             time.sleep(1.2)
             (into / "tool").write_bytes(CONTENT)
 
     told: list[str] = []
-    artifacts_cache.ensure(Cache(str(tmp_path), [Slow()]), [tool("")], told.append, pause=0.1)
+    fetch.ensure(Cache(str(tmp_path), [Slow()]), [tool("")], told.append, pause=0.1)
     # After 0.1, 0.3 and 0.7 seconds; a slow machine may miss some, and never has more.
     assert 2 <= len([line for line in told if "building" in line]) <= 3
     assert told[-1].endswith("done (1 of 1)")
@@ -339,30 +351,30 @@ def test_a_toolchain_is_kept_by_its_version_and_former_ones_go(tmp_path: Path, m
         return 0, ""
 
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    monkeypatch.setattr(artifacts_cache, "_run", install)
-    go = artifacts_cache.Go(str(tmp_path), cache)
+    monkeypatch.setattr(go_build, "run_to_end", install)
+    go = go_build.Go(str(tmp_path), cache)
     found = go._toolchain(module, lambda _what: None)
-    assert found == str(cache / f"go-toolchain-{artifacts_cache.GO_VERSION}" / "go" / "bin" / "go")
+    assert found == str(cache / f"go-toolchain-{go_build.GO_VERSION}" / "go" / "bin" / "go")
     # One that a run may use right now stays.
     assert sorted(path.name for path in cache.iterdir() if path.is_dir()) == [
         "go-toolchain-1.25.0",
-        f"go-toolchain-{artifacts_cache.GO_VERSION}",
+        f"go-toolchain-{go_build.GO_VERSION}",
     ]
-    monkeypatch.setattr(artifacts_cache, "_run", None)
+    monkeypatch.setattr(go_build, "run_to_end", None)
     assert go._toolchain(module, lambda _what: None) == found
 
 
 def test_a_preview_fetches_nothing_and_names_what_cannot_be_had(tmp_path: Path, url: str) -> None:
     cache = release_cache(tmp_path)
     wanted = tool(f"{url}/whole")
-    (foreseen,) = artifacts_cache.foresee(cache, [wanted])
+    (foreseen,) = fetch.foresee(cache, [wanted])
     assert (foreseen.source, foreseen.sha256, foreseen.fetched) == ("release", {"tool": ""}, False)
     assert not foreseen.directory.exists()
     assert Server.requested == [] and not cache.root.exists()
     with pytest.raises(ArtifactError) as caught:
-        artifacts_cache.foresee(cache, [tool(url, ""), wanted, tool(url, "", name="other")])
+        fetch.foresee(cache, [tool(url, ""), wanted, tool(url, "", name="other")])
     assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == ["other", "tool"]
-    assert fetched(cache, wanted) == artifacts_cache.foresee(cache, [wanted])
+    assert fetched(cache, wanted) == fetch.foresee(cache, [wanted])
     bundle = tmp_path / "bundle"
     assert binary_cache.bundle(bundle, [foreseen], True) and not bundle.exists()
     assert binary_cache.bundle(bundle, fetched(cache, wanted), False)
