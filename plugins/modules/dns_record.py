@@ -140,7 +140,7 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import records as dns_records
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns.records import Record, RecordError
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd, keys as etcd_keys
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 Changes = dict[str, "str | None"]
@@ -168,7 +168,7 @@ def place_faults(owner: str, path: str) -> list[RecordError]:
     faults = []
     if not OWNER.fullmatch(owner):
         faults.append(RecordError("owner", repr(owner), "take letters, digits and . _ - @"))
-    if not etcd.PLACE.fullmatch(path.rstrip("/")):
+    if not etcd_keys.PLACE.fullmatch(path.rstrip("/")):
         faults.append(RecordError("path", repr(path), "take keys such as /skydns: letters, digits, . _ - /"))
     elif f"{path}/".startswith(OTHERS):
         faults.append(RecordError("path", path, "other components keep their keys there; take one such as /skydns"))

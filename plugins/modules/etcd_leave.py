@@ -76,7 +76,10 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    answers as etcd_answers,
+    client as etcd,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 REMEDY = (
@@ -89,7 +92,7 @@ class LeaveError(Exception):
     """The members cannot leave; the message says why and what to do."""
 
 
-def title(member: etcd.Member) -> str:
+def title(member: etcd_answers.Member) -> str:
     """Name of a member; its address where it has never started."""
     return member.name or ",".join(member.peer_urls) or member.id
 
@@ -100,8 +103,8 @@ def quorum(count: int) -> int:
 
 
 def order(
-    members: Sequence[etcd.Member], leaving: Iterable[Mapping[str, str]], sick: Mapping[str, str], leader: str
-) -> list[etcd.Member]:
+    members: Sequence[etcd_answers.Member], leaving: Iterable[Mapping[str, str]], sick: Mapping[str, str], leader: str
+) -> list[etcd_answers.Member]:
     """Members to remove, the first one first. None where none of them leaves, or all do.
 
     ``sick`` has the reason by id of each member that is not healthy. Raises LeaveError where a removal could not be
@@ -136,7 +139,7 @@ class Cluster:
 
     def __init__(self, module: HostModule) -> None:
         self.params = module.params
-        self.members: list[etcd.Member] = []
+        self.members: list[etcd_answers.Member] = []
         self.sick: dict[str, str] = {}
         self.leader = ""
 
@@ -155,16 +158,16 @@ class Cluster:
         well = [url for url, state in health.items() if state is True]
         self.leader = client.status(well[0]).leader if well else ""
 
-    def endpoints(self, without: Sequence[etcd.Member] = ()) -> list[str]:
+    def endpoints(self, without: Sequence[etcd_answers.Member] = ()) -> list[str]:
         """Client URLs of the healthy members, but for some."""
         return [one.client_urls[0] for one in self.members if one.id not in self.sick and one not in without]
 
-    def hand_over(self, leader: etcd.Member, to: etcd.Member) -> None:
+    def hand_over(self, leader: etcd_answers.Member, to: etcd_answers.Member) -> None:
         """Have the leader hand over to another member."""
         client = self.client([leader.client_urls[0]])
         client.call("/v3/maintenance/transfer-leadership", {"targetID": str(int(to.id, 16))})
 
-    def settle(self, without: Sequence[etcd.Member]) -> None:
+    def settle(self, without: Sequence[etcd_answers.Member]) -> None:
         """Wait until those that were healthy are so without the members that are gone."""
         until = time.monotonic() + self.params["wait"]
         wanted = self.endpoints(without)
@@ -195,7 +198,7 @@ def known(cluster: Cluster) -> bool:
         raise LeaveError(f"{names}: cannot leave the cluster: no member answers: {error}. {REMEDY}") from error
 
 
-def plan(cluster: Cluster) -> list[etcd.Member]:
+def plan(cluster: Cluster) -> list[etcd_answers.Member]:
     """Members to remove, in order. Members that elect a leader, or have just started, get the time for it.
 
     Raises LeaveError where they cannot leave.
@@ -212,9 +215,9 @@ def plan(cluster: Cluster) -> list[etcd.Member]:
         time.sleep(1)
 
 
-def leave(cluster: Cluster, steps: Sequence[etcd.Member]) -> None:
+def leave(cluster: Cluster, steps: Sequence[etcd_answers.Member]) -> None:
     """Remove the members, one after the other."""
-    gone: list[etcd.Member] = []
+    gone: list[etcd_answers.Member] = []
     for step in steps:
         staying = [
             one for one in cluster.members if one not in steps and one.id not in cluster.sick and not one.learner

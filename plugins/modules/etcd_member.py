@@ -200,6 +200,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd im
     client as etcd,
     cluster as etcd_cluster,
     member as etcd_member,
+    member_plan as etcd_member_plan,
     process as etcd_process,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
@@ -244,9 +245,9 @@ def main() -> None:
     )
     result: dict[str, Any] = {}
     try:
-        actions = etcd_member.run(etcd_member.Here(module), result)
+        actions = etcd_member.run(etcd_member_plan.Here(module), result)
     except (
-        etcd_member.MemberError, etcd.EtcdError, etcd_cluster.ClusterError, etcd_process.ProcessError,
+        etcd_member_plan.MemberError, etcd.EtcdError, etcd_cluster.ClusterError, etcd_process.ProcessError,
         systemd.ServiceError, OSError,
     ) as error:  # fmt: skip
         module.fail_json(msg=f"etcd member {module.params['name']}: {error}")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    answers as etcd_answers,
     client as etcd,
     cluster as etcd_cluster,
     process as etcd_process,
@@ -19,12 +20,12 @@ INVENTORY = tuple(
 )
 
 
-def member(name: str, number: int, learner: bool = False, started: bool = True) -> etcd.Member:
+def member(name: str, number: int, learner: bool = False, started: bool = True) -> etcd_answers.Member:
     clients = (f"https://192.0.2.{number}:2379",) if started else ()
-    return etcd.Member(str(number), name, (f"https://192.0.2.{number}:2380",), clients, learner)
+    return etcd_answers.Member(str(number), name, (f"https://192.0.2.{number}:2380",), clients, learner)
 
 
-def view(*sick: str, members: tuple[etcd.Member, ...] = ()) -> View:
+def view(*sick: str, members: tuple[etcd_answers.Member, ...] = ()) -> View:
     """Three members of the inventory, or others, of which those with these ids are sick."""
     members = members or tuple(member(name, number) for number, name in enumerate(NAMES, 1))
     return View(members, dict.fromkeys(sick, "no answer"), INVENTORY)
@@ -114,7 +115,7 @@ def test_addresses_move_one_at_a_time_and_ports_all_together() -> None:
         etcd_cluster.require_one_move(view(members=here))
     etcd_cluster.require_one_move(view(members=(here[0], *view().members[1:])))
     ports = tuple(
-        etcd.Member(
+        etcd_answers.Member(
             str(number), name, (f"https://192.0.2.{number}:12380",), (f"https://192.0.2.{number}:12379",), False
         )
         for number, name in enumerate(NAMES, 1)
@@ -122,7 +123,7 @@ def test_addresses_move_one_at_a_time_and_ports_all_together() -> None:
     etcd_cluster.require_one_move(view(members=ports))
     # Restarted by hand: they serve at the new addresses, and the cluster has only to be told.
     by_hand = tuple(
-        etcd.Member(
+        etcd_answers.Member(
             str(number), name, (f"https://192.0.2.{number + 10}:2380",), (INVENTORY[number - 1].client_url,), False
         )
         for number, name in enumerate(NAMES, 1)

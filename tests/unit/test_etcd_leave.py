@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.client import Member
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.answers import Member
 from ansible_collections.binary_cluster.networking.plugins.modules import etcd_leave
 
 

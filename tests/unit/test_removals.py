@@ -67,7 +67,7 @@ HOMES = {
         "member": "the form of requests, of which it sends none",
         "key": "the form of requests, of which it sends none",
     },
-    "module_utils/_etcd/member.py": {"path": "data that this very call began"},
+    "module_utils/_etcd/joining.py": {"path": "data that this very call began"},
     "module_utils/_etcd/process.py": {"path": "the file with which it starts a member for the first time, in /run"},
     "module_utils/_host/run_lock.py": {"path": "a lock of its own, in /run"},
     "module_utils/_probe/engine.py": {"path": "its own program, in a directory of its own in /run"},

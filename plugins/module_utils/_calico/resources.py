@@ -12,12 +12,16 @@ A resource is ``{"apiVersion", "kind", "metadata": {"name", "namespace", "labels
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.same_values import (
+    difference,
+    merged,
+    without_absent,
+)
 
 API = "projectcalico.org/v3"
 # In the order they are made. A host endpoint without a policy shuts its host, so policies stand before it.
@@ -42,14 +46,8 @@ SHARED = ("BGPConfiguration", "FelixConfiguration", "IPPool", "Node", "Profile")
 # Here false and an empty list are values of their own; elsewhere Calico does not keep them.
 CONFIGURATIONS = ("BGPConfiguration", "FelixConfiguration")
 POLICIES = ("GlobalNetworkPolicy", "NetworkPolicy")
-
 FIELDS = ("apiVersion", "kind", "metadata", "spec")
 METADATA = ("name", "namespace", "labels", "annotations")
-NUMBER = re.compile(r"[0-9]+")
-RANGE = re.compile(r"([0-9]+):([0-9]+)")
-AS_DOT = re.compile(r"([0-9]+)\.([0-9]+)")
-DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s))+")
-UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 class ResourceError(ValueError):
@@ -120,7 +118,7 @@ class Change:
 
     def patch(self) -> dict[str, Any]:
         """The merge patch that leads from the one to the other; what is to go is null in it."""
-        return _difference(_given(self.before).document(), _given(self.after).document())
+        return difference(_given(self.before).document(), _given(self.after).document())
 
     def undone(self) -> Change:
         """The change that takes this one back."""
@@ -134,9 +132,6 @@ def _given(resource: Resource | None) -> Resource:
     if resource is None:
         raise ValueError("there is no resource on this side of the change")
     return resource
-
-
-# --- reading ---------------------------------------------------------------------------
 
 
 def read(
@@ -213,9 +208,6 @@ def _unknown(held: Mapping[str, Any], known: Sequence[str], place: str) -> Itera
             )
 
 
-# --- planning --------------------------------------------------------------------------
-
-
 def plan(
     wanted: Mapping[Key, Resource],
     places: Mapping[Key, str],
@@ -259,16 +251,18 @@ def settled(wanted: Resource, found: Resource | None, label: Mapping[str, str]) 
     """The resource as it will be. What Calico takes for the same stays as it was found."""
     kind, labels = wanted.key.kind, {**wanted.labels, **label}
     if found is None:
-        return Resource(wanted.key, _told(wanted.spec), _told(labels), _told(wanted.annotations))
+        return Resource(
+            wanted.key, without_absent(wanted.spec), without_absent(labels), without_absent(wanted.annotations)
+        )
     whole, sparse = kind not in SHARED, kind not in CONFIGURATIONS
     spec = {**wanted.spec}
     if kind in POLICIES and not spec.get("types"):
         spec["types"] = default_types(spec)
     return Resource(
         wanted.key,
-        _merged(found.spec, spec, whole, sparse) or {},
-        _merged(found.labels, labels, whole, False) or {},
-        _merged(found.annotations, wanted.annotations, False, False) or {},
+        merged(found.spec, spec, whole, sparse) or {},
+        merged(found.labels, labels, whole, False) or {},
+        merged(found.annotations, wanted.annotations, False, False) or {},
     )
 
 
@@ -277,78 +271,6 @@ def default_types(spec: Mapping[str, Any]) -> list[str]:
     if not spec.get("egress"):
         return ["Ingress"]
     return ["Ingress", "Egress"] if spec.get("ingress") else ["Egress"]
-
-
-def _merged(found: Any, wanted: Any, whole: bool, sparse: bool, name: str = "") -> Any:
-    """What is there once the wanted fields are; with ``whole``, others go."""
-    if not isinstance(wanted, Mapping) or not isinstance(found, (Mapping, type(None))):
-        same = canonical(found, sparse, name) == canonical(wanted, sparse, name)
-        return found if same else _told(wanted)
-    held = found or {}
-    result = {}
-    for key in {**held, **wanted}:
-        if key in wanted:
-            # Labels may well be empty.
-            value = _merged(held.get(key), wanted[key], whole, sparse and key != "labelsToApply", key)
-        else:
-            value = None if whole and canonical(held[key], sparse) is not None else held[key]
-        if value is not None:
-            result[key] = value
-    return result if held else result or found
-
-
-def canonical(value: Any, sparse: bool, name: str = "") -> Any:
-    """A value so that two that Calico takes for the same are equal; with ``sparse``, what it does not keep is None."""
-    if isinstance(value, Mapping):
-        held = {str(key): canonical(one, sparse, str(key)) for key, one in value.items()}
-        held = {key: one for key, one in held.items() if one is not None}
-        return held if held or not sparse else None
-    if isinstance(value, (list, tuple)):
-        items = [canonical(one, sparse, name) for one in value]
-        return items if items or not sparse else None
-    if sparse and (value is False or value == ""):
-        return None
-    return _scalar(value, name) if isinstance(value, str) else value
-
-
-def _scalar(value: str, name: str) -> Any:
-    if NUMBER.fullmatch(value):
-        return int(value)
-    ports = RANGE.fullmatch(value)
-    if ports and ports.group(1) == ports.group(2):
-        return int(ports.group(1))
-    halves = AS_DOT.fullmatch(value)
-    if halves and name == "asNumber":
-        return int(halves.group(1)) * 65536 + int(halves.group(2))
-    if DURATION.fullmatch(value):
-        parts = re.findall(r"([0-9.]+)(h|ms|m|s)", value)
-        return "duration", round(sum(float(number) * UNITS[unit] for number, unit in parts), 3)
-    if "/" in value or ":" in value:
-        try:
-            return str(ipaddress.ip_interface(value))
-        except ValueError:
-            pass
-    return value
-
-
-def _told(value: Any) -> Any:
-    """A value without the fields in it that are to be absent."""
-    if not isinstance(value, Mapping):
-        return value
-    return {name: _told(one) for name, one in value.items() if one is not None}
-
-
-def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for name in {**before, **after}:
-        old, new = before.get(name), after.get(name)
-        if old == new:
-            continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            result[name] = _difference(old, new)
-        else:
-            result[name] = new
-    return result
 
 
 def places_of(held: Any, name: str, place: str) -> Iterator[str]:

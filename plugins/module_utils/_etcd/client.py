@@ -18,33 +18,35 @@ import concurrent.futures
 import http.client
 import json
 import os
-import re
 import ssl
 import time
 import urllib.parse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import grpc, messages as etcd_messages
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.answers import (
+    Member,
+    Status,
+    cluster_id,
+    decimal,
+    hexadecimal,
+    member_of,
+    message_of,
+)
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.keys import encode, end_of, never
 
 T = TypeVar("T")
-
 # The server is there and the cluster is not: DeadlineExceeded and Unavailable of gRPC.
 ELSEWHEN = (4, 14)
 # Somebody changed users or roles while etcd looked at the request; it did nothing.
 CHANGED_MEANWHILE = "revision in header is old"
-
 # Seconds in which members that elect a leader, or have just started, are healthy again; etcd itself refuses changes of
 # its members until they have been connected for five.
 SETTLING = 10
 POLL = 0.1
-
 # etcd's default for --max-txn-ops.
 MOST_OPERATIONS = 128
-
-# A place among the keys, as a path from which nothing leads out: not to be told from another's keys otherwise.
-PLACE = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+)+")
 ARGUMENTS: dict[str, Any] = {
     "endpoints": {"type": "list", "elements": "str", "default": ["https://127.0.0.1:2379"]},
     "ca_cert": {"type": "path"},
@@ -80,35 +82,6 @@ def is_to_come(error: EtcdError, check_mode: bool, pending: bool) -> bool:
     The run may make it first, and where changes of it are pending also let this client in.
     """
     return check_mode and (pending or not isinstance(error, Refused))
-
-
-@dataclass(frozen=True)
-class Member:
-    """A member as the cluster lists it. ``name`` is empty until it has started once."""
-
-    id: str
-    name: str
-    peer_urls: tuple[str, ...]
-    client_urls: tuple[str, ...]
-    learner: bool
-
-
-@dataclass(frozen=True)
-class Status:
-    """What one member says of itself. Sizes in bytes; a ``leader`` of "0" is none."""
-
-    member_id: str
-    version: str
-    leader: str
-    raft_index: int
-    raft_applied_index: int
-    raft_term: int
-    db_size: int
-    db_size_in_use: int
-    # 0 where etcd does not say it: it is older than 3.6.
-    db_size_quota: int
-    learner: bool
-    errors: tuple[str, ...]
 
 
 class Client:
@@ -194,7 +167,7 @@ class Client:
         finally:
             connection.close()
         if answer.status >= 400:
-            raise EtcdError(f"{endpoint}{path}: {_message(said)}")
+            raise EtcdError(f"{endpoint}{path}: {message_of(said)}")
         return _object(said, f"{endpoint}{path}")
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -236,9 +209,9 @@ class Client:
         """What a member says of itself."""
         answer = self.ask(endpoint, "/v3/maintenance/status", {})
         return Status(
-            member_id=_hex(answer.get("header", {}).get("member_id", "0")),
+            member_id=hexadecimal(answer.get("header", {}).get("member_id", "0")),
             version=answer.get("version", ""),
-            leader=_hex(answer.get("leader", "0")),
+            leader=hexadecimal(answer.get("leader", "0")),
             raft_index=int(answer.get("raftIndex", 0)),
             raft_applied_index=int(answer.get("raftAppliedIndex", 0)),
             raft_term=int(answer.get("raftTerm", 0)),
@@ -255,25 +228,25 @@ class Client:
 
     def cluster_of(self, endpoint: str) -> str:
         """The id of the cluster that a member serves, in hexadecimal."""
-        return _cluster_id(self.ask(endpoint, "/v3/cluster/member/list", {"linearizable": False}))
+        return cluster_id(self.ask(endpoint, "/v3/cluster/member/list", {"linearizable": False}))
 
     def membership(self, linearizable: bool = True) -> tuple[str, list[Member]]:
         """The id of the cluster in hexadecimal, and its members."""
         answer = self.call("/v3/cluster/member/list", {"linearizable": linearizable})
-        return _cluster_id(answer), [_member(entry) for entry in answer.get("members", ())]
+        return cluster_id(answer), [member_of(entry) for entry in answer.get("members", ())]
 
     def add_learner(self, peer_url: str) -> list[Member]:
         """Add a member that does not vote yet; return all members."""
         answer = self.call("/v3/cluster/member/add", {"peerURLs": [peer_url], "isLearner": True})
-        return [_member(entry) for entry in answer.get("members", ())]
+        return [member_of(entry) for entry in answer.get("members", ())]
 
     def promote_member(self, member_id: str) -> None:
         """Let a learner vote, by its hexadecimal id. Raises EtcdError while it has not caught up."""
-        self.call("/v3/cluster/member/promote", {"ID": _decimal(member_id)})
+        self.call("/v3/cluster/member/promote", {"ID": decimal(member_id)})
 
     def update_member(self, member_id: str, peer_url: str) -> None:
         """Set where the other members reach a member, by its hexadecimal id."""
-        self.call("/v3/cluster/member/update", {"ID": _decimal(member_id), "peerURLs": [peer_url]})
+        self.call("/v3/cluster/member/update", {"ID": decimal(member_id), "peerURLs": [peer_url]})
 
     def remove_member(self, member_id: str) -> None:
         """Remove a member by its hexadecimal id, once etcd takes it."""
@@ -281,27 +254,29 @@ class Client:
         def remove() -> None:
             # An answer that was lost: it is gone already.
             if any(one.id == member_id for one in self.members()):
-                self.call("/v3/cluster/member/remove", {"ID": _decimal(member_id)})
+                self.call("/v3/cluster/member/remove", {"ID": decimal(member_id)})
 
         retry(SETTLING, remove)
 
     def alarms(self) -> list[dict[str, str]]:
         """Raised alarms, as ``{"member", "alarm"}``."""
         answer = self.call("/v3/maintenance/alarm", {"action": "GET"})
-        return [{"member": _hex(alarm["memberID"]), "alarm": alarm["alarm"]} for alarm in answer.get("alarms", ())]
+        return [
+            {"member": hexadecimal(alarm["memberID"]), "alarm": alarm["alarm"]} for alarm in answer.get("alarms", ())
+        ]
 
     def disarm(self, member_id: str, alarm: str) -> None:
         """Take back an alarm that a member raised, by its hexadecimal id."""
-        self.call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": _decimal(member_id), "alarm": alarm})
+        self.call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": decimal(member_id), "alarm": alarm})
 
     def get(self, key: str) -> str | None:
         """Value of a key; None where there is none."""
-        found = self.call("/v3/kv/range", {"key": _encode(key)}).get("kvs", ())
+        found = self.call("/v3/kv/range", {"key": encode(key)}).get("kvs", ())
         return base64.b64decode(found[0].get("value", "")).decode() if found else None
 
     def under(self, prefix: str) -> dict[str, dict[str, Any]]:
         """Values under a prefix, as ``{key: {"value", "lease"}}``; a lease of 0 is none."""
-        answer = self.call("/v3/kv/range", {"key": _encode(prefix), "range_end": _end(prefix)})
+        answer = self.call("/v3/kv/range", {"key": encode(prefix), "range_end": end_of(prefix)})
         return {
             base64.b64decode(entry["key"]).decode(): {
                 "value": base64.b64decode(entry.get("value", "")).decode(),
@@ -312,11 +287,11 @@ class Client:
 
     def put(self, key: str, value: str) -> None:
         """Set a key."""
-        self.call("/v3/kv/put", {"key": _encode(key), "value": _encode(value)})
+        self.call("/v3/kv/put", {"key": encode(key), "value": encode(value)})
 
     def delete(self, key: str) -> None:
         """Remove a key."""
-        self.call("/v3/kv/deleterange", {"key": _encode(key)})
+        self.call("/v3/kv/deleterange", {"key": encode(key)})
 
     def write(self, changes: dict[str, str | None], trial: bool = False) -> None:
         """Set keys, and remove those whose value is None; as many at once as etcd takes, and all or none of those.
@@ -326,12 +301,12 @@ class Client:
         right to read the keys.
         """
         operations = [
-            {"requestDeleteRange": {"key": _encode(key)}}
+            {"requestDeleteRange": {"key": encode(key)}}
             if value is None
-            else {"requestPut": {"key": _encode(key), "value": _encode(value)}}
+            else {"requestPut": {"key": encode(key), "value": encode(value)}}
             for key, value in changes.items()
         ]
-        compare = [_never(_encode(key)) for key in changes if trial][:1]
+        compare = [never(encode(key)) for key in changes if trial][:1]
         for start in range(0, len(operations), MOST_OPERATIONS):
             self.call("/v3/kv/txn", {"compare": compare, "success": operations[start : start + MOST_OPERATIONS]})
 
@@ -340,49 +315,17 @@ class Client:
 
         As with :meth:`write` on trial, it never comes to the branch that writes. Raises EtcdError where it does not.
         """
-        key, end = _encode(prefix), _end(prefix)
+        key, end = encode(prefix), end_of(prefix)
         # A key may be in one operation only.
-        below = {"key": _encode(f"{prefix}\0"), "range_end": end}
+        below = {"key": encode(f"{prefix}\0"), "range_end": end}
         write = [{"requestPut": {"key": key}}, {"requestDeleteRange": below}]
         read = [{"requestRange": {"key": key, "range_end": end, "limit": "1", "keys_only": True}}]
-        self.ask(endpoint, "/v3/kv/txn", {"compare": [_never(key)], "success": write, "failure": read})
+        self.ask(endpoint, "/v3/kv/txn", {"compare": [never(key)], "success": write, "failure": read})
         return True
 
     def lease_ttl(self, lease: int) -> int:
         """Seconds a lease still has; -1 for one that is over."""
         return int(self.call("/v3/lease/timetolive", {"ID": str(lease)}).get("TTL", -1))
-
-
-def _encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def _never(key: str) -> dict[str, str]:
-    """A comparison that no key passes, in base64: versions begin with 1, and that of no key is 0."""
-    return {"target": "VERSION", "key": key, "result": "LESS", "version": "0"}
-
-
-def _end(prefix: str) -> str:
-    """The first key after all that begin with a prefix."""
-    return _encode(prefix[:-1] + chr(ord(prefix[-1]) + 1))
-
-
-def span(prefix: str) -> tuple[str, str]:
-    """All keys with a prefix, as the first of them and the first after them, in base64."""
-    return _encode(prefix), _end(prefix)
-
-
-def _hex(number: str) -> str:
-    return f"{int(number):x}"
-
-
-def _cluster_id(answer: dict[str, Any]) -> str:
-    """Id, in hexadecimal, of the cluster that an answer came from."""
-    return _hex(answer.get("header", {}).get("cluster_id", "0"))
-
-
-def _decimal(number: str) -> str:
-    return str(int(number, 16))
 
 
 def _endpoint(text: str) -> str:
@@ -405,23 +348,3 @@ def _object(said: str, where: str) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise EtcdError(f"{where}: not an answer of etcd: {said.strip()[:100]!r}")
     return answer
-
-
-def _member(entry: dict[str, Any]) -> Member:
-    return Member(
-        id=_hex(entry["ID"]),
-        name=entry.get("name", ""),
-        peer_urls=tuple(entry.get("peerURLs", ())),
-        client_urls=tuple(entry.get("clientURLs", ())),
-        learner=bool(entry.get("isLearner", False)),
-    )
-
-
-def _message(said: str) -> str:
-    try:
-        answer = json.loads(said)
-    except ValueError:
-        return said.strip()[:200]
-    if not isinstance(answer, dict):
-        return said.strip()[:200]
-    return str(answer.get("message") or answer.get("reason") or answer.get("error") or said)[:200]

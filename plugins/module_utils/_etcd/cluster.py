@@ -16,7 +16,10 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
+    answers as etcd_answers,
+    client as etcd,
+)
 
 # An alarm that a run can resolve: a member that has only this one is one to work with.
 RESOLVABLE = ("NOSPACE",)
@@ -46,7 +49,7 @@ class View:
     ``serving`` are endpoints of healthy members; without any, the members are what one of them last knew.
     """
 
-    members: tuple[etcd.Member, ...]
+    members: tuple[etcd_answers.Member, ...]
     sick: Mapping[str, str]
     inventory: tuple[Wanted, ...]
     serving: tuple[str, ...] = ()
@@ -54,27 +57,27 @@ class View:
     # Its id in hexadecimal.
     cluster: str = ""
 
-    def wanted(self, member: etcd.Member) -> Wanted | None:
+    def wanted(self, member: etcd_answers.Member) -> Wanted | None:
         """The member of the inventory that a listed one is: by its name, or else by where it is reached."""
         named = [one for one in self.inventory if one.name == member.name]
         reached = [one for one in self.inventory if one.peer_url in member.peer_urls]
         return next(iter([*named, *reached]), None)
 
-    def listed(self, own: Wanted) -> etcd.Member | None:
+    def listed(self, own: Wanted) -> etcd_answers.Member | None:
         """How the cluster lists a member of the inventory; None where it does not."""
         return next((one for one in self.members if self.wanted(one) == own), None)
 
     @property
-    def voters(self) -> list[etcd.Member]:
+    def voters(self) -> list[etcd_answers.Member]:
         """Members that vote."""
         return [one for one in self.members if not one.learner]
 
     @property
-    def unknown(self) -> list[etcd.Member]:
+    def unknown(self) -> list[etcd_answers.Member]:
         """Members that the inventory does not have."""
         return [one for one in self.members if self.wanted(one) is None]
 
-    def healthy(self, members: Iterable[etcd.Member]) -> list[etcd.Member]:
+    def healthy(self, members: Iterable[etcd_answers.Member]) -> list[etcd_answers.Member]:
         """Those that serve."""
         return [one for one in members if one.id not in self.sick]
 
@@ -130,12 +133,12 @@ def require_one_cluster(clusters: Mapping[str, str | etcd.EtcdError]) -> None:
         )
 
 
-def _reached_at(member: etcd.Member, wanted: Wanted | None) -> list[str]:
+def _reached_at(member: etcd_answers.Member, wanted: Wanted | None) -> list[str]:
     """Where clients reach a member: what it says itself, and where it is to be after its next restart."""
     return list(dict.fromkeys([*member.client_urls, *([wanted.client_url] if wanted else ())]))
 
 
-def label(member: etcd.Member, wanted: Wanted | None = None) -> str:
+def label(member: etcd_answers.Member, wanted: Wanted | None = None) -> str:
     """A member as an operator knows it."""
     return member.name or (wanted.name if wanted else "") or f"{member.id} ({', '.join(member.peer_urls)})"
 
@@ -145,7 +148,7 @@ def quorum(count: int) -> int:
     return count // 2 + 1
 
 
-def _sick(view: View, members: Iterable[etcd.Member]) -> str:
+def _sick(view: View, members: Iterable[etcd_answers.Member]) -> str:
     """Members that are not healthy, with the reason and what to do."""
     sentences = []
     for one in members:
@@ -162,7 +165,7 @@ def _sick(view: View, members: Iterable[etcd.Member]) -> str:
     return "; ".join(sentences)
 
 
-def require_restart(view: View, own: etcd.Member) -> None:
+def require_restart(view: View, own: etcd_answers.Member) -> None:
     """Refuse to restart a member that the cluster could miss. Raises ClusterError.
 
     One that serves nobody itself takes nothing away: that is what its restart is to repair.
@@ -179,7 +182,7 @@ def require_restart(view: View, own: etcd.Member) -> None:
     )
 
 
-def require_quorum(view: View, what: str, counted: Sequence[etcd.Member]) -> None:
+def require_quorum(view: View, what: str, counted: Sequence[etcd_answers.Member]) -> None:
     """Refuse a change of the members without enough of them to agree to it. Raises ClusterError."""
     needed, healthy = quorum(len(view.voters)), len(view.healthy(counted))
     if healthy < needed:
@@ -189,7 +192,7 @@ def require_quorum(view: View, what: str, counted: Sequence[etcd.Member]) -> Non
         )
 
 
-def require_join(view: View, own: etcd.Member | None) -> None:
+def require_join(view: View, own: etcd_answers.Member | None) -> None:
     """Refuse to let a member join, or take its own place again, unless the members that stay are a quorum."""
     stay = [one for one in view.voters if one != own]
     require_quorum(view, "not joined", stay)
@@ -204,7 +207,7 @@ def require_join(view: View, own: etcd.Member | None) -> None:
         raise ClusterError(f"not joined: {_sick(view, gone)}")
 
 
-def named(view: View, names: Iterable[str]) -> list[etcd.Member]:
+def named(view: View, names: Iterable[str]) -> list[etcd_answers.Member]:
     """Members that a variable names to be removed and the cluster has. Raises ClusterError for one of the inventory."""
     found = []
     for name in names:
@@ -219,7 +222,7 @@ def named(view: View, names: Iterable[str]) -> list[etcd.Member]:
     return found
 
 
-def removable(view: View, names: Iterable[str]) -> list[etcd.Member]:
+def removable(view: View, names: Iterable[str]) -> list[etcd_answers.Member]:
     """Members that are named, and that the others can do without now. Raises ClusterError where one must stay."""
     found = named(view, names)
     if found:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd, keys as etcd_keys
 
 RECORD = "/binary-cluster/etcd-users"
 ROOT = "root"
@@ -86,7 +86,7 @@ def wanted_permissions(users: list[dict[str, Any]]) -> dict[str, Permissions]:
         for one in user["permissions"]:
             if not one["prefix"]:
                 raise UserError(f"users: {user['name']}: an empty prefix is all keys; name a prefix")
-            permissions[etcd.span(one["prefix"])] = ACCESS[one["access"]]
+            permissions[etcd_keys.span(one["prefix"])] = ACCESS[one["access"]]
     return wanted
 
 

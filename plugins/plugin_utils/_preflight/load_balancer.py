@@ -11,7 +11,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
@@ -24,10 +23,20 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._invento
     legal,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.ports import takers
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.vips import (
+    Address,
+    address_of,
+    balancer_hosts,
+    ipv6_vips_have_company,
+    vips_are_addresses,
+    vips_are_in_their_subnets,
+    vips_are_wanted,
+    vips_belong_to_nobody,
+    virtual_routers_are_distinct,
+    wanted_vips,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import quoting
 
-ROLE = "api_load_balancer"
-FIRST_ROUTER = 51
 API_PORT = 6443
 PASSWORD = 8  # characters that VRRP version 2 has room for
 SLOWEST = 40.95  # seconds between advertisements, in the twelve bits of VRRP version 3
@@ -49,56 +58,10 @@ LEAST = {
     "api_load_balancer_timeout": 1,
 }
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-@dataclass(frozen=True)
-class Vip:
-    """A virtual address as wanted, and the variable that says so."""
-
-    address: str
-    interface: str
-    router: Any
-    variable: str
-
-    @property
-    def parsed(self) -> Address | None:
-        """The address; None where it is not one."""
-        return _address(self.address)
-
-
-def _address(text: Any) -> Address | None:
-    """An address; None for what is none, and for one with a scope, which means something on one host only."""
-    try:
-        return None if "%" in str(text) else ipaddress.ip_address(str(text))
-    except ValueError:
-        return None
-
 
 def _refused(text: str, allowed: re.Pattern[str]) -> str:
     """The first character that a text must not have, as Python writes it; empty where there is none."""
     return next((repr(character) for character in text if not allowed.fullmatch(character)), "")
-
-
-def _vips(inventory: Inventory) -> list[Vip]:
-    wanted = inventory.value("api_load_balancer_vips")
-    if wanted is None:
-        only = inventory.value("cluster_api_vip")
-        return [Vip(str(only), "", FIRST_ROUTER, "cluster_api_vip")] if only else []
-    if not isinstance(wanted, list):
-        return []  # the argument_specs have told so
-    found: list[Vip] = []
-    for vip in (vip for vip in wanted if isinstance(vip, Mapping)):
-        address = str(vip.get("address", ""))
-        # IPv6 addresses are no virtual routers of their own.
-        position = sum(":" not in earlier.address for earlier in found)
-        router = vip.get("virtual_router_id", FIRST_ROUTER + position)
-        found.append(Vip(address, str(vip.get("interface", "")), router, "api_load_balancer_vips"))
-    return found
-
-
-def _balancers(inventory: Inventory) -> list[Host]:
-    return inventory.members(ROLE) if ROLE in inventory.specs else []
 
 
 def _port(inventory: Inventory, host: Host) -> int | None:
@@ -126,7 +89,7 @@ def _backends(inventory: Inventory, host: Host) -> list[str]:
 def _split(backend: str) -> tuple[Address, int] | None:
     address, _colon, port = backend.rpartition(":")
     plain = address[1:-1] if address.startswith("[") and address.endswith("]") else address
-    parsed, number = _address(plain), integer(port) if DIGITS.fullmatch(port) else None
+    parsed, number = address_of(plain), integer(port) if DIGITS.fullmatch(port) else None
     if parsed is None or not legal(number):
         return None
     if parsed.version == 6 and not address.startswith("["):
@@ -134,142 +97,27 @@ def _split(backend: str) -> tuple[Address, int] | None:
     return parsed, number
 
 
-# --- the addresses ---------------------------------------------------------------------
-
-
-def vips_are_wanted(inventory: Inventory) -> Iterator[Fault]:
-    if _balancers(inventory) and not _vips(inventory):
-        yield Fault("cluster_api_vip", None, "set it to the address that the balancers are to hold")
-
-
-def vips_are_addresses(inventory: Inventory) -> Iterator[Fault]:
-    if not _balancers(inventory):
-        return
-    seen: dict[Address, Vip] = {}
-    for vip in _vips(inventory):
-        if vip.parsed is None:
-            yield Fault(vip.variable, vip.address, "not an address such as 192.0.2.100, without a prefix length")
-        elif vip.parsed in seen:
-            yield Fault(vip.variable, vip.address, "is there twice")
-        else:
-            seen[vip.parsed] = vip
-
-
-def vips_are_in_their_subnets(inventory: Inventory) -> Iterator[Fault]:
-    for host in _balancers(inventory):
-        if not host.facts:
-            continue
-        for vip in _vips(inventory):
-            link = vip.interface or _link_of(host)
-            if vip.interface and vip.interface not in host.facts["interfaces"]:
-                there = ", ".join(sorted(host.facts["interfaces"]))
-                yield Fault(vip.variable, vip.interface, f"no such interface; there are {there}", (host.name,))
-                continue
-            if vip.parsed is None or not link:
-                continue
-            networks = [
-                interface.network
-                for interface in map(ipaddress.ip_interface, host.facts["interfaces"][link]["addresses"])
-                if interface.version == vip.parsed.version
-                and interface.network.prefixlen < interface.network.max_prefixlen
-                and not interface.is_link_local
-            ]
-            if not any(vip.parsed in network for network in networks):
-                has = ", ".join(map(str, networks)) or f"no IPv{vip.parsed.version} network"
-                remedy = f"outside of the networks of {link} ({has}); neighbours would not look for it there"
-                yield Fault(vip.variable, vip.address, remedy, (host.name,))
-            for network in networks:
-                if network.version == 4 and vip.parsed in (network.network_address, network.broadcast_address):
-                    yield Fault(vip.variable, vip.address, f"not an address of a machine in {network}", (host.name,))
-
-
-def _link_of(host: Host) -> str:
-    """Interface that has a host's own address."""
-    for link, details in host.facts["interfaces"].items():
-        if host.address in {held.partition("/")[0] for held in details["addresses"]}:
-            return str(link)
-    return ""
-
-
-def ipv6_vips_have_company(inventory: Inventory) -> Iterator[Fault]:
-    for host in _balancers(inventory):
-        if not host.facts:
-            continue
-        links = {vip.interface or _link_of(host) for vip in _vips(inventory) if ":" not in vip.address}
-        for vip in _vips(inventory):
-            if ":" in vip.address and (vip.interface or _link_of(host)) not in links:
-                remedy = "needs an IPv4 address on the same interface to go with: the balancers talk IPv4 to each other"
-                yield Fault(vip.variable, vip.address, remedy, (host.name,))
-
-
-def vips_belong_to_nobody(inventory: Inventory) -> Iterator[Fault]:
-    balancers = _balancers(inventory)
-    own = {details["mac"] for host in balancers for details in host.facts.get("interfaces", {}).values()}
-    for vip in _vips(inventory) if balancers else ():
-        if vip.parsed is None:
-            continue
-        for host in inventory.hosts.values():
-            # On a balancer the address may be its own virtual one, which keepalived puts there alone.
-            has = {_address(host.address)} | {
-                interface.ip
-                for details in host.facts.get("interfaces", {}).values()
-                for interface in map(ipaddress.ip_interface, details["addresses"])
-                if host not in balancers or interface.network.prefixlen < interface.network.max_prefixlen
-            }
-            if vip.parsed in has:
-                yield Fault(vip.variable, vip.address, f"the address of {host.name}; take one that no machine has")
-        for host in balancers:
-            for mac in host.facts.get("answered", {}).get(vip.address, ()):
-                if mac not in own:
-                    remedy = f"a machine with the MAC {mac}, none of the balancers, answers for it; take a free address"
-                    yield Fault(vip.variable, vip.address, remedy)
-
-
-def virtual_routers_are_distinct(inventory: Inventory) -> Iterator[Fault]:
-    users: dict[tuple[int, str], list[str]] = {}
-    for vip in _vips(inventory) if _balancers(inventory) else ():
-        if ":" in vip.address:
-            continue
-        number = integer(vip.router)
-        if number is None or not 1 <= number <= 255:
-            remedy = "virtual_router_id is a number from 1 to 255"
-            yield Fault("api_load_balancer_vips", vip.router, remedy)
-            continue
-        users.setdefault((number, vip.interface), []).append(vip.address)
-    for (number, interface), addresses in users.items():
-        # An interface that is not named is one of those that are.
-        also = [address for (other, link), held in users.items() if other == number and link != interface
-                and "" in (link, interface) for address in held]  # fmt: skip
-        if len(addresses) > 1 or also:
-            who = ", ".join(sorted({*addresses, *also}))
-            remedy = f"virtual_router_id of {who}; each needs its own on a link"
-            yield Fault("api_load_balancer_vips", number, remedy)
-
-
-# --- the balancers and what is behind them ---------------------------------------------
-
-
 def one_balancer_is_few(inventory: Inventory) -> Iterator[Fault]:
-    if len(_balancers(inventory)) == 1:
+    if len(balancer_hosts(inventory)) == 1:
         remedy = "one balancer: the addresses go down with it, and every restart is felt; take two"
         yield Fault("groups.api_load_balancer", "1 member", remedy, warning=True)
 
 
 def balancers_speak_ipv4(inventory: Inventory) -> Iterator[Fault]:
     members = inventory.value("api_load_balancer_members")
-    if not isinstance(members, Mapping) or not _balancers(inventory):
+    if not isinstance(members, Mapping) or not balancer_hosts(inventory):
         return
     for name, address in members.items():
-        if not isinstance(_address(address), ipaddress.IPv4Address):
+        if not isinstance(address_of(address), ipaddress.IPv4Address):
             yield Fault("api_load_balancer_members", address, f"of {name}: not an IPv4 address", (str(name),))
-    for host in _balancers(inventory):
+    for host in balancer_hosts(inventory):
         if host.name not in members:
             yield Fault("api_load_balancer_members", ", ".join(members), f"{host.name} is not among them", (host.name,))
 
 
 def backends_are_there(inventory: Inventory) -> Iterator[Fault]:
-    vips = {vip.parsed for vip in _vips(inventory)}
-    for host in _balancers(inventory):
+    vips = {vip.parsed for vip in wanted_vips(inventory)}
+    for host in balancer_hosts(inventory):
         port, name = _port(inventory, host), (host.name,)
         variable = "api_load_balancer_backends"
         main = (port, _backends(inventory, host))
@@ -293,7 +141,7 @@ def backends_are_there(inventory: Inventory) -> Iterator[Fault]:
 
 
 def witnesses_are_addresses(inventory: Inventory) -> Iterator[Fault]:
-    for host in _balancers(inventory):
+    for host in balancer_hosts(inventory):
         given = host.variables.get("api_load_balancer_witnesses", [])
         for witness in given if isinstance(given, list) else ():
             if _split(str(witness)) is None:
@@ -302,7 +150,7 @@ def witnesses_are_addresses(inventory: Inventory) -> Iterator[Fault]:
 
 
 def numbers_are_large_enough(inventory: Inventory) -> Iterator[Fault]:
-    for host in _balancers(inventory):
+    for host in balancer_hosts(inventory):
         for name, least in LEAST.items():
             number = _number(host.variables.get(name))
             if number is not None and number < least:
@@ -310,7 +158,7 @@ def numbers_are_large_enough(inventory: Inventory) -> Iterator[Fault]:
 
 
 def texts_are_safe(inventory: Inventory) -> Iterator[Fault]:
-    for host in _balancers(inventory):
+    for host in balancer_hosts(inventory):
         path = str(host.variables.get("api_load_balancer_probe_path", "/"))
         if not path.startswith("/"):
             yield Fault("api_load_balancer_probe_path", repr(path), "must begin with /, such as /readyz")
@@ -327,7 +175,7 @@ def texts_are_safe(inventory: Inventory) -> Iterator[Fault]:
 
 
 def balancer_ports_are_free(inventory: Inventory) -> Iterator[Fault]:
-    for host in _balancers(inventory):
+    for host in balancer_hosts(inventory):
         wanted = [
             ("api_load_balancer_port", _port(inventory, host)),
             ("api_load_balancer_status_port", integer(host.variables.get("api_load_balancer_status_port", 8404))),
@@ -343,7 +191,7 @@ def balancer_ports_are_free(inventory: Inventory) -> Iterator[Fault]:
 
 
 def vrrp_settings_fit(inventory: Inventory) -> Iterator[Fault]:
-    if not _balancers(inventory):
+    if not balancer_hosts(inventory):
         return
     version = integer(inventory.value("api_load_balancer_vrrp_version", 3))
     password = str(inventory.value("api_load_balancer_vrrp_password", ""))

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import keys as etcd_keys
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Fault, Inventory
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight.variables import NOT_SHOWN, is_secret
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering.quoting import UNSEEN
@@ -44,7 +44,7 @@ class Form:
         return re.fullmatch(self.pattern, value) is not None
 
 
-KEYS = Form(etcd.PLACE.pattern, "keys such as /coreos.com/network: letters, digits, . _ - /")
+KEYS = Form(etcd_keys.PLACE.pattern, "keys such as /coreos.com/network: letters, digits, . _ - /")
 HOST = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)"
 ENDPOINT = Form(rf"https?://{HOST}:[0-9]+", "a client URL of etcd such as https://192.0.2.11:2379")
 ADDRESS = Form(r"[0-9]+(\.[0-9]+){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*", "an IP address")
