@@ -96,9 +96,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger, LedgerError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._load_balancer import keepalived
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 # In the order they start.
 DAEMONS = ("nginx", "health", "keepalived")
@@ -111,7 +112,7 @@ LEAVE = "leave"
 DEAF = 3
 
 
-class MemberError(Exception):
+class MemberError(TaskError):
     """The balancer cannot be brought to the wanted state; the message says what is in the way."""
 
 
@@ -292,7 +293,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     result: dict[str, Any] = {}
-    try:
+    with module.reporting("load balancer"):
         here = Here(module)
         due = to_refresh(here.active, module.params["due"])
         started = module.params["state"] == "started"
@@ -306,8 +307,6 @@ def main() -> None:
             bring_up(here, actions, due)
         else:
             bring_up_to_date(here, actions)
-    except (MemberError, systemd.ServiceError, LedgerError) as error:
-        module.fail_json(msg=f"load balancer: {error}")
     module.exit_json(changed=bool(actions), actions=actions, **result)
 
 

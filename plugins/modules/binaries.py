@@ -178,7 +178,7 @@ def place(member: IO[bytes], path: str, sha256: str, ledger: Ledger) -> None:
 def install(module: HostModule) -> dict[str, Any]:
     """Bring the artifacts to the host; without the archive only say what is missing."""
     artifacts = module.params["artifacts"]
-    ledgers = {artifact["name"]: install_record.opened(module, f"binary-{artifact['name']}") for artifact in artifacts}
+    ledgers = {artifact["name"]: install_record.Ledger(f"binary-{artifact['name']}") for artifact in artifacts}
     wanted = {
         f"{artifact['directory']}/{artifact['version']}/{file}": (sha256, ledgers[artifact["name"]])
         for artifact in artifacts
@@ -274,10 +274,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
+    with module.reporting("binaries"):
         result = install(module) if module.params["state"] == "present" else uninstall(module)
-    except (install_record.FileError, OSError) as error:
-        module.fail_json(msg=f"binaries: {error}")
     module.exit_json(installed=[artifact["name"] for artifact in module.params["artifacts"]], **result)
 
 

@@ -162,16 +162,13 @@ def main() -> None:
     if not known:
         module.fail_json(msg="nodes: []: name the nodes that the cluster has; all others would be released")
     calicoctl = Calicoctl(module.run_command, module.params)
-    try:
-        with tempfile.TemporaryDirectory(dir=module.tmpdir) as scratch:
-            lost = look(calicoctl, Path(scratch)).of_others(known)
-            if lost and not module.check_mode:
-                release(calicoctl, lost, Path(scratch))
-                left = look(calicoctl, Path(scratch)).of_others(known)
-                if left:
-                    module.fail_json(msg=f"calicoctl refused nothing, but these are held still: {json.dumps(left)}")
-    except CalicoctlError as error:
-        module.fail_json(msg=str(error))
+    with module.reporting(), tempfile.TemporaryDirectory(dir=module.tmpdir) as scratch:
+        lost = look(calicoctl, Path(scratch)).of_others(known)
+        if lost and not module.check_mode:
+            release(calicoctl, lost, Path(scratch))
+            left = look(calicoctl, Path(scratch)).of_others(known)
+            if left:
+                module.fail_json(msg=f"calicoctl refused nothing, but these are held still: {json.dumps(left)}")
     module.exit_json(
         changed=bool(lost),
         lost=lost,

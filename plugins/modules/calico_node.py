@@ -137,11 +137,11 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
     files,
     install_record,
     links as host_links,
-    netns,
     systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 NETWORK = "calico"
 FELIX = "calico-felix"
@@ -159,7 +159,7 @@ FOLLOWING = 8.0
 SESSIONS = 10.0
 
 
-class NodeError(Exception):
+class NodeError(TaskError):
     """The node did not become part of the network; the message says what it waits for."""
 
 
@@ -170,7 +170,7 @@ class Node:
         self.module = module
         self.params = module.params
         self.kernel = iproute.IpRoute(module.run_command)
-        self.ledger = install_record.opened(module, OWNER)
+        self.ledger = install_record.Ledger(OWNER)
         self.actions: list[str] = []
 
     def restart(self, operation: str, why: str = "") -> None:
@@ -393,14 +393,9 @@ def main() -> None:
         required_if=[("state", "present", ["encapsulation", "network", "conflist"])],
         supports_check_mode=True,
     )
-    node = Node(module)
-    try:
+    with module.reporting(f"calico on {module.params['name']}"):
+        node = Node(module)
         told = present(node) if module.params["state"] == "present" else absent(node)
-    except (
-        NodeError, etcd.EtcdError, iproute.KernelError, systemd.ServiceError, install_record.FileError,
-        cni_network.CniError, daemon_rules.FirewallError, netns.NamespaceError,
-    ) as error:  # fmt: skip
-        module.fail_json(msg=f"calico on {module.params['name']}: {error}")
     module.exit_json(changed=bool(node.actions), actions=node.actions, **told)
 
 

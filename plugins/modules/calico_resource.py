@@ -131,15 +131,15 @@ def main() -> None:
     try:
         found = calicoctl.found({key.kind for key in wanted} | set(purged))
         reached = True
-    except CalicoctlError as error:
+    except CalicoctlError:
         if not module.check_mode:
-            module.fail_json(msg=str(error))
+            raise
         found, reached = {}, False
     if present:
         changes = calico_resources.plan(wanted, places, found, label, purged)
     else:
         changes = calico_resources.plan_absent(places, found)
-    try:
+    with module.reporting():
         if reached:
             by_key = {change.key: change.where for change in changes}
             refused = calicoctl.unreadable([change.after for change in changes if change.after])
@@ -148,8 +148,6 @@ def main() -> None:
                 module.fail_json(msg="\n".join(told))
         if not module.check_mode:
             calicoctl.carry_out(changes)
-    except CalicoctlError as error:
-        module.fail_json(msg=str(error))
     module.exit_json(
         changed=bool(changes),
         actions=[str(change) for change in changes],

@@ -147,8 +147,9 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
     systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute, nft as kernel_nft
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import nft as kernel_nft
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 NAME = "binary-cluster-firewall"
 SCRIPT = "/etc/binary_cluster/firewall.nft"
@@ -201,7 +202,7 @@ WantedBy=nftables.service
 UNITS = {NAME: UNIT, AGAIN: UNIT_AGAIN}
 
 
-class FirewallError(Exception):
+class FirewallError(TaskError):
     """The table cannot be as asked for; the message says why."""
 
 
@@ -213,7 +214,7 @@ class Firewall:
         self.params = module.params
         self.check_mode = bool(module.check_mode)
         self.nft = kernel_nft.Nft(module.run_command)
-        self.ledger = install_record.opened(module, NAME)
+        self.ledger = install_record.Ledger(NAME)
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
 
@@ -352,14 +353,10 @@ def main() -> None:
         required_if=[("state", "present", ["members"]), ("state", "members", ["members"])],
         supports_check_mode=True,
     )
-    firewall = Firewall(module)
-    states = {"present": firewall.present, "members": firewall.further_members, "absent": firewall.absent}
-    try:
+    with module.reporting("", ValueError):
+        firewall = Firewall(module)
+        states = {"present": firewall.present, "members": firewall.further_members, "absent": firewall.absent}
         states[module.params["state"]]()
-    except (
-        FirewallError, iproute.KernelError, systemd.ServiceError, install_record.FileError, ValueError
-    ) as error:  # fmt: skip
-        module.fail_json(msg=str(error))
     module.exit_json(changed=bool(firewall.actions), actions=firewall.actions, diff=firewall.diff)
 
 

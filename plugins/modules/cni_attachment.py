@@ -121,9 +121,8 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._cni imp
     network as cni_network,
     runtime as cni_runtime,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import install_record, netns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 
 
 def attach(module: HostModule, runtime: cni_runtime.Runtime, attachment: cni_network.Attachment) -> dict[str, Any]:
@@ -210,15 +209,11 @@ def main() -> None:
     )
     params = module.params
     options = ("netns", "interface", "container_id", "arguments", "capabilities", "labels")
-    try:
+    with module.reporting():
         attachment = cni_network.attachment(*(params[option] for option in options))
-    except validation.SpecError as error:
-        module.fail_json(msg=str(error))
     runtime = cni_runtime.Runtime(module.run_command, params["plugins"])
-    try:
+    with module.reporting(params["netns"]):
         told = (attach if params["state"] == "present" else detach)(module, runtime, attachment)
-    except (cni_network.CniError, install_record.LedgerError, netns.NamespaceError) as error:
-        module.fail_json(msg=f"{params['netns']}: {error}")
     state = {"before": "attached\n", "after": "\n"} if params["state"] == "absent" else {
         "before": "\n", "after": "attached\n"
     }  # fmt: skip

@@ -114,13 +114,14 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 UNIT = "coredns"
 OWNER = "coredns-node"
 TRIES = 3
 
 
-class NodeError(Exception):
+class NodeError(TaskError):
     """The node's CoreDNS is not as wanted; the message says what is in the way."""
 
 
@@ -151,7 +152,7 @@ class Node:
         self.module = module
         self.params = module.params
         self.kernel = iproute.IpRoute(module.run_command)
-        self.ledger = install_record.opened(module, OWNER)
+        self.ledger = install_record.Ledger(OWNER)
         self.actions: list[str] = []
         self.diff: list[dict[str, str]] = []
 
@@ -272,17 +273,14 @@ def main() -> None:
         ],
         supports_check_mode=True,
     )
-    node = Node(module)
     told = {}
-    try:
+    with module.reporting("coredns") as failed:
+        node = Node(module)
+        failed["actions"] = node.actions
         if module.params["state"] == "present":
             told["due"] = present(node)
         else:
             absent(node)
-    except (
-        NodeError, install_record.FileError, iproute.KernelError, resolver.ResolverError, systemd.ServiceError,
-    ) as error:  # fmt: skip
-        module.fail_json(msg=f"coredns: {error}", actions=node.actions)
     module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff, **told)
 
 

@@ -265,11 +265,12 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host.fi
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 
 
-class Unfinished(Exception):
+class Unfinished(TaskError):
     """Something of a daemon could not be removed; the message says what, and why. The rest is removed."""
 
 
@@ -566,10 +567,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    ledger = install_record.opened(module, params["name"])
+    ledger = install_record.Ledger(params["name"])
     unit = systemd.show(module.run_command, full_name(params))
     absent = params["state"] == "absent"
-    try:
+    with module.reporting(params["name"]):
         if not absent:
             unit = installable(module, ledger, unit)
         wanted = [] if absent else entries(params, module.check_mode)
@@ -589,8 +590,6 @@ def main() -> None:
             host_files.settle(all_wanted, seen, ledger)
         if not module.check_mode:
             applied.note(ledger, applied.MEMBERS, {} if absent else params["members"])
-    except (install_record.FileError, systemd.ServiceError, accounts.AccountError, Unfinished) as error:
-        module.fail_json(msg=f"{params['name']}: {error}")
     result: dict[str, Any] = {"changed": bool(actions), "actions": actions}
     if params["state"] == "started":
         result["due"] = made.due

@@ -197,10 +197,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    try:
+    with module.reporting():
         outcomes = ask(params, module.tmpdir)
-    except etcd.EtcdError as error:
-        module.fail_json(msg=str(error))
     asked = (params[name] for name in ("client", "prefix", "authority", "members", "new_authority"))
     told = list(faults(outcomes, *asked))
     if told:

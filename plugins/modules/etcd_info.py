@@ -130,13 +130,11 @@ def endpoint_states(client: etcd.Client) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     module = HostModule(argument_spec=dict(etcd.ARGUMENTS), supports_check_mode=True)
-    try:
+    with module.reporting():
         client = etcd.Client.of(module.params)
         members = client.members()
         alarms = client.alarms()
         endpoints = endpoint_states(client)
-    except etcd.EtcdError as error:
-        module.fail_json(msg=str(error))
     names = {member.id: member.name for member in members}
     leaders = {state.get("leader") for state in endpoints.values()} - {None, "0"}
     module.exit_json(

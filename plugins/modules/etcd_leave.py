@@ -81,6 +81,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd im
     client as etcd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 REMEDY = (
     "Start etcd on the members that stay, or tear down all members in one run. If this cluster is lost for good, "
@@ -88,7 +89,7 @@ REMEDY = (
 )
 
 
-class LeaveError(Exception):
+class LeaveError(TaskError):
     """The members cannot leave; the message says why and what to do."""
 
 
@@ -249,12 +250,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     cluster = Cluster(module)
-    try:
+    with module.reporting("etcd"):
         steps = plan(cluster)
         if not module.check_mode:
             leave(cluster, steps)
-    except (LeaveError, etcd.EtcdError) as error:
-        module.fail_json(msg=f"etcd: {error}")
     module.exit_json(changed=bool(steps), actions=[f"remove member {title(one)}" for one in steps])
 
 

@@ -72,15 +72,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    try:
+    with module.reporting():
         if module.check_mode:
             pass
         elif params["state"] == "taken":
             run_lock.take(params["holder"], params["seconds"])
         else:
             run_lock.release(params["holder"])
-    except (run_lock.LockError, OSError) as error:
-        module.fail_json(msg=str(error))
     module.exit_json(changed=False, holder=params["holder"])
 
 

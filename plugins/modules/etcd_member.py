@@ -197,13 +197,9 @@ actions:
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
-    client as etcd,
-    cluster as etcd_cluster,
     member as etcd_member,
     member_plan as etcd_member_plan,
-    process as etcd_process,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 
@@ -244,13 +240,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     result: dict[str, Any] = {}
-    try:
+    with module.reporting(f"etcd member {module.params['name']}"):
         actions = etcd_member.run(etcd_member_plan.Here(module), result)
-    except (
-        etcd_member_plan.MemberError, etcd.EtcdError, etcd_cluster.ClusterError, etcd_process.ProcessError,
-        systemd.ServiceError, OSError,
-    ) as error:  # fmt: skip
-        module.fail_json(msg=f"etcd member {module.params['name']}: {error}")
     module.exit_json(changed=bool(actions), actions=actions, **result)
 
 

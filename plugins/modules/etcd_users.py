@@ -111,7 +111,7 @@ def main() -> None:
     )
     params = module.params
     enabled = params["state"] == "enabled"
-    try:
+    with module.reporting():
         wanted = etcd_users.wanted_permissions(params["users"])
         try:
             client = etcd.Client.of(params)
@@ -125,8 +125,6 @@ def main() -> None:
         steps = etcd_users.enable(state, wanted) if enabled else etcd_users.disable(state)
         if steps and not module.check_mode:
             etcd_users.apply(client, state, steps)
-    except (etcd_users.UserError, etcd.EtcdError) as error:
-        module.fail_json(msg=str(error))
     actions = [step.text for step in steps]
     module.exit_json(
         changed=bool(actions),

@@ -125,7 +125,7 @@ def main() -> None:
     )
     prefix = module.params["prefix"]
     kernel = iproute.IpRoute(module.run_command)
-    try:
+    with module.reporting():
         client = etcd.Client.of(module.params)
         described = client.get(f"{prefix}/config")
         if described is None:
@@ -141,8 +141,6 @@ def main() -> None:
         ]
         links = {link["ifname"]: link for link in kernel.links()}
         routes, fdb, neighbours = flannel.entries(kernel, network, links)
-    except (etcd.EtcdError, iproute.KernelError) as error:
-        module.fail_json(msg=str(error))
     held = {address["local"] for link in links.values() for address in link["addr_info"] if "local" in address}
     own = module.params["address"] or next((lease.address for lease in leases if lease.address in held), "")
     pods = ipaddress.ip_network(network["Network"])

@@ -134,12 +134,12 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
     install_record,
     kernel_modules,
     links as host_links,
-    netns,
     systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 UNIT = "flanneld"
 SUBNET_FILE = "/run/flannel/subnet.env"
@@ -156,7 +156,7 @@ UNREADY = 5.0
 STARTING = 30.0
 
 
-class NodeError(Exception):
+class NodeError(TaskError):
     """The node did not become part of the network; the message says what it waits for."""
 
 
@@ -167,7 +167,7 @@ class Node:
         self.module = module
         self.params = module.params
         self.kernel = iproute.IpRoute(module.run_command)
-        self.ledger = install_record.opened(module, OWNER)
+        self.ledger = install_record.Ledger(OWNER)
         self.actions: list[str] = []
         # When this run last started flanneld, on the monotonic clock.
         self.started = float("-inf")
@@ -474,18 +474,11 @@ def main() -> None:
         required_if=[("state", "present", ["address", "network", "conflist"])],
         supports_check_mode=True,
     )
-    try:
+    with module.reporting():
         validation.component("bridge", module.params["bridge"], cni_network.LONGEST_INTERFACE)
-    except validation.SpecError as error:
-        module.fail_json(msg=str(error))
-    node = Node(module)
-    try:
+    with module.reporting(f"flannel on {module.params['address']}"):
+        node = Node(module)
         told = present(node) if module.params["state"] == "present" else absent(node)
-    except (
-        NodeError, etcd.EtcdError, iproute.KernelError, systemd.ServiceError, install_record.FileError,
-        cni_network.CniError, daemon_rules.FirewallError, host_links.LinkError, netns.NamespaceError,
-    ) as error:  # fmt: skip
-        module.fail_json(msg=f"flannel on {module.params['address']}: {error}")
     module.exit_json(changed=bool(node.actions), actions=node.actions, **told)
 
 

@@ -197,6 +197,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import arp_ndp, iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import underlay
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 IPV6 = "/proc/sys/net/ipv6/conf"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -372,6 +373,81 @@ def setting(path: str) -> str:
         return ""
 
 
+def output(module: HostModule, *command: str) -> str:
+    """What a command prints. Raises TaskError where it fails."""
+    code, out, err = module.run_command(list(command))
+    if code != 0:
+        raise TaskError(err.strip(), " ".join(command))
+    return str(out)
+
+
+def machine(module: HostModule) -> dict[str, Any]:
+    """Facts of the host's kernel, distribution and programs."""
+    architecture, nft = platform.machine(), module.get_bin_path("nft")
+    version = re.search(r"v([0-9.]+)", output(module, nft, "--version")) if nft else None
+    return {
+        "architecture": ARCHITECTURES.get(architecture, architecture),
+        "python": platform.python_version(),
+        "distribution": distribution(),
+        "unit_python": unit_python(module),
+        "systemd": os.path.isdir("/run/systemd/system"),
+        "nft": version.group(1) if version else "",
+        "ipip": has_ipip(module),
+        "boot_sysctls": sysctl_files.read_after("90-binary-cluster-node.conf"),
+    }
+
+
+def network(module: HostModule) -> dict[str, Any]:
+    """Facts of the host's links, routes and ports, and of what answers around it."""
+    kernel = iproute.IpRoute(module.run_command)
+    routes = json.loads(output(module, "ip", "-json", "route", "show", "default") or "[]")
+    seen = json.loads(output(module, "ip", "-json", "-details", "address", "show"))
+    recorded = host_links.recorded(install_record.STATE_DIRECTORY, [link["ifname"] for link in seen if link])
+    links = interfaces(seen, recorded)
+    routes_v6 = json.loads(output(module, "ip", "-6", "-json", "route", "show") or "[]") if os.path.isdir(IPV6) else []
+    return {
+        "interfaces": links,
+        "advertised": advertised(routes_v6, links),
+        "ipv6_off": ipv6_off(),
+        "default_interface": routes[0].get("dev", "") if routes else "",
+        "listeners": listeners(output(module, "ss", "-H", "-lntup")),
+        "nameservers": nameservers(),
+        "sources": {
+            address: route["prefsrc"]
+            for address in module.params["sources"]
+            if "prefsrc" in (route := kernel.egress(address))
+        },
+        **reached(module.params, links),
+    }
+
+
+def reached(params: dict[str, Any], links: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Facts of the addresses that are asked for."""
+    try:
+        answers = underlay.answers(params["reach"], params["ports"], links)
+        claimed = arp_ndp.on_links(params["claims"], links)
+    except PermissionError as error:
+        raise TaskError(f"{error}: this module needs root", "raw socket") from error
+    return {
+        "answered": claimed,
+        "unreachable": [address for address in params["reach"] if address not in answers],
+        "without_echo": {address: how for address, how in answers.items() if how != underlay.ECHO},
+    }
+
+
+def components() -> dict[str, Any]:
+    """Facts of what the collection put on the host."""
+    records, (pod_cidr, pod_cidrs) = installed(), applied()
+    return {
+        **records,
+        "pod_cidr": pod_cidr,
+        "pod_cidrs": pod_cidrs,
+        "members": host_applied.members(),
+        "etcd": etcd_member() if "etcd" in records["owners"] else {},
+        "authorities": authorities.installed(),
+    }
+
+
 def main() -> None:
     module = HostModule(
         argument_spec={
@@ -383,64 +459,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     since = began()
-
-    def run(*command: str) -> str:
-        code, out, err = module.run_command(list(command))
-        if code != 0:
-            module.fail_json(msg=f"{' '.join(command)}: {err.strip()}")
-        return str(out)
-
-    kernel = iproute.IpRoute(module.run_command)
-    routes = json.loads(run("ip", "-json", "route", "show", "default") or "[]")
-    seen = json.loads(run("ip", "-json", "-details", "address", "show"))
-    recorded = host_links.recorded(install_record.STATE_DIRECTORY, [link["ifname"] for link in seen if link])
-    links = interfaces(seen, recorded)
-    routes_v6 = json.loads(run("ip", "-6", "-json", "route", "show") or "[]") if os.path.isdir(IPV6) else []
-    try:
-        answers = underlay.answers(module.params["reach"], module.params["ports"], links)
-        claimed = arp_ndp.on_links(module.params["claims"], links)
-    except PermissionError as error:
-        module.fail_json(msg=f"raw socket: {error}: this module needs root")
-    machine = platform.machine()
-    nft = module.get_bin_path("nft")
-    version = re.search(r"v([0-9.]+)", run(nft, "--version")) if nft else None
-    pod_cidr, pod_cidrs = applied()
-    module.exit_json(
-        ansible_facts={
-            "cluster_host": {
-                "architecture": ARCHITECTURES.get(machine, machine),
-                "python": platform.python_version(),
-                "distribution": distribution(),
-                "unit_python": unit_python(module),
-                "systemd": os.path.isdir("/run/systemd/system"),
-                "interfaces": links,
-                "nft": version.group(1) if version else "",
-                "ipip": has_ipip(module),
-                "boot_sysctls": sysctl_files.read_after("90-binary-cluster-node.conf"),
-                "advertised": advertised(routes_v6, links),
-                "ipv6_off": ipv6_off(),
-                "default_interface": routes[0].get("dev", "") if routes else "",
-                "listeners": listeners(run("ss", "-H", "-lntup")),
-                "nameservers": nameservers(),
-                "answered": claimed,
-                "sources": {
-                    address: route["prefsrc"]
-                    for address in module.params["sources"]
-                    if "prefsrc" in (route := kernel.egress(address))
-                },
-                "unreachable": [address for address in module.params["reach"] if address not in answers],
-                "without_echo": {address: how for address, how in answers.items() if how != underlay.ECHO},
-                "pod_cidr": pod_cidr,
-                "pod_cidrs": pod_cidrs,
-                **(records := installed()),
-                "members": host_applied.members(),
-                "etcd": etcd_member() if "etcd" in records["owners"] else {},
-                "authorities": authorities.installed(),
-            }
-        },
-        # For the action plugin, which makes clock_skew of it.
-        clock={"began": since, "ended": time.time()},
-    )
+    with module.reporting():
+        facts = {**machine(module), **network(module), **components()}
+    # The clock is for the action plugin, which makes clock_skew of it.
+    module.exit_json(ansible_facts={"cluster_host": facts}, clock={"began": since, "ended": time.time()})
 
 
 if __name__ == "__main__":

@@ -157,7 +157,6 @@ left:
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes, validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import host_routes, masquerade
@@ -259,7 +258,7 @@ def main() -> None:
     )
     routes = Routes(module)
     routes.parse()
-    try:
+    with module.reporting():
         routes.kernel.routes.require()
         if routes.masquerade:
             routes.kernel.nft.require()
@@ -274,8 +273,6 @@ def main() -> None:
                 after = plan_changes.reach(routes.kernel, changes, routes.observe, routes.plan)
             except plan_changes.PlanError as error:
                 routes.give_up(str(error), changes, before)
-    except iproute.KernelError as error:
-        module.fail_json(msg=str(error))
     result: dict[str, Any] = {"changed": bool(changes), "actions": [change.text() for change in changes]}
     if module._diff:
         result["diff"] = host_routes.diff(changes, before, after, routes.protocol)

@@ -274,8 +274,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    ledger = install_record.opened(module, OWNER)
-    try:
+    with module.reporting("kubeconfig"):
+        ledger = install_record.Ledger(OWNER)
         if params["contents"] is None:
             # With the paths as this host understands them.
             paths = [item["path"] for item in params["files"]]
@@ -286,8 +286,6 @@ def main() -> None:
         actions += [f"restart {name}" for name in units]
         if not module.check_mode:
             carry_out(module, changes, units, ledger)
-    except (install_record.FileError, systemd.ServiceError) as error:
-        module.fail_json(msg=f"kubeconfig: {error}")
     module.exit_json(changed=bool(actions), actions=actions, diff=[change.diff() for change in changes])
 
 

@@ -95,11 +95,12 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 SYSCTLS = "sysctls"
 
 
-class KernelError(Exception):
+class KernelError(TaskError):
     """The kernel does not have or take a setting; the message says which."""
 
 
@@ -259,11 +260,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    ledger = install_record.opened(module, module.params["name"])
-    try:
+    with module.reporting(module.params["name"]):
+        ledger = install_record.Ledger(module.params["name"])
         result = install(module, ledger) if module.params["state"] == "present" else remove(module, ledger)
-    except (KernelError, install_record.FileError, iproute.KernelError, ValueError) as error:
-        module.fail_json(msg=f"{module.params['name']}: {error}")
     module.exit_json(**result)
 
 

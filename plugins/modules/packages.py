@@ -237,12 +237,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    ledger = install_record.opened(module, "packages")
     present = module.params["state"] == "present"
-    try:
+    with module.reporting("packages"):
+        ledger = install_record.Ledger("packages")
         changed, names = install(module, ledger) if present else uninstall(module, ledger)
-    except (packages.PackageError, install_record.FileError, systemd.ServiceError) as error:
-        module.fail_json(msg=f"packages: {error}")
     result: dict[str, Any] = {"changed": changed, "packages": names}
     if present:
         result["installed"] = [one["name"] for one in module.params["sets"]]

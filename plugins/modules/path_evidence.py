@@ -108,7 +108,7 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import capture, iproute, nft_trace
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import capture, nft_trace
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import (
     engine,
@@ -215,7 +215,7 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=False)
     nodes = module.params["nodes"]
-    try:
+    with module.reporting():
         netns.path("name", module.params["name"], ":")
         for where, addresses in (("pods", module.params["pods"]), ("nodes", nodes.values())):
             for address in addresses:
@@ -224,8 +224,6 @@ def main() -> None:
         evidence["pod"] = probe_evidence.interface_of(module.run_command, module.params["name"], INTERFACE)
         observe(module, evidence)
         answers = underlay.answers(list(nodes.values()), module.params["ports"], evidence["links"])
-    except (iproute.KernelError, PermissionError, validation.SpecError) as error:
-        module.fail_json(msg=str(error))
     evidence["underlay"] = {name: answers.get(address, "") for name, address in nodes.items()}
     module.exit_json(changed=False, evidence=evidence)
 

@@ -271,10 +271,9 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._cni imp
     network as cni_network,
     runtime as cni_runtime,
 )
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import install_record, netns
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import nft_trace
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import engine
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import egress_source
 
@@ -498,7 +497,7 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=False)
     told: dict[str, Any] = {}
-    try:
+    with module.reporting(module.params["name"]):
         measurement = Measurement(module)
         if module.params["state"] == "ready":
             told["pods"] = measurement.make()
@@ -508,10 +507,6 @@ def main() -> None:
             began = time.monotonic()
             told["outcomes"] = [dataclasses.asdict(outcome) for outcome in measurement.probe()]
             told["duration"] = round(time.monotonic() - began, 3)
-    except validation.SpecError as error:
-        module.fail_json(msg=str(error))
-    except (cni_network.CniError, install_record.LedgerError, netns.NamespaceError, engine.ProbeError) as error:
-        module.fail_json(msg=f"{module.params['name']}: {error}")
     module.exit_json(changed=False, **told)
 
 

@@ -118,7 +118,6 @@ throughput:
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import throughput
 
 
@@ -148,13 +147,11 @@ def main() -> None:
         module.exit_json(changed=False)
     params = module.params
     run, port = module.run_command, params["port"]
-    try:
+    with module.reporting():
         namespace = netns.path("name", params["name"], ":")
-    except validation.SpecError as error:
-        module.fail_json(msg=str(error))
     units = [f"binary-cluster-throughput-{where}-{params['name']}" for where in ("pod", "host")]
     told = {}
-    try:
+    with module.reporting(params["name"]):
         if params["state"] != "measured":  # serving begins with what an interrupted run left
             run(["systemctl", "stop", *(f"{unit}.service" for unit in units)])
         if params["state"] == "serving":
@@ -169,8 +166,6 @@ def main() -> None:
                 "pods_mbit_s": throughput.measure(run, namespace, target["pod"], port, seconds),
                 "hosts_mbit_s": throughput.measure(run, None, target["node"], port, seconds),
             }
-    except throughput.ThroughputError as error:
-        module.fail_json(msg=f"{params['name']}: {error}")
     module.exit_json(changed=False, **told)
 
 

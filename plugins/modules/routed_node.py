@@ -151,11 +151,9 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
     files as host_files,
     install_record,
     links as host_links,
-    netns,
     systemd,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import changes as plan_changes, validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
@@ -231,7 +229,7 @@ class RoutedNode:
         self.params = module.params
         self.name = str(module.params["name"])
         self.kernel = host_routes.Kernel(module.run_command)
-        self.ledger = install_record.opened(module, self.name)
+        self.ledger = install_record.Ledger(self.name)
         host_links.adopt(self.ledger, (str(link["ifname"]) for link in self.kernel.routes.links()))
         self.directory = f"{CONFIGURATION}/{self.name}"
         self.actions: list[str] = []
@@ -499,21 +497,14 @@ def main() -> None:
         required_if=[("state", "present", ["node", "nodes", "network"])],
         supports_check_mode=True,
     )
-    try:
+    with module.reporting():
         # It is part of paths, and the name of a unit and a table.
         validation.component("name", module.params["name"], cni_network.LONGEST_NETWORK)
         validation.component("bridge", module.params["bridge"], cni_network.LONGEST_INTERFACE)
-    except validation.SpecError as error:
-        module.fail_json(msg=str(error))
-    node = RoutedNode(module)
-    try:
+    with module.reporting(module.params["name"], ValueError):
+        node = RoutedNode(module)
         node.kernel.routes.require()
         told = present(node) if module.params["state"] == "present" else absent(node)
-    except (
-        static_network.NetworkError, iproute.KernelError, systemd.ServiceError, install_record.FileError,
-        cni_network.CniError, host_links.LinkError, netns.NamespaceError, ValueError,
-    ) as error:  # fmt: skip
-        module.fail_json(msg=f"{node.name}: {error}")
     module.exit_json(changed=bool(node.actions), actions=node.actions, diff=node.diff, **told)
 
 

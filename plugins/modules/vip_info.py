@@ -198,7 +198,7 @@ def main() -> None:
     unit = systemd.show(module.run_command, name)
     if not unit.active:
         module.fail_json(msg=f"{name}: does not run; see journalctl --unit {name}")
-    try:
+    with module.reporting(name):
         number = int(module.run_command(["keepalived", "--signum=JSON"], check_rc=True)[1])
         links = {link["ifname"]: link for link in iproute.IpRoute(module.run_command).links()}
         asked = keepalived.ask(unit.main_pid, number)
@@ -217,8 +217,6 @@ def main() -> None:
             }
             for router in asked
         ]
-    except (keepalived.KeepalivedError, iproute.KernelError, OSError) as error:
-        module.fail_json(msg=f"{name}: {error}")
     places = [place for router in told for place in router["addresses"]]
     module.exit_json(
         changed=False,

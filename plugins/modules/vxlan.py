@@ -459,7 +459,7 @@ def main() -> None:
     )
     devices = Devices(module)
     devices.parse()
-    try:
+    with module.reporting():
         devices.kernel.require()
         before = devices.observe()
         devices.judge(before)
@@ -470,8 +470,6 @@ def main() -> None:
                 after = plan_changes.reach(devices.kernel, changes, devices.observe, devices.plan)
             except plan_changes.PlanError as error:
                 devices.give_up(str(error), changes, before)
-    except iproute.KernelError as error:
-        module.fail_json(msg=str(error))
     result: dict[str, Any] = {
         "changed": bool(changes),
         "actions": [change.text() for change in changes if change.before != change.after],

@@ -235,11 +235,9 @@ def devices(kernel: iproute.IpRoute, only: str | None) -> list[dict[str, Any]]:
 def main() -> None:
     module = HostModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
     kernel = iproute.IpRoute(module.run_command)
-    try:
+    with module.reporting():
         kernel.require()
         module.exit_json(changed=False, devices=devices(kernel, module.params["name"]))
-    except iproute.KernelError as error:
-        module.fail_json(msg=str(error))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Modules and services behave alike whatever environment a host starts them in."""
+"""Modules and services behave alike whatever environment a host starts them in, and tell errors in one way."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterator
@@ -9,12 +10,25 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import module
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.tests.unit.module_failures import failure
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MODULES = [path for path in (CHECKOUT / "plugins" / "modules").glob("*.py") if "def main()" in path.read_text()]
+SOURCES = sorted((*(CHECKOUT / "plugins/modules").glob("*.py"), *(CHECKOUT / "plugins/module_utils").rglob("*.py")))
 # The health check's own questions go over plain connections; the program that it tells of moves is the user's, and may
 # need a proxy.
 UNITS = [path for path in (CHECKOUT / "roles").glob("*/templates/*.service.j2") if path.name != "health.service.j2"]
+
+# Errors that no module ends with: those who call what raises them deal with them.
+INTERNAL = {
+    "LinkDown": "the address is asked for on the other links",
+    "StatusError": "the client of etcd tells a refusal from an etcd that is not there",
+    "ProtocolError": "an OSError, as whatever else breaks a connection",
+    "DnsError": "an answer that cannot be read is none",
+    "RecordError": "all faults of a call are told at once",
+    "ResourceError": "all faults of a call are told at once",
+}
 
 
 @pytest.fixture
@@ -49,6 +63,45 @@ def test_every_module_is_one(path: Path) -> None:
     text = path.read_text()
     assert "HostModule(" in text
     assert not re.search(r"\bAnsibleModule\b", text)
+
+
+def test_an_error_is_told_with_its_place_and_its_remedy() -> None:
+    def block() -> None:
+        raise TaskError("10.244.1.0/24 is assigned twice", "nodes[1].pod_cidr", "Give each node its own")
+
+    told = failure(block, "node1", actions=["add route"])
+    assert told["msg"] == "node1: nodes[1].pod_cidr: 10.244.1.0/24 is assigned twice. Give each node its own"
+    assert told["actions"] == ["add route"]
+
+
+def test_a_file_that_cannot_be_read_is_no_traceback() -> None:
+    assert failure(lambda: Path("/nonexistent").read_text())["msg"].endswith(
+        "No such file or directory: '/nonexistent'"
+    )
+
+
+def test_a_wrong_value_is_no_traceback_where_a_module_says_so() -> None:
+    assert failure(lambda: int("x"), "port", ValueError)["msg"].startswith("port: invalid literal")
+    with pytest.raises(ValueError, match="invalid literal"):
+        failure(lambda: int("x"), "port")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(CHECKOUT / "plugins")))
+def test_every_error_is_one_that_modules_report(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef) and {"Exception", "ValueError", "OSError"} & {
+            base.id for base in node.bases if isinstance(base, ast.Name)
+        }:
+            assert node.name == "TaskError" or node.name in INTERNAL, f"{node.name}: derive it from TaskError"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_errors_are_reported_in_one_place(path: Path) -> None:
+    """A module says what it is about, and lists no errors that the entry point knows."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ExceptHandler) and node.name:
+            told = ast.unparse(node.body[0])
+            assert not told.startswith(("module.fail_json(", "self.module.fail_json(")), f"line {node.lineno}: {told}"
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import install_record
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger, LedgerError
+from ansible_collections.binary_cluster.networking.tests.unit.module_failures import failure
 from ansible_collections.binary_cluster.networking.tests.unit.owned_files import Killed, fail_at, kill_at
 
 
@@ -115,20 +116,12 @@ def test_bytes_that_are_no_text_are_a_damaged_record(directory: str) -> None:
         Ledger("etcd", directory)
 
 
-def test_a_module_fails_with_the_words_of_a_damaged_record(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Failed(Exception):
-        pass
-
-    class Module:
-        def fail_json(self, msg: str) -> None:
-            raise Failed(msg)
-
+def test_a_module_fails_with_the_words_of_a_damaged_record(directory: str) -> None:
     filled(directory)
     Path(directory, "etcd.json").write_text("")
-    monkeypatch.setattr(install_record, "STATE_DIRECTORY", directory)
-    monkeypatch.setattr(install_record.Ledger.__init__, "__defaults__", (directory,))
-    with pytest.raises(Failed, match="the install record is empty; it names nothing any more"):
-        install_record.opened(Module(), "etcd")
+    told = failure(lambda: Ledger("etcd", directory), "etcd on node1")
+    assert "etcd on node1: " in told["msg"]
+    assert "the install record is empty; it names nothing any more" in told["msg"]
 
 
 def test_all_records_are_read_around_a_damaged_one(directory: str) -> None:

@@ -23,6 +23,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.
     Key,
     Resource,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 Run = Callable[..., "tuple[int, str, str]"]
 ARGUMENTS: dict[str, Any] = {
@@ -36,7 +37,7 @@ UNREADABLE = "Failed to execute command: "
 UNKNOWN_FIELD = re.compile(r"(?:wrong location: |into field \w+\.)(\w+)")
 
 
-class CalicoctlError(Exception):
+class CalicoctlError(TaskError):
     """calicoctl refused, or did not answer; the message is its own."""
 
 

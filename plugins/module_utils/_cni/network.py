@@ -26,6 +26,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 CONFIGURATIONS = "/etc/cni/net.d"
 PLUGINS = "/opt/cni/bin"
@@ -37,7 +38,7 @@ NAMESPACES = host_netns.NAMESPACES
 LONGEST_INTERFACE, LONGEST_ID, LONGEST_NETWORK = 15, 128, 100
 
 
-class CniError(Exception):
+class CniError(TaskError):
     """A plugin or a configuration failed; the message has the plugin's own code and words."""
 
 

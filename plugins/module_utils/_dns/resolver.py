@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import file_entry
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 METHODS = ("none", "resolved", "resolv_conf")
 RESOLV_CONF = "/etc/resolv.conf"
@@ -30,7 +31,7 @@ MOST_SERVERS = 3
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 
 
-class ResolverError(Exception):
+class ResolverError(TaskError):
     """systemd-resolved refused; the message has its own words."""
 
 

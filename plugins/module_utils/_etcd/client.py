@@ -35,6 +35,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.an
     message_of,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.keys import encode, end_of, never
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 T = TypeVar("T")
 # The server is there and the cluster is not: DeadlineExceeded and Unavailable of gRPC.
@@ -56,7 +57,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-class EtcdError(Exception):
+class EtcdError(TaskError):
     """etcd cannot be asked, or refuses; the message says which endpoint and why."""
 
 

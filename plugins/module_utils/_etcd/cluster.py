@@ -20,6 +20,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd im
     answers as etcd_answers,
     client as etcd,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 # An alarm that a run can resolve: a member that has only this one is one to work with.
 RESOLVABLE = ("NOSPACE",)
@@ -29,7 +30,7 @@ DEFAULT_QUOTA = 2 * 1024**3
 LARGEST_REQUEST = 3 * 1024**2 // 2
 
 
-class ClusterError(Exception):
+class ClusterError(TaskError):
     """The cluster does not allow a change now; the message says what is in the way and what to do."""
 
 

@@ -21,11 +21,12 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd im
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.cluster import Wanted
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 FOUND = "found the cluster"
 
 
-class MemberError(Exception):
+class MemberError(TaskError):
     """The member cannot be brought to the wanted state; the message says what is in the way."""
 
 

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ REMEDIES = {
 TRACE = re.compile(r"\s|$|goroutine |created by |panic: |[\w./%*()-]+\(.*\)$")
 
 
-class ProcessError(Exception):
+class ProcessError(TaskError):
     """The member does not serve; the message begins with the cause and ends with what etcd logged last."""
 
 

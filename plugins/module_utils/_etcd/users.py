@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd, keys as etcd_keys
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 RECORD = "/binary-cluster/etcd-users"
 ROOT = "root"
@@ -29,7 +30,7 @@ ACCESS = {"read": "READ", "write": "WRITE", "readwrite": "READWRITE"}
 Permissions = dict[tuple[str, str], str]
 
 
-class UserError(Exception):
+class UserError(TaskError):
     """Users cannot be brought to the wanted state; the message says what is in the way."""
 
 

@@ -17,12 +17,14 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+
 Run = Callable[..., "tuple[int, str, str]"]
 # Tables of nftables in which iptables keeps its rules, with everybody else's.
 SHARED_TABLES = ("filter", "nat", "mangle", "raw")
 
 
-class FirewallError(Exception):
+class FirewallError(TaskError):
     """A rule could not be removed; the message has the program's own words."""
 
 

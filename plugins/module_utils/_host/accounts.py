@@ -13,13 +13,14 @@ import pwd
 from collections.abc import Callable, Sequence
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 # Kind of the ledger's entries: name of an account -> its number, once it has one.
 KIND = "accounts"
 
 
-class AccountError(Exception):
+class AccountError(TaskError):
     """An account could not be made or removed; the message has the program's own words."""
 
 

@@ -25,6 +25,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+
 STATE_DIRECTORY = "/var/lib/binary_cluster"
 # What files and units are named after: nothing that leads to another directory, or that a program takes for an option.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,199}")
@@ -35,7 +37,7 @@ SHARED = "directories"
 MAPPINGS = ("paths", "accounts")
 
 
-class FileError(Exception):
+class FileError(TaskError):
     """A file could not be read or made as wanted; the message says which and why."""
 
 
@@ -136,15 +138,6 @@ class Ledger:
             for path in glob.glob(os.path.join(glob.escape(self.directory), "*.json.new")):
                 os.unlink(path)
             os.rmdir(self.directory)
-
-
-def opened(module: Any, owner: str) -> Ledger:
-    """The record of an owner for a module, which fails where it is damaged."""
-    try:
-        return Ledger(owner)
-    except LedgerError as error:
-        module.fail_json(msg=str(error))
-        raise
 
 
 def all_of(directory: str = STATE_DIRECTORY) -> Iterator[tuple[str, Ledger | LedgerError]]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import install_record
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 # Kinds of the record's entries: a link by its name, and ``<link> <address>`` for an address that pods' bridges got.
 KIND = "links"
@@ -35,7 +36,7 @@ UNNOTED = {
 Links = Iterable[Mapping[str, Any]]
 
 
-class LinkError(Exception):
+class LinkError(TaskError):
     """A link is somebody else's; the message says which, and what to do."""
 
 

@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 # Where the system's tools are. A user's PATH, and sudo's secure_path, may lack sbin.
 TOOLS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -30,6 +33,21 @@ class HostModule(AnsibleModule):
     def __init__(self, proxies: bool = False, **options: Any) -> None:
         prepare(proxies)
         super().__init__(**options)
+
+    @contextlib.contextmanager
+    def reporting(self, of: str = "", *further: type[Exception]) -> Iterator[dict[str, Any]]:
+        """End the module with the message of an error that the block raises: its user reads no traceback.
+
+        ``of`` is what the block is about, and stands before the message. ``further`` are errors of Python's own that
+        say here what is wrong with a value that the user gave. What the block puts into the result that it gets is
+        told beside the message.
+        """
+        told: dict[str, Any] = {}
+        known: tuple[type[Exception], ...] = (TaskError, OSError, *further)
+        try:
+            yield told
+        except known as error:
+            self.fail_json(msg=f"{of}: {error}" if of else str(error), **told)
 
 
 def prepare(proxies: bool) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 Run = Callable[..., "tuple[int, str, str]"]
 NAMESPACES = "/run/netns"
@@ -23,7 +24,7 @@ KIND = "namespaces"
 LONGEST = 255
 
 
-class NamespaceError(Exception):
+class NamespaceError(TaskError):
     """A namespace cannot be made or removed; the message says why, with the words of the command."""
 
 

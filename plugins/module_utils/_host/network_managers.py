@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Entry
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.validation import SpecError
 
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 PATTERN = re.compile(r"[A-Za-z0-9_.*?\[\]+-]+")
@@ -26,14 +27,14 @@ HEAD = "# Ansible managed\n"
 def entries(run: Run, name: str, interfaces: Sequence[str]) -> list[Entry]:
     """Files for those of the two that run or are enabled; ``interfaces`` are names with shell patterns.
 
-    Rules of routing policy are left to systemd-networkd: none of the networks has any. Raises ValueError where a name
+    Rules of routing policy are left to systemd-networkd: none of the networks has any. Raises SpecError where a name
     could not be written into the files.
     """
     for number, interface in enumerate(interfaces):
         if not PATTERN.fullmatch(interface):
-            raise ValueError(
-                f"unmanaged[{number}]: {interface!r}: not the name of an interface, which may have the patterns *, ? "
-                "and [0-9]"
+            raise SpecError(
+                f"unmanaged[{number}]",
+                f"{interface!r}: not the name of an interface, which may have the patterns *, ? and [0-9]",
             )
     found = {}
     if interfaces and _there(run, "systemd-networkd"):

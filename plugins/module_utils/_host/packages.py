@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 # Kind of the ledger's entries: name of a package -> whether its configuration was there before.
 KIND = "packages"
@@ -36,7 +37,7 @@ TRANSACTION = "packages.transaction"
 NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+~:-]+)?")
 
 
-class PackageError(Exception):
+class PackageError(TaskError):
     """A package could not be installed or removed; the message has the program's own words."""
 
 

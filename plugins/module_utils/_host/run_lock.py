@@ -20,10 +20,12 @@ import time
 from collections.abc import Iterator
 from typing import IO, Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+
 PATH = "/run/binary-cluster-etcd.lock"
 
 
-class LockError(Exception):
+class LockError(TaskError):
     """Somebody else has the lock; the message says who, since when, and how to remove it."""
 
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 DIGEST = "BINARY_CLUSTER_DIGEST"
@@ -45,7 +46,7 @@ ACTIVE = ("active", "reloading", "refreshing")
 STALE = "stale"
 
 
-class ServiceError(Exception):
+class ServiceError(TaskError):
     """A unit did not do as told; the message holds its last log lines."""
 
 

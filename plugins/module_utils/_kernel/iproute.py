@@ -19,6 +19,8 @@ import shutil
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+
 OLDEST = (5, 0)
 # Releases up to 5.4 carry a date in place of a number; this is the date of 5.0.
 OLDEST_DATE = 190319
@@ -35,7 +37,7 @@ BUILT_IN = {
 }  # fmt: skip
 
 
-class KernelError(Exception):
+class KernelError(TaskError):
     """The kernel refused; the message has the command and the kernel's own words."""
 
 

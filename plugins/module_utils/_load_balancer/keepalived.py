@@ -17,12 +17,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+
 STATES = ("INIT", "BACKUP", "MASTER", "FAULT")
 # Where its versions write their state to, as seen by the process itself.
 DUMPS = ("tmp/keepalived.json", "run/keepalived/keepalived.json")
 
 
-class KeepalivedError(Exception):
+class KeepalivedError(TaskError):
     """keepalived does not tell its state; the message says why."""
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 State = TypeVar("State")
 
@@ -80,7 +81,7 @@ class Kernel(Protocol):
     def change(self, lines: Sequence[str], program: str, force: bool = False) -> None: ...
 
 
-class PlanError(Exception):
+class PlanError(TaskError):
     """A change was refused, and what was begun was taken back as far as the kernel let it."""
 
     def __init__(self, change: Change | None, line: str, words: str) -> None:

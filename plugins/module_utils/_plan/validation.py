@@ -18,6 +18,8 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+
 # What iproute2 and the kernel take, without what a batch line would read as something else.
 # With fullmatch: `$` lets a newline at the end through.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,14}")
@@ -28,11 +30,11 @@ MAPPED = bytes(10) + b"\xff\xff"
 SHOWN = 50
 
 
-class SpecError(Exception):
+class SpecError(TaskError):
     """One value is wrong; the message says where and why."""
 
     def __init__(self, where: str, why: str) -> None:
-        super().__init__(f"{where}: {why}")
+        super().__init__(why, where)
 
 
 class Faults:

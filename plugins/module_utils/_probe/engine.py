@@ -31,6 +31,7 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import messages as dns_messages
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import icmp
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import responder
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 # From pod to pod: ICMP echo, a TCP connection, a datagram, a small and a large answer over HTTP, and the largest
 # packet. From a pod to the node of another (node), to its own node (own), both by ICMP echo, and to itself
@@ -123,7 +124,7 @@ class Outcome:
 Probe = tuple[Target, str]
 
 
-class ProbeError(Exception):
+class ProbeError(TaskError):
     """The namespace cannot be entered."""
 
 

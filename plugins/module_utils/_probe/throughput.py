@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import engine
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 Run = Callable[..., "tuple[int, str, str]"]
 # A server that was just started may not listen yet.
@@ -25,7 +26,7 @@ NOT_YET = ("connection refused", "server is busy")
 ECHOES, SIZE, TIMEOUT = 21, 56, 1.0
 
 
-class ThroughputError(Exception):
+class ThroughputError(TaskError):
     """It could not be measured; the message has iperf3's own words."""
 
 

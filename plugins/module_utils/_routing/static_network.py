@@ -21,6 +21,7 @@ from typing import Any
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.routes import Route
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 DEVICE = "vxlan-mesh"
 # Marks of the owner on routes and neighbours, none that iproute2 has a name for.
@@ -104,7 +105,7 @@ WantedBy=nftables.service
 """
 
 
-class NetworkError(Exception):
+class NetworkError(TaskError):
     """The network cannot be as asked for; the message says why."""
 
 
