@@ -91,7 +91,6 @@ due:
 import os
 import socket
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +99,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host.in
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._load_balancer import keepalived
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 # In the order they start.
 DAEMONS = ("nginx", "health", "keepalived")
@@ -163,14 +163,8 @@ class Here:
 
     def wait_for(self, done: Callable[[], str]) -> None:
         """Wait until there is nothing left to say against going on."""
-        until = time.monotonic() + self.params["timeout"]
-        while True:
-            problem = done()
-            if not problem:
-                return
-            if time.monotonic() > until:
-                raise MemberError(f"{problem}, after {self.params['timeout']} s{self._last_words()}")
-            time.sleep(0.1)
+        if problem := Waiter(self.params["timeout"]).until_done(done):
+            raise MemberError(f"{problem}, after {self.params['timeout']} s{self._last_words()}")
 
     def _last_words(self) -> str:
         units = [word for daemon in DAEMONS for word in ("--unit", unit(daemon))]

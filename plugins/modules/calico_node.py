@@ -142,6 +142,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 NETWORK = "calico"
 FELIX = "calico-felix"
@@ -254,9 +255,9 @@ def start(node: Node) -> None:
         node.restart("restart" if active else "start")
     if node.module.check_mode and node.actions:
         return
-    began = settling = time.monotonic()
-    patience = FOLLOWING
-    while True:
+    waiter, patience, told = Waiter(node.params["wait"], pause=0.2), FOLLOWING, ""
+    settling = waiter.began
+    for _look in waiter:
         found = node.unready()
         if not found:
             return
@@ -265,27 +266,25 @@ def start(node: Node) -> None:
             node.actions.append(f"restart {FELIX}: {told}")
             return
         now = time.monotonic()
-        if now > began + node.params["wait"]:
-            raise NodeError(f"after {node.params['wait']} s: {told}; the last lines of {FELIX}:\n{complaints(run)}")
         # Felix looks after its routes itself, every now and then; a new one does so at once. One that is starting
         # is not disturbed: it would only begin again.
         if calico.starts(node.params["health_port"]):
             settling, patience = now, SETTLING
-        elif now > settling + patience:
+        elif now > settling + patience and not waiter.over:
             node.restart("restart", f": {told}")
             settling, patience = now, SETTLING
-        time.sleep(0.2)
+    raise NodeError(f"after {node.params['wait']} s: {told}; the last lines of {FELIX}:\n{complaints(run)}")
 
 
 def converse(node: Node) -> None:
     """Wait a while for the BGP sessions; warn of those that are not there."""
     if node.module.check_mode or node.params["encapsulation"].startswith("vxlan"):
         return
-    until = time.monotonic() + SESSIONS
-    found = node.detached_sessions()
-    while found and time.monotonic() < until:
-        time.sleep(0.5)
+    found: dict[str, str] = {}
+    for _look in Waiter(SESSIONS, pause=0.5):
         found = node.detached_sessions()
+        if not found:
+            break
     for name, reason in found.items():
         node.module.warn(f"BGP session {name}: {reason}")
 

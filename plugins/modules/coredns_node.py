@@ -100,7 +100,6 @@ actions:
 """
 
 import ipaddress
-import time
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._dns import messages as dns_messages, resolver
@@ -115,6 +114,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 UNIT = "coredns"
 OWNER = "coredns-node"
@@ -204,13 +204,14 @@ class Node:
 
     def wait(self) -> None:
         """Wait until the right configuration answers."""
-        until = time.monotonic() + self.params["wait"]
-        while (version := self.version()) != self.params["version"]:
-            if time.monotonic() > until:
-                what = f"answers with configuration {version}" if version else "does not answer"
-                where = f"{self.params['address']} port {self.params['port']}"
-                raise NodeError(f"{what} at {where} after {self.params['wait']} s; its last lines:\n{self.log()}")
-            time.sleep(0.05)
+        version = None
+        for _look in Waiter(self.params["wait"], pause=0.05):
+            version = self.version()
+            if version == self.params["version"]:
+                return
+        what = f"answers with configuration {version}" if version else "does not answer"
+        where = f"{self.params['address']} port {self.params['port']}"
+        raise NodeError(f"{what} at {where} after {self.params['wait']} s; its last lines:\n{self.log()}")
 
     def log(self) -> str:
         """The last lines CoreDNS wrote."""

@@ -73,7 +73,6 @@ actions:
 """
 
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import (
@@ -82,6 +81,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd im
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 REMEDY = (
     "Start etcd on the members that stay, or tear down all members in one run. If this cluster is lost for good, "
@@ -170,17 +170,14 @@ class Cluster:
 
     def settle(self, without: Sequence[etcd_answers.Member]) -> None:
         """Wait until those that were healthy are so without the members that are gone."""
-        until = time.monotonic() + self.params["wait"]
-        wanted = self.endpoints(without)
-        while True:
-            client = self.client(wanted)
+        client = self.client(self.endpoints(without))
+
+        def unhealthy() -> str:
             found = {url: state for url, state in client.each(client.health).items() if state is not True}
-            if not found:
-                return
-            if time.monotonic() > until:
-                told = "; ".join(f"{url}: {state}" for url, state in found.items())
-                raise LeaveError(f"after {self.params['wait']} s the members that stay are not healthy: {told}")
-            time.sleep(0.2)
+            return "; ".join(f"{url}: {state}" for url, state in found.items())
+
+        if told := Waiter(self.params["wait"], pause=0.2).until_done(unhealthy):
+            raise LeaveError(f"after {self.params['wait']} s the members that stay are not healthy: {told}")
 
 
 def known(cluster: Cluster) -> bool:
@@ -204,16 +201,13 @@ def plan(cluster: Cluster) -> list[etcd_answers.Member]:
 
     Raises LeaveError where they cannot leave.
     """
-    until = time.monotonic() + etcd.SETTLING
-    while True:
-        try:
-            if not known(cluster):
-                return []
-            return order(cluster.members, cluster.params["leaving"], cluster.sick, cluster.leader)
-        except LeaveError:
-            if time.monotonic() >= until:
-                raise
-        time.sleep(1)
+
+    def steps() -> list[etcd_answers.Member]:
+        if not known(cluster):
+            return []
+        return order(cluster.members, cluster.params["leaving"], cluster.sick, cluster.leader)
+
+    return Waiter(etcd.SETTLING, pause=1).retry(steps, LeaveError)
 
 
 def leave(cluster: Cluster, steps: Sequence[etcd_answers.Member]) -> None:

@@ -140,6 +140,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host.mo
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 UNIT = "flanneld"
 SUBNET_FILE = "/run/flannel/subnet.env"
@@ -284,25 +285,24 @@ def start(node: Node) -> None:
 
 def await_lease(node: Node, patience: float) -> None:
     """Wait until flanneld has its lease. Where it has none after ``patience`` seconds it is restarted, once."""
-    run, network, began = node.module.run_command, node.params["network"], time.monotonic()
-    until, restarted = began + node.params["wait"], False
+    run, network = node.module.run_command, node.params["network"]
+    waiter, restarted, why = Waiter(node.params["wait"]), False, ""
     patience = min(patience, node.params["wait"] / 2)
-    while True:
+    for _look in waiter:
         active = systemd.show(run, UNIT).active
         if active and flannel.leased(node.lease(), network):
             return
-        now, why = time.monotonic(), unready(node, active)
-        if not restarted and now > began + patience:
-            restarted, node.started, until = True, now, now + node.params["wait"]
+        why = unready(node, active)
+        if not restarted and waiter.elapsed > patience:
+            restarted, node.started = True, time.monotonic()
+            waiter.extend()
             node.actions.append(f"restart {UNIT}: {why}")
             systemd.command(run, "restart", "--no-block", UNIT)
-        elif now > until:
-            _code, log, _err = run(["journalctl", "-u", UNIT, "-n", "8", "--no-pager", "-o", "cat"])
-            raise NodeError(
-                f"{UNIT}: {why}, {now - began:.0f} s after it was waited for, in spite of a restart. Its last log "
-                f"lines:\n{log.strip()}"
-            )
-        time.sleep(0.1)
+    _code, log, _err = run(["journalctl", "-u", UNIT, "-n", "8", "--no-pager", "-o", "cat"])
+    raise NodeError(
+        f"{UNIT}: {why}, {waiter.elapsed:.0f} s after it was waited for, in spite of a restart. Its last log "
+        f"lines:\n{log.strip()}"
+    )
 
 
 def unready(node: Node, active: bool) -> str:
@@ -367,9 +367,8 @@ def follow(node: Node) -> None:
     A running flanneld mends nothing that was taken away, and now and then loses an entry itself while many
     nodes start at once; a new one makes all anew.
     """
-    params = node.params
-    until = time.monotonic() + params["wait"]
-    while True:
+    params, told = node.params, ""
+    for _look in Waiter(params["wait"]):
         links = [link["ifname"] for link in node.kernel.links()]
         found = flannel.disagreements(
             node.leases(),
@@ -387,9 +386,7 @@ def follow(node: Node) -> None:
                 systemd.command(node.module.run_command, "restart", "--no-block", UNIT)
         if node.module.check_mode:
             return
-        if time.monotonic() > until:
-            raise NodeError(f"after {params['wait']} s the kernel is not as the leases ask: {told}")
-        time.sleep(0.1)
+    raise NodeError(f"after {params['wait']} s the kernel is not as the leases ask: {told}")
 
 
 def present(node: Node) -> dict[str, Any]:

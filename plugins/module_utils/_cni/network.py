@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import socket
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -27,6 +26,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 CONFIGURATIONS = "/etc/cni/net.d"
 PLUGINS = "/opt/cni/bin"
@@ -227,10 +227,8 @@ def settle(run: Run, gateways: Sequence[str], seconds: float = 3.0) -> None:
     Until then it looks for duplicates of its addresses (RFC 4862), and asks for no neighbour.
     """
     wanted = {address for address in gateways if ":" in address}
-    until = time.monotonic() + seconds
-    while wanted and time.monotonic() < until:
+    for _look in Waiter(seconds) if wanted else ():
         links = [link["addr_info"] for link in iproute.IpRoute(run).links()]
         held = [one for link in links if wanted & {one.get("local", "") for one in link} for one in link]
         if not any(one.get("tentative") and not one.get("dadfailed") for one in held):
             return
-        time.sleep(0.1)

@@ -19,7 +19,6 @@ import http.client
 import json
 import os
 import ssl
-import time
 import urllib.parse
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -36,6 +35,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.an
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.keys import encode, end_of, never
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 T = TypeVar("T")
 # The server is there and the cluster is not: DeadlineExceeded and Unavailable of gRPC.
@@ -45,7 +45,6 @@ CHANGED_MEANWHILE = "revision in header is old"
 # Seconds in which members that elect a leader, or have just started, are healthy again; etcd itself refuses changes of
 # its members until they have been connected for five.
 SETTLING = 10
-POLL = 0.1
 # etcd's default for --max-txn-ops.
 MOST_OPERATIONS = 128
 ARGUMENTS: dict[str, Any] = {
@@ -63,18 +62,6 @@ class EtcdError(TaskError):
 
 class Refused(EtcdError):
     """etcd can be asked, and says no."""
-
-
-def retry(seconds: float, ask: Callable[[], T], given_up: Callable[[], bool] = lambda: False) -> T:
-    """What ``ask`` returns once it raises no EtcdError; the last one is raised at the deadline, or once given up."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            return ask()
-        except EtcdError:
-            if time.monotonic() > until or given_up():
-                raise
-        time.sleep(POLL)
 
 
 def is_to_come(error: EtcdError, check_mode: bool, pending: bool) -> bool:
@@ -257,7 +244,7 @@ class Client:
             if any(one.id == member_id for one in self.members()):
                 self.call("/v3/cluster/member/remove", {"ID": decimal(member_id)})
 
-        retry(SETTLING, remove)
+        Waiter(SETTLING).retry(remove, EtcdError)
 
     def alarms(self) -> list[dict[str, str]]:
         """Raised alarms, as ``{"member", "alarm"}``."""

@@ -24,6 +24,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.me
     Plan,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 
 def initial_cluster(here: Here, members: Sequence[etcd_answers.Member]) -> dict[str, Sequence[str]]:
@@ -79,7 +80,7 @@ def join(here: Here, made: Plan) -> list[str]:
         own = None
     members: Sequence[etcd_answers.Member] = view.members
     if own is None:
-        members = etcd.retry(params["timeout"], lambda: add(client, here.own.peer_url))
+        members = Waiter(params["timeout"]).retry(lambda: add(client, here.own.peer_url), etcd.EtcdError)
         own = next(one for one in members if here.own.peer_url in one.peer_urls)
     cluster = initial_cluster(here, members) if fresh else None
     try:

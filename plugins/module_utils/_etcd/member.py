@@ -12,7 +12,6 @@ by the members that serve just before it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -32,6 +31,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.me
     resolvable_alarms,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import run_lock
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 
 def check(here: Here) -> None:
@@ -56,18 +56,18 @@ def once_allowed(here: Here, made: Plan, require: Callable[[etcd_cluster.View, A
 
     Members that elect a leader, or have just started, get the time for it. Raises ClusterError where it stays refused.
     """
-    until = time.monotonic() + etcd.SETTLING
-    while made.view:
-        try:
+    looked = False
+
+    def allowed() -> Plan:
+        nonlocal made, looked
+        if looked and (view := here.look() or made.view):
+            made = replace(made, view=view, own=view.listed(here.own) or made.own)
+        looked = True
+        if made.view:
             require(here.ahead(made.view), made.own)
-            break
-        except etcd_cluster.ClusterError:
-            if time.monotonic() >= until:
-                raise
-        time.sleep(1)
-        view = here.look() or made.view
-        made = replace(made, view=view, own=view.listed(here.own) or made.own)
-    return made
+        return made
+
+    return Waiter(etcd.SETTLING, pause=1).retry(allowed, etcd_cluster.ClusterError)
 
 
 def needs_repair(made: Plan) -> bool:

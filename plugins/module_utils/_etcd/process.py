@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 T = TypeVar("T")
 
@@ -144,27 +145,23 @@ class Process:
         return self.run(["systemctl", "is-active", UNIT])[1].strip() == "active"
 
     def _until(self, reached: Callable[[systemd.Unit], bool], what: str) -> None:
-        until = time.monotonic() + self.timeout
-        while True:
+        for _look in Waiter(self.timeout):
             self.unit = systemd.show(self.run, UNIT)
             if reached(self.unit):
                 return
-            if time.monotonic() > until:
-                raise self.error(f"{what} after {self.timeout:g} s", "")
-            time.sleep(etcd.POLL)
+        raise self.error(f"{what} after {self.timeout:g} s", "")
 
     def wait(self, what: str, ask: Callable[[], object]) -> None:
         """Wait until ``ask`` raises no EtcdError.
 
         Raises ProcessError where it does not, at the deadline or once the process ends: ``what`` was waited for.
         """
-        began = time.monotonic()
-        watch = Watch(self)
+        waiter, watch = Waiter(self.timeout), Watch(self)
         try:
-            etcd.retry(self.timeout, ask, watch.given_up)
+            waiter.retry(ask, etcd.EtcdError, watch.given_up)
         except etcd.EtcdError as error:
             self.refresh()
-            raise self.error(f"{what} after {time.monotonic() - began:.0f} s", str(error), watch.last) from error
+            raise self.error(f"{what} after {waiter.elapsed:.0f} s", str(error), watch.last) from error
 
     def log(self) -> list[str]:
         """The last lines of this process; where it has logged none, of the unit."""

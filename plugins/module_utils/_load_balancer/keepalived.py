@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.waiting import Waiter
 
 STATES = ("INIT", "BACKUP", "MASTER", "FAULT")
 # Where its versions write their state to, as seen by the process itself.
@@ -117,8 +118,7 @@ def ask(pid: int, number: int, wait: float = 2.0) -> list[Router]:
         os.kill(pid, number)
     except ProcessLookupError:
         raise KeepalivedError("keepalived has just ended") from None
-    until = time.monotonic() + wait
-    while time.monotonic() < until:
+    for _look in Waiter(wait, pause=0.01):
         for dump in DUMPS:
             if _stamp(f"{root}/{dump}") != before[dump]:
                 try:
@@ -126,7 +126,6 @@ def ask(pid: int, number: int, wait: float = 2.0) -> list[Router]:
                         return routers(stream.read())
                 except ValueError:
                     continue  # it is still writing
-        time.sleep(0.01)
     raise KeepalivedError(f"keepalived did not write its state within {wait} s of {signal.Signals(number).name}")
 
 
