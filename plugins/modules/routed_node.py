@@ -170,6 +170,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._routing
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     checks as vxlan_checks,
     link as vxlan_link,
+    mesh as vxlan_mesh,
     plan as vxlan_plan,
     spec as vxlan_spec,
     state as vxlan_state,
@@ -379,7 +380,7 @@ def wanted_state(node: RoutedNode, every: list[static_network.Node], state: Stat
     devices = []
     if vxlan:
         near = [peer for peer, _hop in routed]
-        devices = vxlan_spec.parse([static_network.device(own, tunnelled, near, vxlan, mtu)], TUNNELLED, faults)
+        devices = [vxlan_mesh.device(own, tunnelled, near, vxlan, mtu, faults)]
         vxlan_checks.judge(devices, state.devices, True, faults)
     placed = host_routes.parse(
         [static_network.route(peer, hop) for peer, hop in routed], DIRECT, node.kernel.names, faults

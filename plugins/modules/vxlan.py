@@ -401,60 +401,63 @@ class Devices:
         self.module.fail_json(msg=f"{why}. {undone}.", left=left)
 
 
-def main() -> None:
-    module = HostModule(
-        argument_spec={
-            "devices": {
+OPTIONS: dict[str, Any] = {
+    "devices": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "vni": {"type": "int"},
+            "local": {"type": "str"},
+            "device": {"type": "str"},
+            "port": {"type": "int", "default": 4789},
+            "remote": {"type": "str"},
+            "group": {"type": "str"},
+            "mtu": {"type": "int"},
+            "mac": {"type": "str"},
+            "learning": {"type": "bool", "default": True},
+            "ageing": {"type": "int", "default": 300},
+            "ttl": {"type": "str", "default": "auto"},
+            "tos": {"type": "str", "default": "0"},
+            "df": {"type": "str", "choices": ["unset", "set", "inherit"], "default": "unset"},
+            "udp_checksum": {"type": "bool", "default": True},
+            "udp6_zero_checksum_tx": {"type": "bool", "default": False},
+            "udp6_zero_checksum_rx": {"type": "bool", "default": False},
+            "gbp": {"type": "bool", "default": False},
+            "proxy": {"type": "bool", "default": False},
+            "l2miss": {"type": "bool", "default": False},
+            "l3miss": {"type": "bool", "default": False},
+            "port_range": {"type": "list", "elements": "int"},
+            "limit": {"type": "int", "default": 0},
+            "external": {"type": "bool", "default": False},
+            "vnifilter": {"type": "bool", "default": False},
+            "bridge": {"type": "str"},
+            "addresses": {"type": "list", "elements": "str"},
+            "up": {"type": "bool", "default": True},
+            "peers": {
                 "type": "list",
                 "elements": "dict",
-                "required": True,
                 "options": {
-                    "name": {"type": "str", "required": True},
-                    "vni": {"type": "int"},
-                    "local": {"type": "str"},
-                    "device": {"type": "str"},
-                    "port": {"type": "int", "default": 4789},
-                    "remote": {"type": "str"},
-                    "group": {"type": "str"},
-                    "mtu": {"type": "int"},
-                    "mac": {"type": "str"},
-                    "learning": {"type": "bool", "default": True},
-                    "ageing": {"type": "int", "default": 300},
-                    "ttl": {"type": "str", "default": "auto"},
-                    "tos": {"type": "str", "default": "0"},
-                    "df": {"type": "str", "choices": ["unset", "set", "inherit"], "default": "unset"},
-                    "udp_checksum": {"type": "bool", "default": True},
-                    "udp6_zero_checksum_tx": {"type": "bool", "default": False},
-                    "udp6_zero_checksum_rx": {"type": "bool", "default": False},
-                    "gbp": {"type": "bool", "default": False},
-                    "proxy": {"type": "bool", "default": False},
-                    "l2miss": {"type": "bool", "default": False},
-                    "l3miss": {"type": "bool", "default": False},
-                    "port_range": {"type": "list", "elements": "int"},
-                    "limit": {"type": "int", "default": 0},
-                    "external": {"type": "bool", "default": False},
-                    "vnifilter": {"type": "bool", "default": False},
-                    "bridge": {"type": "str"},
-                    "addresses": {"type": "list", "elements": "str"},
-                    "up": {"type": "bool", "default": True},
-                    "peers": {
-                        "type": "list",
-                        "elements": "dict",
-                        "options": {
-                            "underlay": {"type": "str", "required": True},
-                            "mac": {"type": "str", "required": True},
-                            "overlay": {"type": "list", "elements": "str", "default": []},
-                            "subnets": {"type": "list", "elements": "str", "default": []},
-                        },
-                    },
-                    "flood": {"type": "list", "elements": "str"},
+                    "underlay": {"type": "str", "required": True},
+                    "mac": {"type": "str", "required": True},
+                    "overlay": {"type": "list", "elements": "str", "default": []},
+                    "subnets": {"type": "list", "elements": "str", "default": []},
                 },
             },
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "recreate": {"type": "str", "choices": ["refused", "allowed"], "default": "refused"},
-            "purge": {"type": "bool", "default": True},
-            "protocol": {"type": "int", "default": 140},
+            "flood": {"type": "list", "elements": "str"},
         },
+    },
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "recreate": {"type": "str", "choices": ["refused", "allowed"], "default": "refused"},
+    "purge": {"type": "bool", "default": True},
+    "protocol": {"type": "int", "default": 140},
+}
+
+
+def main() -> None:
+    module = HostModule(
+        argument_spec=OPTIONS,
         supports_check_mode=True,
     )
     devices = Devices(module)

@@ -6,14 +6,19 @@ import ipaddress
 import json
 import subprocess
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.validation import Faults
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import masquerade, static_network
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.routes import Hop, Route
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.static_network import Node
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import mesh
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.entries import Fdb
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.link import Link
+from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.spec import Wanted, parse
+from ansible_collections.binary_cluster.networking.plugins.modules.vxlan import OPTIONS
 
 A = Node("a", "192.0.2.11", "10.244.0.0/24")
 B = Node("b", "192.0.2.12", "10.244.1.0/24")
@@ -128,12 +133,32 @@ def test_units_follow_a_start_a_restart_and_a_reload_of_nftables_and_changes_of_
 A6, B6, FAR6 = (replace(node, pod_cidr_v6=f"fd00:0:0:{number}::/64") for number, node in enumerate((A, B, FAR)))
 
 
+def device(own: Node, tunnelled: list[Node], near: list[Node]) -> tuple[Wanted, Faults]:
+    """The device of a node, and what is wrong with the nodes."""
+    faults = Faults()
+    return mesh.device(own, tunnelled, near, {"vni": 1, "port": 4789}, 1450, faults), faults
+
+
+def unplaced(wanted: Wanted) -> dict[str, Any]:
+    """A device without the options that ask for its parts."""
+    held = {name: value for name, value in vars(wanted).items() if name != "where"}
+    return {
+        name: [item for item, _where in value] if isinstance(value, list) else value for name, value in held.items()
+    }
+
+
 def told(
     own: Node, tunnelled: list[Node], near: list[Node]
 ) -> tuple[list[str], dict[str, tuple[list[str], list[str]]]]:
     """Addresses of the VTEP; of each peer what is led through the tunnel, by the underlay's address."""
-    made = static_network.device(own, tunnelled, near, {"vni": 1, "port": 4789}, 1450)
-    return made["addresses"], {peer["underlay"]: (peer["overlay"], peer["subnets"]) for peer in made["peers"]}
+    made, faults = device(own, tunnelled, near)
+    assert not faults.found
+    peers: dict[str, tuple[list[str], list[str]]] = {}
+    for entry, _where in made.fdb or ():
+        overlay = [item.address for item, _place in made.neighbours or () if item.mac == entry.mac]
+        subnets = [item.destination for item, _place in made.routes or () if item.hops[0].gateway in overlay]
+        peers[entry.destination] = (overlay, subnets)
+    return [item.address.partition("/")[0] for item, _where in made.addresses or ()], peers
 
 
 def test_both_ip_versions_go_through_one_tunnel_over_ipv4() -> None:
@@ -152,6 +177,24 @@ def test_without_ipv6_nothing_of_it_is_there() -> None:
     addresses, peers = told(A, [FAR], [B])
     assert addresses == ["10.244.0.0"]
     assert peers == {"198.51.100.13": (["10.244.200.0"], ["10.244.200.0/24"])}
+
+
+def test_the_device_is_as_the_module_vxlan_would_make_it() -> None:
+    """Of the options that a static network does not set, each is as it is by default."""
+    peer = {"underlay": B.address, "mac": B.mac, "overlay": ["10.244.1.0"], "subnets": [B.pod_cidr]}
+    given = {"name": "vxlan-mesh", "vni": 1, "local": A.address, "mac": A.mac, "mtu": 1450, "learning": False}
+    given.update(flood=[], addresses=["10.244.0.0"], peers=[peer])
+    filled = {name: given.get(name, option.get("default")) for name, option in OPTIONS["devices"]["options"].items()}
+    (wanted,) = parse([filled], static_network.TUNNELLED, Faults())
+    made, _faults = device(A, [B], [])
+    assert unplaced(made) == unplaced(wanted)
+
+
+def test_two_nodes_with_one_pod_cidr_are_refused() -> None:
+    _made, faults = device(A, [B, replace(FAR, pod_cidr=B.pod_cidr)], [])
+    assert faults.found[0].startswith(
+        f"vxlan.peers[1].mac: {B.mac} leads to another underlay address in vxlan.peers[0]"
+    )
 
 
 def test_pods_get_an_address_of_each_network() -> None:

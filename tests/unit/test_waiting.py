@@ -13,7 +13,7 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 # Where a pause is none for something to come about.
 PAUSES = {
     "module_utils/_task/waiting.py": "the waiter itself",
-    "module_utils/_probe/throughput.py": "iperf3 is asked again a number of times, each of which has a limit of its own",
+    "module_utils/_probe/throughput.py": "iperf3 is asked again a number of times, each with its own limit",
     "modules/path_evidence.py": "all hosts begin at a time that they agreed on",
 }
 

@@ -180,31 +180,6 @@ def ways(
     return tunnelled, routed
 
 
-def device(
-    own: Node, tunnelled: Iterable[Node], near: Iterable[Node], vxlan: Mapping[str, Any], mtu: int
-) -> dict[str, Any]:
-    """The VXLAN device in the form of the options of module vxlan.
-
-    Pods of nodes that are ``near`` are routed to plainly over IPv4, and over IPv6 through the tunnel like all others:
-    the underlay need not have IPv6.
-    """
-    ways = [*((node, node.cidrs()) for node in tunnelled), *((node, node.cidrs()[1:]) for node in near)]
-    return {
-        "name": DEVICE, "vni": vxlan["vni"], "port": vxlan["port"], "local": own.address, "mac": own.mac, "mtu": mtu,
-        "addresses": [first_of(cidr) for cidr in own.cidrs()], "learning": False, "flood": [], "up": True,
-        "peers": [
-            {"underlay": node.address, "mac": node.mac, "overlay": [first_of(cidr) for cidr in cidrs], "subnets": cidrs}
-            for node, cidrs in ways
-            if cidrs
-        ],
-        # The rest is as the kernel has it by default.
-        "device": None, "remote": None, "group": None, "bridge": None, "port_range": None,
-        "ageing": 300, "limit": 0, "ttl": "auto", "tos": "0", "df": "unset", "udp_checksum": True,
-        "udp6_zero_checksum_tx": False, "udp6_zero_checksum_rx": False, "gbp": False, "proxy": False,
-        "l2miss": False, "l3miss": False, "external": False, "vnifilter": False,
-    }  # fmt: skip
-
-
 def route(node: Node, gateway: str) -> dict[str, Any]:
     """A plain route in the form of the options of module host_routes."""
     return {

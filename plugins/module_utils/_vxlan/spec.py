@@ -11,7 +11,7 @@ Only what the options themselves tell is judged here; what depends on the host i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,16 @@ class Wanted:
         return str(self.settings["remote"] or next((item.destination for item, _where in there), ""))
 
 
+@dataclass(frozen=True)
+class Peer:
+    """The VTEP of another host: its underlay address and MAC, its addresses inside, and the networks behind it."""
+
+    underlay: str
+    mac: str
+    overlay: Sequence[str]
+    subnets: Sequence[str]
+
+
 def parse(devices: list[dict[str, Any]], protocol: str, faults: Faults) -> list[Wanted]:
     """The wanted devices. What is wrong is added to the faults."""
     wanted: list[Wanted] = []
@@ -72,11 +82,11 @@ def parse(devices: list[dict[str, Any]], protocol: str, faults: Faults) -> list[
         where = f"devices[{number}]"
         with faults.noted():
             device = _device(params, where, faults)
-            _addresses(device, params, faults)
+            set_addresses(device, params["addresses"], faults)
             _flood(device, params, faults)
-            _peers(device, params, protocol, faults)
+            set_peers(device, params["peers"] and [Peer(**peer) for peer in params["peers"]], protocol, faults)
             wanted.append(device)
-    _clashes(wanted, faults)
+    refuse_clashes(wanted, faults)
     return wanted
 
 
@@ -177,11 +187,12 @@ def _port_range(where: str, value: list[int] | None) -> str:
     return f"{value[0]} {value[1]}"
 
 
-def _addresses(device: Wanted, params: Mapping[str, Any], faults: Faults) -> None:
-    if params["addresses"] is None:
+def set_addresses(device: Wanted, texts: Sequence[str] | None, faults: Faults) -> None:
+    """Give the device its own addresses; None leaves those that it has."""
+    if texts is None:
         return
     found: dict[Address, str] = {}
-    for number, text in enumerate(params["addresses"]):
+    for number, text in enumerate(texts):
         where = f"{device.where}.addresses[{number}]"
         with faults.noted():
             found.setdefault(Address(device.name, validation.interface(where, text)), where)
@@ -215,27 +226,28 @@ def _far(where: str, text: Any, device: Wanted) -> str:
     return found
 
 
-def _peers(device: Wanted, params: Mapping[str, Any], protocol: str, faults: Faults) -> None:
-    if params["peers"] is None:
+def set_peers(device: Wanted, peers: Sequence[Peer] | None, protocol: str, faults: Faults) -> None:
+    """Give the device what leads to its peers, marked with a protocol; None leaves what it has."""
+    if peers is None:
         return
     fdb: dict[str, tuple[Fdb, str]] = {}
     neighbours: dict[str, tuple[Neighbour, str]] = {}
     routes: dict[str, tuple[routing_routes.Route, str]] = {}
-    for number, peer in enumerate(params["peers"]):
+    for number, peer in enumerate(peers):
         where = f"{device.where}.peers[{number}]"
         with faults.noted():
-            mac = validation.mac(f"{where}.mac", peer["mac"])
-            underlay = _far(f"{where}.underlay", peer["underlay"], device)
+            mac = validation.mac(f"{where}.mac", peer.mac)
+            underlay = _far(f"{where}.underlay", peer.underlay, device)
             if mac == device.mac:
                 raise SpecError(f"{where}.mac", f"{mac} is this device's own")
             _once(fdb, mac, Fdb(device.name, mac, underlay), f"{where}.mac", "leads to another underlay address")
             gateways: dict[int, str] = {}
-            for place, text in enumerate(peer["overlay"]):
+            for place, text in enumerate(peer.overlay):
                 at = f"{where}.overlay[{place}]"
                 overlay = validation.address(at, text)
                 gateways.setdefault(validation.version(overlay), overlay)
                 _once(neighbours, overlay, Neighbour(device.name, overlay, mac, protocol), at, "has another MAC")
-            for place, text in enumerate(peer["subnets"]):
+            for place, text in enumerate(peer.subnets):
                 at = f"{where}.subnets[{place}]"
                 subnet = validation.reachable(at, text)
                 family = validation.version(subnet)
@@ -274,7 +286,7 @@ def _apart(device: Wanted, faults: Faults) -> None:
             faults.add(where, f"{neighbour.address} is this device's own by {own[neighbour.address]}")
 
 
-def _clashes(wanted: list[Wanted], faults: Faults) -> None:
+def refuse_clashes(wanted: list[Wanted], faults: Faults) -> None:
     """What can be there only once on a host."""
     names: dict[str, str] = {}
     segments: dict[Any, str] = {}
