@@ -28,7 +28,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The addresses are shown
+- name: Show the addresses
   ansible.builtin.debug:
     msg: "{{ groups['nodes'] | binary_cluster.networking.calico_addresses(hostvars) }}"
 """

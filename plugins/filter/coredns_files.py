@@ -37,7 +37,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The Corefile is shown
+- name: Show the Corefile
   ansible.builtin.debug:
     msg: "{{ (coredns_zones | binary_cluster.networking.coredns_files(settings)).files | map(attribute='content') }}"
 """

@@ -21,7 +21,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The zones are cluster.local and 0.0.10.in-addr.arpa
+- name: Show the zones, which are cluster.local and 0.0.10.in-addr.arpa
   ansible.builtin.debug:
     msg: "{{ ['cluster.local', '10.0.0.0/24'] | binary_cluster.networking.dns_zones }}"
 """

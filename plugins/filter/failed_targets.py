@@ -31,7 +31,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The nodes to ask are known
+- name: Show the nodes to ask
   ansible.builtin.debug:
     msg: "{{ probed | binary_cluster.networking.failed_targets(ready, addresses) }}"
 """

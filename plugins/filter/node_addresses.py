@@ -31,7 +31,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The addresses of the members of etcd are known
+- name: Show the addresses of the members of etcd
   ansible.builtin.debug:
     msg: "{{ groups['etcd'] | binary_cluster.networking.node_addresses(hostvars) }}"
 """

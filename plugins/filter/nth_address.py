@@ -25,7 +25,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The cluster's DNS address is 10.0.0.2
+- name: Show the cluster's DNS address, which is 10.0.0.2
   ansible.builtin.debug:
     msg: "{{ '10.0.0.0/24' | binary_cluster.networking.nth_address(2) }}"
 """

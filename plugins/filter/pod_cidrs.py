@@ -43,7 +43,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The networks of the nodes' pods are shown
+- name: Show the networks of the nodes' pods
   ansible.builtin.debug:
     msg: "{{ groups['nodes'] | binary_cluster.networking.pod_cidrs(hostvars, '10.244.0.0/16', 24) }}"
 """

@@ -26,7 +26,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The pods to probe are known
+- name: Show the pods to probe
   ansible.builtin.debug:
     msg: "{{ ready | binary_cluster.networking.probe_targets({'node1': '192.0.2.21', 'node2': '192.0.2.22'}) }}"
 """

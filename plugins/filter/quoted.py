@@ -59,7 +59,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: An argument with a percent sign is shown as a unit has it
+- name: Show an argument with a percent sign as a unit has it
   ansible.builtin.debug:
     msg: "ExecStart=/usr/bin/printf {{ '100%' | binary_cluster.networking.quoted('unit_argument', 'share') }}"
 """

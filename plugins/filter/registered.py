@@ -30,7 +30,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: What the hosts found is known
+- name: Show what the hosts found
   ansible.builtin.debug:
     msg: "{{ ansible_play_hosts_all | binary_cluster.networking.registered(hostvars, 'found') }}"
 """

@@ -56,7 +56,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: Every balancer runs
+- name: Start every balancer
   binary_cluster.networking.api_load_balancer_member: &member
     addresses: [192.0.2.100]
     port: 6443
@@ -65,7 +65,7 @@ EXAMPLES = r"""
       nginx: reload
   register: member
 
-- name: One balancer at a time is brought up to date
+- name: Reload or restart one balancer at a time
   binary_cluster.networking.api_load_balancer_member:
     <<: *member
     state: current

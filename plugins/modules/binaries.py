@@ -73,7 +73,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: Nothing is left of the binaries of etcd
+- name: Remove etcd binaries
   binary_cluster.networking.binaries:
     names: [etcd]
     state: absent

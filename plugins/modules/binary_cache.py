@@ -74,7 +74,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: etcd is in the cache
+- name: Fetch etcd into the cache
   binary_cluster.networking.binary_cache:
     names: [etcd]
     architectures: [amd64]

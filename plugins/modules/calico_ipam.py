@@ -30,7 +30,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: What is held by nodes that are not in the inventory is free again
+- name: Release what nodes hold that are not in the inventory
   binary_cluster.networking.calico_ipam:
     nodes: "{{ groups['nodes'] }}"
   run_once: true

@@ -75,7 +75,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The node is part of the network
+- name: Bring the node into the Calico network
   binary_cluster.networking.calico_node:
     name: node1
     endpoints: [https://192.0.2.11:2379]

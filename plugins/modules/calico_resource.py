@@ -69,7 +69,7 @@ EXAMPLES = r"""
         metadata: {name: node1, labels: {rack: a}}
         spec: {bgp: {ipv4Address: 192.0.2.11/24}}
 
-- name: These are all the policies of the shop
+- name: Write the policies of the shop, and remove all others that it had
   binary_cluster.networking.calico_resource:
     purge_label: {owner: shop}
     purge_kinds: [GlobalNetworkPolicy]
@@ -81,7 +81,7 @@ EXAMPLES = r"""
           ingress:
             - {action: Allow, protocol: TCP, source: {selector: role == 'shop'}, destination: {ports: [5432]}}
 
-- name: The node is forgotten
+- name: Remove the node from the datastore
   binary_cluster.networking.calico_resource:
     state: absent
     resources:

@@ -91,7 +91,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: etcd has a server certificate for each member
+- name: Make a server certificate for each member of etcd
   binary_cluster.networking.certificates:
     directory: "{{ inventory_dir }}-pki/etcd"
     authority: etcd

@@ -72,14 +72,14 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: A namespace is part of the pod network
+- name: Attach a namespace to the pod network
   binary_cluster.networking.cni_attachment:
     netns: demo
     labels:
       role: database
   register: pod
 
-- name: It is not any more
+- name: Detach it
   binary_cluster.networking.cni_attachment:
     netns: demo
     state: absent

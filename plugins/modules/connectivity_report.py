@@ -89,7 +89,7 @@ options:
 EXAMPLES = r"""
 ---
 # After the pods were made and probed, as in the examples of pod_probe.
-- name: The pod network is whole
+- name: Write the report, and fail where a pair failed
   binary_cluster.networking.connectivity_report:
     backend: flannel
     addresses: "{{ groups['nodes'] | binary_cluster.networking.node_addresses(hostvars) }}"

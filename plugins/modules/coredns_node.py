@@ -75,12 +75,12 @@ options:
 EXAMPLES = r"""
 ---
 # The version is what the Corefile has for version.bind, with its plugin chaos.
-- name: CoreDNS answers
+- name: Start CoreDNS and wait until it answers
   binary_cluster.networking.coredns_node:
     address: 10.0.0.2
     version: 3f786850e387550f
 
-- name: The link is gone
+- name: Remove the link
   binary_cluster.networking.coredns_node:
     state: absent
 """

@@ -196,7 +196,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: etcd is installed, and says whether a restart is due
+- name: Install etcd, and report whether a restart is due
   binary_cluster.networking.daemon:
     name: etcd
     state: installed
@@ -216,7 +216,7 @@ EXAMPLES = r"""
     restart_on:
       - /usr/local/bin/etcd
 
-- name: etcd is gone with its data, and the host as it was before
+- name: Remove etcd with its data, and restore the host as it was before
   binary_cluster.networking.daemon:
     name: etcd
     state: absent

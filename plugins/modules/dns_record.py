@@ -81,7 +81,7 @@ options:
 EXAMPLES = r"""
 ---
 # On a member of etcd, whose client may write. That of CoreDNS may read only.
-- name: Names of the registry are served
+- name: Add names of the registry
   binary_cluster.networking.dns_record:
     ca_cert: /etc/etcd/pki/ca.crt
     client_cert: /etc/etcd/pki/client.crt
@@ -97,7 +97,7 @@ EXAMPLES = r"""
   run_once: true
   delegate_to: "{{ groups['etcd'] | first }}"
 
-- name: One of its addresses is not served any more
+- name: Remove one of its addresses
   binary_cluster.networking.dns_record:
     ca_cert: /etc/etcd/pki/ca.crt
     client_cert: /etc/etcd/pki/client.crt
@@ -109,7 +109,7 @@ EXAMPLES = r"""
   run_once: true
   delegate_to: "{{ groups['etcd'] | first }}"
 
-- name: Nothing of it is served any more
+- name: Remove all of its records
   binary_cluster.networking.dns_record:
     ca_cert: /etc/etcd/pki/ca.crt
     client_cert: /etc/etcd/pki/client.crt

@@ -40,7 +40,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: No host differs from the inventory
+- name: Report drift from the inventory
   binary_cluster.networking.drift_report:
     hosts: "{{ ansible_play_hosts_all }}"
     started: "{{ now(utc=true).isoformat(timespec='seconds') }}"

@@ -76,7 +76,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: Etcd takes what Calico keeps there
+- name: Check that etcd accepts Calico's keys
   binary_cluster.networking.etcd_access:
     endpoints: [https://192.0.2.11:2379]
     prefix: /calico/

@@ -21,7 +21,7 @@ extends_documentation_fragment:
 
 EXAMPLES = r"""
 ---
-- name: The state of the cluster is known
+- name: Read the state of the cluster
   binary_cluster.networking.etcd_info:
     endpoints:
       - https://192.0.2.11:2379

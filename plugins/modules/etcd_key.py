@@ -47,7 +47,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The network configuration is in etcd
+- name: Write the network configuration to etcd
   binary_cluster.networking.etcd_key:
     endpoints: [https://192.0.2.11:2379]
     ca_cert: /etc/etcd/pki/ca.crt
@@ -57,7 +57,7 @@ EXAMPLES = r"""
       - key: /coreos.com/network/config
         value: '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}'
 
-- name: A lease is gone
+- name: Remove a lease
   binary_cluster.networking.etcd_key:
     endpoints: [https://192.0.2.11:2379]
     ca_cert: /etc/etcd/pki/ca.crt

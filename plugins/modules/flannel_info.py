@@ -30,7 +30,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The leases are known, and whether the kernel follows them
+- name: Read the leases, and whether the kernel follows them
   binary_cluster.networking.flannel_info:
     endpoints: [https://192.0.2.11:2379]
     ca_cert: /etc/flannel/pki/ca.crt

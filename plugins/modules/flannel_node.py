@@ -71,7 +71,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The node is part of the network
+- name: Bring the node into the flannel network
   binary_cluster.networking.flannel_node:
     endpoints: [https://192.0.2.11:2379]
     ca_cert: /etc/flannel/pki/ca.crt

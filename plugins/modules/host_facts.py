@@ -47,7 +47,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The hosts are known
+- name: Collect host facts
   binary_cluster.networking.host_facts:
     reach: [192.0.2.11, 192.0.2.12]
 """

@@ -106,7 +106,7 @@ seealso:
 
 EXAMPLES = r"""
 ---
-- name: Pods of the other nodes are reached through them, and the rest of the world by this node's address
+- name: Route to the pods of the other nodes, and masquerade what leaves the cluster
   binary_cluster.networking.host_routes:
     routes:
       - destination: 10.244.2.0/24
@@ -119,7 +119,7 @@ EXAMPLES = r"""
       pods: [10.244.0.0/16]
       networks: [10.96.0.0/12]
 
-- name: A node behind a router is reached through it, with smaller packets, and another owner has routes of its own
+- name: Route to a node behind a router, with smaller packets, as an owner of its own
   binary_cluster.networking.host_routes:
     protocol: 142
     routes:
@@ -130,12 +130,12 @@ EXAMPLES = r"""
         metric: 50
         mtu: 1400
 
-- name: Pods do not leave the cluster any more, and routes stay as they are
+- name: Stop masquerading, and keep the routes
   binary_cluster.networking.host_routes:
     masquerade:
       pods: []
 
-- name: The routes of the first owner are gone
+- name: Remove the routes of the first owner
   binary_cluster.networking.host_routes:
     state: absent
 """

@@ -102,7 +102,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The kubelet and kube-proxy go to the address that outlives a balancer
+- name: Point the kubelet and kube-proxy to the virtual address
   binary_cluster.networking.kubeconfig:
     files:
       - path: /etc/kubernetes/kubelet.kubeconfig
@@ -115,7 +115,7 @@ EXAMPLES = r"""
         key: pki/kubernetes/kube-proxy/client.key
         restart: [kube-proxy.service]
 
-- name: They lead to where they led before
+- name: Restore the kubeconfigs
   binary_cluster.networking.kubeconfig:
     state: absent
 """

@@ -51,7 +51,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The node forwards
+- name: Configure kernel modules and sysctls
   binary_cluster.networking.node_kernel:
     name: binary-cluster-node
     modules:
@@ -61,7 +61,7 @@ EXAMPLES = r"""
       net.bridge.bridge-nf-call-iptables: 1
     unmanaged: [cni0, "flannel*"]
 
-- name: The kernel's settings are as they were
+- name: Restore kernel settings
   binary_cluster.networking.node_kernel:
     name: binary-cluster-node
     state: absent

@@ -68,7 +68,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The host has keepalived, and its own unit does not run
+- name: Install keepalived, and keep its own unit from running
   binary_cluster.networking.packages:
     sets:
       - name: keepalived
@@ -76,7 +76,7 @@ EXAMPLES = r"""
         provides: [/usr/sbin/keepalived]
         units: [keepalived.service]
 
-- name: The host is without it again, if it was before
+- name: Remove keepalived if it was not installed before
   binary_cluster.networking.packages:
     names: [keepalived]
     state: absent

@@ -78,7 +78,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: What the node sees of its pod's packets is known
+- name: Collect what the node sees of its pod's packets
   binary_cluster.networking.path_evidence:
     name: probe-node1
     targets:

@@ -161,13 +161,13 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: A probe pod answers on every node
+- name: Start probe pods and wait until they answer
   binary_cluster.networking.pod_probe:
     name: "probe-{{ inventory_hostname }}"
     state: ready
   register: made
 
-- name: Every pod is probed from every other
+- name: Probe every pod from every other
   binary_cluster.networking.pod_probe:
     name: "probe-{{ inventory_hostname }}"
     state: probed
@@ -176,7 +176,7 @@ EXAMPLES = r"""
         address: 10.244.7.2
   register: probed
 
-- name: The probe pods are gone
+- name: Remove probe pods
   binary_cluster.networking.pod_probe:
     name: "probe-{{ inventory_hostname }}"
     state: removed

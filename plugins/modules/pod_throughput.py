@@ -82,7 +82,7 @@ notes:
 
 EXAMPLES = r"""
 ---
-- name: What node1 sends to node2 is measured
+- name: Measure what node1 sends to node2
   binary_cluster.networking.pod_throughput:
     state: measured
     name: probe-node1

@@ -44,7 +44,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The inventory is sound
+- name: Check the inventory
   binary_cluster.networking.preflight:
     roles:
       etcd: etcd

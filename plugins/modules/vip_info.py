@@ -31,11 +31,11 @@ options:
 EXAMPLES = r"""
 ---
 # ansible api_load_balancer -b -m binary_cluster.networking.vip_info
-- name: The virtual addresses are known
+- name: Read the virtual addresses
   binary_cluster.networking.vip_info:
   register: vips
 
-- name: Every address is on exactly one balancer
+- name: Check that every address is on exactly one balancer
   ansible.builtin.assert:
     that:
       - not vips.split_brain

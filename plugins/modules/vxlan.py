@@ -230,7 +230,7 @@ seealso:
 
 EXAMPLES = r"""
 ---
-- name: The host is part of a routed overlay, as flannel builds it
+- name: Create a device of a routed overlay, as flannel builds it
   binary_cluster.networking.vxlan:
     devices:
       - name: vxlan1
@@ -250,7 +250,7 @@ EXAMPLES = r"""
             overlay: [10.244.3.0, "fd00:244:3::"]
             subnets: [10.244.3.0/24, 10.244.103.0/24, "fd00:244:3::/64"]
 
-- name: A bridge spans three hosts
+- name: Create a device for a bridge that spans three hosts
   binary_cluster.networking.vxlan:
     devices:
       - name: vxlan2
@@ -259,7 +259,7 @@ EXAMPLES = r"""
         bridge: br0
         flood: [192.0.2.12, 192.0.2.13]
 
-- name: A tunnel over IPv6, for which the port may change
+- name: Create a tunnel over IPv6, for which the port may change
   binary_cluster.networking.vxlan:
     recreate: allowed
     devices:
@@ -271,7 +271,7 @@ EXAMPLES = r"""
         ttl: 64
         addresses: [10.3.0.1/30, "fd00:3::1/64"]
 
-- name: They are gone with all they held
+- name: Remove them with all they hold
   binary_cluster.networking.vxlan:
     state: absent
     devices:

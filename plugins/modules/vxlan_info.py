@@ -29,11 +29,11 @@ seealso:
 
 EXAMPLES = r"""
 ---
-- name: All VXLAN devices are known
+- name: Read all VXLAN devices
   binary_cluster.networking.vxlan_info:
   register: overlay
 
-- name: One device is known
+- name: Read one device
   binary_cluster.networking.vxlan_info:
     name: vxlan1
 """

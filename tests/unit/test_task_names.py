@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,8 @@ def without_verb(items: object) -> list[str]:
 
 
 FILES = sorted(path for place in PLACES for path in CHECKOUT.glob(place) if listed(path))
-EXAMPLES = sorted(CHECKOUT.glob("roles/*/meta/argument_specs.yml"))
+SPECS = sorted(CHECKOUT.glob("roles/*/meta/argument_specs.yml"))
+PLUGINS = sorted(path for place in ("modules", "filter") for path in (CHECKOUT / "plugins" / place).glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CHECKOUT)))
@@ -53,7 +55,14 @@ def test_a_name_begins_with_a_verb(path: Path) -> None:
     assert without_verb(listed(path)) == []
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parts[-3])
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parts[-3])
 def test_a_name_in_the_example_of_a_role_begins_with_a_verb(path: Path) -> None:
     for entry in yaml.safe_load(path.read_text())["argument_specs"].values():
         assert without_verb(yaml.safe_load(entry["examples"])) == []
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_name_in_the_examples_of_a_plugin_begins_with_a_verb(path: Path) -> None:
+    assigned = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Assign)]
+    (examples,) = [node.value for node in assigned if ast.unparse(node.targets[0]) == "EXAMPLES"]
+    assert without_verb(yaml.safe_load(ast.literal_eval(examples))) == []
