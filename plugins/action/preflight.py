@@ -17,10 +17,10 @@ from typing import Any
 from ansible import __version__ as ansible_version
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import authorities
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model as inventory_model
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     certificates as preflight_certificates,
@@ -39,7 +39,6 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import prometheus, state as report_state
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts, paths
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.role_options import (
-    ROLES,
     argument_spec,
     meant,
     misshapen,
@@ -68,7 +67,6 @@ CHECKS = [
 GROUPS = ("nodes", "etcd", "coredns", "api_load_balancer")
 # Roles for hosts of any kind: what is true of nodes, such as an address that all others reach, need not be of these.
 ANYWHERE = ("binaries", "certificates", "kubeconfig")
-NETWORKS = ROLES / "preflight" / "vars" / "main.yml"
 # Paths of the controller that the report at the end of the run cannot do without, and what sees to them.
 REPORT_PATHS: dict[str, Callable[[Path], Any]] = {
     "verify_compare": report_state.read,
@@ -88,12 +86,10 @@ class ActionModule(ActionBase):
                 "role": {"type": "str", "choices": sorted(of_all_roles())},
                 "all_hosts": {"type": "bool", "default": False},
                 "roles": {"type": "dict"},
-                "networks": {"type": "list", "elements": "str"},
                 "artifacts": {"type": "dict", "default": {}},
             },
             mutually_exclusive=[["role", "roles"]],
             required_one_of=[["role", "roles"]],
-            required_together=[["roles", "networks"]],
         )
         role: str | None = arguments["role"]
         if arguments["all_hosts"] or not role:
@@ -101,7 +97,7 @@ class ActionModule(ActionBase):
         if role:
             inventory = self._inventory_of_role(task_vars or {}, role)
         else:
-            inventory = self._inventory(task_vars or {}, arguments["roles"], arguments["networks"])
+            inventory = self._inventory(task_vars or {}, arguments["roles"])
             inventory = dataclasses.replace(
                 inventory,
                 coredns_plugins=coredns_plugins(arguments["artifacts"]),
@@ -120,11 +116,10 @@ class ActionModule(ActionBase):
         result["hosts"] = list(inventory.hosts)
         return result
 
-    def _inventory(
-        self, task_vars: Mapping[str, Any], roles: Mapping[str, str], networks: list[str]
-    ) -> inventory_model.Inventory:
+    def _inventory(self, task_vars: Mapping[str, Any], roles: Mapping[str, str]) -> inventory_model.Inventory:
         """Variables and facts of every host that a role runs on."""
         hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
+        networks = list(declared())
         groups = {
             group: list(task_vars["groups"].get(group, ()))
             for group in ("nodes", "kube_control_plane", *roles.values())
@@ -145,7 +140,7 @@ class ActionModule(ActionBase):
     def _inventory_of_role(self, task_vars: Mapping[str, Any], role: str) -> inventory_model.Inventory:
         """Variables of the hosts of the play, for a role that may be alone: without facts, in groups of any name."""
         hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
-        networks = list(yaml_load(NETWORKS.read_text())["_preflight_networks"])
+        networks = list(declared())
         names = list(task_vars["ansible_play_hosts"])
         groups = {group: list(task_vars["groups"].get(group, ())) for group in (*GROUPS, "kube_control_plane")}
         own_group = groups[role if role in GROUPS else "nodes"]

@@ -28,12 +28,8 @@ options:
     type: bool
     default: false
   roles:
-    description: Roles that will run, with the group each runs on. Needs O(networks).
+    description: Roles that will run, with the group each runs on.
     type: dict
-  networks:
-    description: Network backends there are.
-    type: list
-    elements: str
   artifacts:
     description:
       - Artifacts in the controller's cache, as M(binary_cluster.networking.binary_cache) returns them. CoreDNS among
@@ -49,7 +45,6 @@ EXAMPLES = r"""
     roles:
       etcd: etcd
       flannel: nodes
-    networks: [flannel]
   run_once: true
 
 - name: Check the variables of the role

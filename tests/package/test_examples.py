@@ -179,7 +179,6 @@ PLAYBOOK = f"""
     - name: Judge the inventory
       {PREFIX}preflight:
         roles: "{{{{ _preflight_roles }}}}"
-        networks: "{{{{ _preflight_networks.keys() | list }}}}"
       run_once: true
       become: false
     - name: Make certificates

@@ -16,7 +16,7 @@ PLUGINS = {
     kind: sorted(
         f"{NAME}.{path.stem}" for path in (CHECKOUT / "plugins" / folder).glob("*.py") if not path.stem.startswith("_")
     )
-    for kind, folder in (("module", "modules"), ("filter", "filter"), ("callback", "callback"))
+    for kind, folder in (("module", "modules"), ("filter", "filter"), ("callback", "callback"), ("lookup", "lookup"))
 }
 ROLES = sorted(path.name for path in (CHECKOUT / "roles").iterdir())
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import contract, links
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Inventory
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.role_options import argument_spec
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-NETWORKS = yaml.safe_load((CHECKOUT / "roles/preflight/vars/main.yml").read_text())["_preflight_networks"]
 BACKENDS = contract.declared()
 # What is of all backends on the controller, and names none of them.
 COMMON = ("_preflight/ports.py", "_preflight/etcd.py", "_preflight/records.py", "_preflight/variables.py")
-
-
-def test_every_network_backend_declares_itself() -> None:
-    assert BACKENDS.keys() == NETWORKS.keys()
+LOOKUP = "{{ lookup('binary_cluster.networking.network_backends') }}"
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -31,7 +31,6 @@ def test_what_a_backend_declares_is_of_its_role(name: str) -> None:
     assert set(variables) <= options.keys()
     for port in backend.ports:
         assert port.default == options[port.variable]["default"]
-    assert bool(backend.etcd_endpoints) == NETWORKS[name]["etcd"]
     assert backend.checks
     # Of a cluster with another backend it says nothing.
     assert [fault for check in backend.checks for fault in check(Inventory({}, {}))] == []
@@ -54,3 +53,27 @@ def test_a_link_of_a_backend_is_known_as_one(name: str) -> None:
 @pytest.mark.parametrize("name", ["eth0", "vxlan1", "docker0", "my-flannel"])
 def test_a_link_of_somebody_else_is_none_of_a_backend(name: str) -> None:
     assert not links.is_own(name)
+
+
+def test_playbooks_read_the_declarations_through_a_lookup() -> None:
+    given = Templar(loader=DataLoader(), variables={"calico_encapsulation": trust_as_template("{{ 'no' ~ 'ne' }}")})
+    found = given.template(trust_as_template(LOOKUP))
+    assert found.keys() == BACKENDS.keys()
+    binaries = ["cni-plugins", "flannel-cni-plugin", "flanneld"]
+    assert found["flannel"] == {"binaries": binaries, "packages": [], "etcd": True, "links": "flannel.*"}
+    assert found["host_routes"]["etcd"] is False
+    assert found["calico"]["packages"] == ["calico", "bird"]
+    assert Templar(loader=DataLoader()).template(trust_as_template(LOOKUP))["calico"]["packages"] == ["calico"]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_what_a_backend_installs_is_in_the_manifest(name: str) -> None:
+    manifest = yaml.safe_load((CHECKOUT / "roles" / "binaries" / "vars" / "main.yml").read_text())
+    sets = {one["name"] for one in manifest["_binaries_packages"]}
+    assert set(BACKENDS[name].binaries) <= manifest["_binaries_manifest"].keys()
+    for encapsulation in ("vxlan", "ipip"):
+        assert set(BACKENDS[name].packages(partial(_given, encapsulation))) <= sets
+
+
+def _given(encapsulation: str, variable: str, default: Any) -> Any:
+    return encapsulation if variable.endswith("_encapsulation") else default

@@ -10,6 +10,7 @@ import yaml
 from ansible_collections.binary_cluster.networking.plugins.filter.member_addresses import member_addresses
 from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import closed_ports
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 VXLAN, ETCD = {"protocol": "udp", "ports": [8472]}, {"protocol": "tcp", "ports": [2380, 2379]}
@@ -111,8 +112,6 @@ def test_every_backend_says_what_it_uses() -> None:
     backends = yaml.safe_load((ROLES / "cluster_firewall" / "vars" / "main.yml").read_text())[
         "_cluster_firewall_backends"
     ]
-    known = yaml.safe_load((ROLES / "preflight" / "vars" / "main.yml").read_text())["_preflight_networks"]
-    assert set(backends) == set(known)
     assert {name: backend["etcd"] for name, backend in backends.items()} == {
-        name: backend["etcd"] for name, backend in known.items()
+        name: bool(backend.etcd_endpoints) for name, backend in declared().items()
     }

@@ -35,7 +35,6 @@ PLAY = """
       when: false
     - binary_cluster.networking.preflight:
         roles: {{node: nodes, verify: nodes, host_routes: nodes}}
-        networks: [host_routes, vxlan_mesh]
       run_once: true
 """
 IMPORTING = "- import_playbook: play.yml\n  vars: {variables}\n"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import (
@@ -246,8 +246,16 @@ def bgp_has_its_ends(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(f"{place}.nodes", name, "not a host of group nodes")
 
 
+def packages(value: Callable[[str, Any], Any]) -> tuple[str, ...]:
+    """Sets of packages that a node needs. BIRD speaks BGP, which VXLAN does without."""
+    tunnelled = str(value("calico_encapsulation", "vxlan")).startswith("vxlan")
+    return ("calico",) if tunnelled else ("calico", "bird")
+
+
 BACKEND = Backend(
     name="calico",
+    binaries=("cni-plugins", "calico-node", "calico-cni", "calicoctl"),
+    packages=packages,
     checks=(*CHECKS, *calico_policies.CHECKS),
     cluster_wide=(
         "calico_encapsulation",

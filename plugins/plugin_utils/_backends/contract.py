@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import link as vxlan_link
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Check, Inventory
@@ -39,6 +40,8 @@ class Port:
 class Backend:
     """The controller's half of a network backend.
 
+    ``binaries`` are artifacts of role binaries that every node needs. ``packages`` gives the sets of distribution
+    packages that a node needs, from a function that returns the value of a variable, or a default.
     ``links`` is a regular expression of the names of all links that it makes. ``cluster_wide`` are variables that have
     one value on all nodes. ``subnet_length`` is the variable with the length of a node's subnet, where the pods of a
     node are in one; ``pod_network`` that with a network of the pods other than the cluster's; ``etcd_endpoints`` that
@@ -48,6 +51,8 @@ class Backend:
     name: str
     checks: tuple[Check, ...]
     cluster_wide: tuple[str, ...]
+    binaries: tuple[str, ...]
+    packages: Callable[[Callable[[str, Any], Any]], tuple[str, ...]] = lambda _value: ()
     links: str = ""
     ports: tuple[Port, ...] = ()
     subnet_length: str = ""

@@ -167,6 +167,7 @@ def flannel_firewall_works(inventory: Inventory) -> Iterator[Fault]:
 
 BACKEND = Backend(
     name="flannel",
+    binaries=("cni-plugins", "flannel-cni-plugin", "flanneld"),
     checks=(
         flannel_subnets_suffice,
         flannel_vni_is_legal,

@@ -54,6 +54,7 @@ def _is_in(text: Any, network: IPv4) -> bool:
 
 BACKEND = Backend(
     name="host_routes",
+    binaries=("cni-plugins",),
     checks=tuple(CHECKS),
     cluster_wide=("host_routes_subnet_length",),
     subnet_length="host_routes_subnet_length",

@@ -25,6 +25,7 @@ def vni_is_legal(inventory: Inventory) -> Iterator[Fault]:
 
 BACKEND = Backend(
     name="vxlan_mesh",
+    binaries=("cni-plugins",),
     checks=tuple(CHECKS),
     cluster_wide=(
         "vxlan_mesh_subnet_length",

@@ -1,0 +1,77 @@
+# Copyright (c) The binary_cluster.networking maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: network_backends
+short_description: Declarations of the network backends
+version_added: 0.1.0
+author: The binary_cluster.networking maintainers (@binary-cluster)
+description:
+  - Every network backend is a role, and declares which binaries and packages its nodes need, whether it keeps its state
+    in etcd, and which links it makes. Playbooks read that here, so that a new backend needs no change to them.
+  - Some packages depend on variables. These are read from the host that the lookup is evaluated for.
+options:
+  _terms:
+    description: None. The lookup has no terms.
+"""
+
+EXAMPLES = r"""
+---
+- name: Remove all network backends
+  ansible.builtin.include_role:
+    name: "binary_cluster.networking.{{ item }}"
+    tasks_from: uninstall.yml
+  loop: "{{ lookup('binary_cluster.networking.network_backends').keys() | sort }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: One dict, with a declaration by the name of each backend, which is that of its role.
+  type: list
+  elements: dict
+  contains:
+    binaries:
+      description: Artifacts of role C(binaries) that a node needs.
+      type: list
+      elements: str
+    packages:
+      description: Sets of distribution packages of role C(binaries) that a node needs.
+      type: list
+      elements: str
+    etcd:
+      description: Whether the backend keeps its state in etcd.
+      type: bool
+    links:
+      description: Regular expression of the names of all links that the backend makes. Empty where it makes none.
+      type: str
+"""
+
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
+
+
+class LookupModule(LookupBase):
+    """Lookup binary_cluster.networking.network_backends."""
+
+    def run(self, terms: Any, variables: Any = None, **kwargs: Any) -> list[Any]:
+        self.set_options(var_options=variables, direct=kwargs)
+
+        def value(name: str, default: Any) -> Any:
+            return self._templar.template((variables or {}).get(name, default))
+
+        return [
+            {
+                name: {
+                    "binaries": list(backend.binaries),
+                    "packages": list(backend.packages(value)),
+                    "etcd": bool(backend.etcd_endpoints),
+                    "links": backend.links,
+                }
+                for name, backend in declared().items()
+            }
+        ]
