@@ -141,6 +141,12 @@ mtu:
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import static_network
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.static_network import (
+    DEVICE,
+    DIRECT,
+    TUNNELLED,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._cni import (
     network as cni_network,
     runtime as cni_runtime,
@@ -159,14 +165,8 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.ch
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import (
     host_routes,
     masquerade as routing_masquerade,
-    static_network,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.masquerade import Masquerade
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.static_network import (
-    DEVICE,
-    DIRECT,
-    TUNNELLED,
-)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     checks as vxlan_checks,
     link as vxlan_link,

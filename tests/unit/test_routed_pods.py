@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import static_network
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.static_network import Node
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.validation import Faults
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import masquerade, static_network
+from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import masquerade
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.routes import Hop, Route
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.static_network import Node
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import mesh
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.entries import Fdb
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.link import Link

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import static_network
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import static_network
 from ansible_collections.binary_cluster.networking.plugins.modules import cluster_firewall
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.static_network import DEVICE
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.static_network import DEVICE
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import pod_cidrs
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Checks,

@@ -12,9 +12,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import flannel
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import flannel, static_network
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import links
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import static_network
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Check,
     Fault,
