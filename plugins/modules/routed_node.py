@@ -141,7 +141,12 @@ mtu:
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import static_network
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import (
+    contract,
+    host_routes as backend_host_routes,
+    static_network,
+    vxlan_mesh,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.static_network import (
     DEVICE,
     DIRECT,
@@ -170,7 +175,6 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._routing
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import (
     checks as vxlan_checks,
     link as vxlan_link,
-    mesh as vxlan_mesh,
     plan as vxlan_plan,
     spec as vxlan_spec,
     state as vxlan_state,
@@ -374,13 +378,13 @@ def wanted_state(node: RoutedNode, every: list[static_network.Node], state: Stat
     own = own_node(node, every)
     under = static_network.underlay(node.kernel.routes.links(), own.address)
     vxlan = params["vxlan"]
-    direct = bool(vxlan and vxlan["direct_routing"])
-    tunnelled, routed = static_network.ways(own, every, under.network, bool(vxlan), direct, params["gateway"])
+    near = contract.in_network(under.network)
+    backend = vxlan_mesh.VxlanMesh(vxlan, near) if vxlan else backend_host_routes.HostRoutes(params, near)
+    tunnelled, routed = static_network.by_path(backend, own, every, under.network)
     mtu = params["mtu"] or under.mtu - (vxlan_link.OVERHEAD[4] if vxlan else 0)
-    devices = []
+    devices, plain = [], [peer for peer, _hop in routed]
     if vxlan:
-        near = [peer for peer, _hop in routed]
-        devices = [vxlan_mesh.device(own, tunnelled, near, vxlan, mtu, faults)]
+        devices = [vxlan_mesh.device(own, tunnelled, plain, vxlan, mtu, faults)]
         vxlan_checks.judge(devices, state.devices, True, faults)
     placed = host_routes.parse(
         [static_network.route(peer, hop) for peer, hop in routed], DIRECT, node.kernel.names, faults

@@ -22,8 +22,11 @@ HELD = [
 
 
 def missing(encapsulation: str, **devices: str) -> list[str]:
-    """What node1 misses whose routes lead through these devices."""
-    routes = [{"dst": f"10.244.{name[4:]}.0/26", "dev": device} for name, device in devices.items()]
+    """What node1 misses whose routes lead through these devices; plain ones to the address of the node."""
+    routes = [
+        {"dst": f"10.244.{name[4:]}.0/26", "dev": device, **({"gateway": NODES[name]} if device == "eth0" else {})}
+        for name, device in devices.items()
+    ]
     return calico.missing_routes(HELD, routes, "node1", NODES, "192.0.2.0/24", encapsulation)
 
 
@@ -53,7 +56,8 @@ def test_a_block_without_a_route_is_told() -> None:
 
 
 def test_a_plain_route_is_wrong_for_vxlan() -> None:
-    assert missing("vxlan", node2="eth0", node4="vxlan.calico") == ["route to 10.244.2.0/26 of node2 through eth0"]
+    told = "route to 10.244.2.0/26 of node2 through eth0 via 192.0.2.12"
+    assert missing("vxlan", node2="eth0", node4="vxlan.calico") == [told]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_a_plain_route_is_wrong_for_vxlan() -> None:
     [
         ("eth0", "vxlan.calico", []),
         ("vxlan.calico", "vxlan.calico", ["route to 10.244.2.0/26 of node2 through vxlan.calico"]),
-        ("eth0", "eth0", ["route to 10.244.4.0/26 of node4 through eth0"]),
+        ("eth0", "eth0", ["route to 10.244.4.0/26 of node4 through eth0 via 198.51.100.14"]),
     ],
 )
 def test_only_another_subnet_is_reached_through_a_tunnel(node2: str, node4: str, told: list[str]) -> None:

@@ -9,13 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import static_network
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import (
+    contract,
+    host_routes,
+    static_network,
+    vxlan_mesh,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.static_network import Node
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.validation import Faults
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import masquerade
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.routes import Hop, Route
-from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import mesh
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.entries import Fdb
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.link import Link
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.spec import Wanted, parse
@@ -28,7 +32,11 @@ NETWORK = ipaddress.IPv4Network("192.0.2.0/24")
 
 
 def ways(tunnel: bool, direct: bool, gateway: str = "") -> tuple[list[str], list[tuple[str, str]]]:
-    tunnelled, routed = static_network.ways(A, [A, B, FAR], NETWORK, tunnel, direct, gateway)
+    near = contract.in_network(NETWORK)
+    backend: contract.HostBackend = host_routes.HostRoutes({"gateway": gateway}, near)
+    if tunnel:
+        backend = vxlan_mesh.VxlanMesh({"direct_routing": direct}, near)
+    tunnelled, routed = static_network.by_path(backend, A, [A, B, FAR], NETWORK)
     return [node.name for node in tunnelled], [(node.name, hop) for node, hop in routed]
 
 
@@ -137,7 +145,7 @@ A6, B6, FAR6 = (replace(node, pod_cidr_v6=f"fd00:0:0:{number}::/64") for number,
 def device(own: Node, tunnelled: list[Node], near: list[Node]) -> tuple[Wanted, Faults]:
     """The device of a node, and what is wrong with the nodes."""
     faults = Faults()
-    return mesh.device(own, tunnelled, near, {"vni": 1, "port": 4789}, 1450, faults), faults
+    return vxlan_mesh.device(own, tunnelled, near, {"vni": 1, "port": 4789}, 1450, faults), faults
 
 
 def unplaced(wanted: Wanted) -> dict[str, Any]:

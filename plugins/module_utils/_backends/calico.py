@@ -17,7 +17,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
+
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.contract import (
+    HostBackend,
+    Node,
+    Path,
+    in_network,
+)
 
 # Seconds in which Felix answers, unless it hangs.
 PATIENCE = 2.0
@@ -85,6 +92,24 @@ class Block:
     network: str
 
 
+class Calico(HostBackend):
+    """Calico's encapsulations; ``encapsulation`` among the settings is that of the pools."""
+
+    name = "calico"
+
+    def expected_path(self, peer: Node) -> Optional[Path]:
+        kind, _underscore, cross_subnet = self.settings["encapsulation"].partition("_")
+        if kind == "none" or (cross_subnet and self.near(peer.address)):
+            # Routers and route reflectors may name other next hops between subnets.
+            return Path(next_hop=peer.address) if self.near(peer.address) else None
+        # Felix chooses the next hop for VXLAN: the address of the peer's tunnel, which is that of a pod.
+        next_hop = peer.address if kind == "ipip" else ""
+        return Path(TUNNELS[kind], next_hop, kind, peer.address)
+
+
+HOST_BACKEND = Calico
+
+
 def blocks(keys: Iterable[str]) -> list[Block]:
     """Blocks that nodes have claimed, from the keys under BLOCKS."""
     found = (_BLOCK.fullmatch(key) for key in keys)
@@ -116,19 +141,19 @@ def missing_routes(
     """
     if not encapsulation.startswith("vxlan"):
         return []
-    tunnel = TUNNELS[encapsulation]
-    near = ipaddress.ip_network(network)
-    devices = {route["dst"]: route.get("dev", "") for route in routes}
+    backend = Calico({"encapsulation": encapsulation}, in_network(ipaddress.IPv4Network(network)))
+    by_target = {route["dst"]: route for route in routes}
     found = []
     for block in held:
         if block.node == own or block.node not in nodes:
             continue
-        plain = encapsulation == "vxlan_cross_subnet" and ipaddress.ip_address(nodes[block.node]) in near
-        device = devices.get(block.network)
-        if device is None:
+        path = backend.expected_path(Node(block.node, nodes[block.node], block.network))
+        route = by_target.get(block.network)
+        if route is None:
             found.append(f"no route to {block.network} of {block.node}")
-        elif (device == tunnel) is plain:
-            found.append(f"route to {block.network} of {block.node} through {device}")
+        elif path is not None and not path.has(route):
+            gateway = f" via {route['gateway']}" if "gateway" in route else ""
+            found.append(f"route to {block.network} of {block.node} through {route.get('dev', '')}{gateway}")
     return found
 
 

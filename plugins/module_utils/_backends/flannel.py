@@ -17,8 +17,14 @@ import json
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, Optional, Union
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.contract import (
+    HostBackend,
+    Node,
+    Path,
+    on_link,
+)
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel.iproute import IpRoute
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
@@ -71,6 +77,36 @@ def device(network: Mapping[str, Any]) -> str:
     return FIXED_DEVICES.get(backend["Type"], "")
 
 
+class Flannel(HostBackend):
+    """Flannel's backends. Settings are its network configuration, as in etcd.
+
+    flanneld routes plainly to nodes that the kernel's routes lead to without a gateway (pkg/backend/vxlan and /ipip).
+    """
+
+    name = "flannel"
+
+    def expected_path(self, peer: Node) -> Optional[Path]:
+        kind, link = self.settings["Backend"]["Type"], device(self.settings)
+        plain = kind == "host-gw" or (self.settings["Backend"].get("DirectRouting") and self.near(peer.address))
+        if plain:
+            return Path(next_hop=peer.address)
+        if kind == "vxlan":
+            vtep = str(ipaddress.ip_network(peer.pod_cidr).network_address)
+            return Path(link, vtep, "vxlan", peer.address)
+        if kind == "ipip":
+            return Path(link, peer.address, "ipip", peer.address)
+        # One route leads all pods to flanneld, which looks for the node itself.
+        return Path(link, encapsulation="udp", remote=peer.address) if kind == "udp" else None
+
+
+HOST_BACKEND = Flannel
+
+
+def node(lease: Lease) -> Node:
+    """The node that holds a lease."""
+    return Node(lease.address, lease.address, lease.subnet)
+
+
 def entries(
     kernel: IpRoute, network: Mapping[str, Any], links: Container[str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -93,7 +129,7 @@ def leased(settings: Mapping[str, str], network: Mapping[str, Any]) -> bool:
 
 
 def stale_routes(
-    routes: Iterable[Mapping[str, Any]],
+    routes: Sequence[Mapping[str, Any]],
     network: Mapping[str, Any],
     held: Sequence[Lease],
     nodes: Iterable[str],
@@ -105,25 +141,22 @@ def stale_routes(
     pods = ipaddress.ip_network(network["Network"])
     by_subnet = {lease.subnet: lease for lease in held}
     gateways = set(nodes) | {lease.address for lease in held}
+    backend = Flannel(network, on_link(routes))
     stale = []
     for route in routes:
         ours = bool(LINK.fullmatch(route.get("dev", ""))) or route.get("gateway") in gateways
         target = route["dst"]
         if ours and target != str(pods) and within(target, pods):
             lease = by_subnet.get(target)
-            if lease is None or not asks_for(lease, route, network.get("Backend", {})):
+            if lease is None or not asks_for(backend, lease, route):
                 stale.append(route)
     return stale
 
 
-def asks_for(lease: Lease, route: Mapping[str, Any], backend: Mapping[str, Any]) -> bool:
+def asks_for(backend: Flannel, lease: Lease, route: Mapping[str, Any]) -> bool:
     """Whether a backend routes a lease in this form. The udp backend routes nothing one by one."""
-    through_node = bool(route.get("gateway") == lease.address)
-    if backend.get("Type") == "vxlan":
-        return bool(LINK.fullmatch(route.get("dev", ""))) or (through_node and bool(backend.get("DirectRouting")))
-    if backend.get("Type") == "ipip":
-        return through_node and route.get("dev") == FIXED_DEVICES["ipip"]
-    return through_node and backend.get("Type") == "host-gw"
+    path = backend.expected_path(node(lease))
+    return path is not None and path.encapsulation != "udp" and path.has(route)
 
 
 def within(destination: str, network: Network) -> bool:
@@ -151,7 +184,7 @@ def disagreements(
     to the node's address.
     """
     found = []
-    link = device(network)
+    backend = Flannel(network, on_link(routes))
     by_target = {route["dst"]: route for route in routes}
     macs = {entry["dst"]: entry.get("lladdr", "") for entry in neighbours}
     places = {entry["mac"]: entry.get("dst", "") for entry in fdb if entry.get("dst")}
@@ -165,17 +198,13 @@ def disagreements(
             continue
         route = by_target.get(lease.subnet, {})
         through = f"{route.get('gateway', 'none')} dev {route.get('dev', 'none')}" if route else "none"
-        direct = lease.backend == "host-gw" or (
-            network["Backend"].get("DirectRouting") and route.get("gateway") == lease.address
-        )
-        if direct:
-            compare(lease, "route", f"{lease.address} dev {route.get('dev', 'the underlay')}", through)
+        path = backend.expected_path(node(lease))
+        if path is None:
             continue
-        if lease.backend == "ipip":
-            compare(lease, "route", f"{lease.address} dev {link}", through)
+        compare(lease, "route", path.text(route.get("dev", "the underlay")), through)
+        if path.encapsulation != "vxlan":
             continue
-        vtep = str(ipaddress.ip_network(lease.subnet).network_address)
-        compare(lease, "route", f"{vtep} dev {link}", through)
+        vtep = path.next_hop
         compare(lease, "neighbour", lease.vtep_mac, macs.get(vtep, "none"))
         compare(lease, "fdb", lease.address, places.get(lease.vtep_mac, "none"))
     return found

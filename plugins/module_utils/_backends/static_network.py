@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import contract
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import systemd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.changes import Change
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.routes import Route
@@ -110,12 +111,9 @@ class NetworkError(TaskError):
 
 
 @dataclass(frozen=True)
-class Node:
+class Node(contract.Node):
     """A node as the inventory has it."""
 
-    name: str
-    address: str
-    pod_cidr: str
     pod_cidr_v6: str = ""
 
     def cidrs(self) -> list[str]:
@@ -160,23 +158,21 @@ def underlay(links: Iterable[Mapping[str, Any]], address: str) -> Underlay:
     raise NetworkError(f"{address} is on none of this host's interfaces")
 
 
-def ways(
-    own: Node, every: Iterable[Node], network: ipaddress.IPv4Network, tunnel: bool, direct: bool, gateway: str
+def by_path(
+    backend: contract.HostBackend, own: Node, every: Iterable[Node], network: ipaddress.IPv4Network
 ) -> tuple[list[Node], list[tuple[Node, str]]]:
     """Nodes that are reached through the tunnel, and those reached by a plain route with its next hop."""
     tunnelled, routed = [], []
     for node in every:
         if node == own:
             continue
-        near = ipaddress.IPv4Address(node.address) in network
-        if tunnel and not (direct and near):
-            tunnelled.append(node)
-        elif near:
-            routed.append((node, node.address))
-        elif gateway:
-            routed.append((node, gateway))
-        else:
+        path = backend.expected_path(node)
+        if path is None:
             raise NetworkError(f"{node.name} ({node.address}) is outside of {network}, and there is no gateway to it")
+        if path.encapsulation:
+            tunnelled.append(node)
+        else:
+            routed.append((node, path.next_hop))
     return tunnelled, routed
 
 

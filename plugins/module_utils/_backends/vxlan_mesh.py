@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection.
 
-"""The VXLAN device of a static pod network, from the nodes themselves.
+"""Network backend vxlan_mesh on a node: a VTEP to all others, or to those of other subnets.
 
 The VTEP of a node has the first address of the node's pod CIDR, with IPv6 of both, and a MAC made of the IPv4 one.
 """
@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.validation import Faults
-from ansible_collections.binary_cluster.networking.plugins.module_utils._routing.static_network import (
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import contract
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.contract import HostBackend, Path
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.static_network import (
     DEVICE,
     TUNNELLED,
     Node,
     first_of,
 )
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
+from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.validation import Faults
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan import link as vxlan_link, spec
 from ansible_collections.binary_cluster.networking.plugins.module_utils._vxlan.spec import Peer, Wanted
 
@@ -30,6 +32,17 @@ WHERE = "vxlan"
 USUAL = (
     *spec.SWITCHES, "ageing", "limit", "ttl", "tos", "df", "port_range", "external", "vnifilter", "device", "remote",
 )  # fmt: skip
+
+
+class VxlanMesh(HostBackend):
+    """VXLAN. With ``direct_routing`` among the settings, nodes that are near have a plain route."""
+
+    name = "vxlan_mesh"
+
+    def expected_path(self, peer: contract.Node) -> Path:
+        if self.settings.get("direct_routing") and self.near(peer.address):
+            return Path(next_hop=peer.address)
+        return Path(DEVICE, first_of(peer.pod_cidr), "vxlan", peer.address)
 
 
 def device(
@@ -63,3 +76,6 @@ def device(
     spec.set_peers(made, peers, TUNNELLED, faults)
     spec.refuse_clashes([made], faults)
     return made
+
+
+HOST_BACKEND = VxlanMesh
