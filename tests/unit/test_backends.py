@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import contract, links
@@ -19,7 +20,6 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BACKENDS = contract.declared()
 # What is of all backends on the controller, and names none of them.
 COMMON = ("_preflight/ports.py", "_preflight/etcd.py", "_preflight/records.py", "_preflight/variables.py")
-LOOKUP = "{{ lookup('binary_cluster.networking.network_backends') }}"
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -56,14 +56,33 @@ def test_a_link_of_somebody_else_is_none_of_a_backend(name: str) -> None:
 
 
 def test_playbooks_read_the_declarations_through_a_lookup() -> None:
-    given = Templar(loader=DataLoader(), variables={"calico_encapsulation": trust_as_template("{{ 'no' ~ 'ne' }}")})
-    found = given.template(trust_as_template(LOOKUP))
+    found = looked_up("")
     assert found.keys() == BACKENDS.keys()
     binaries = ["cni-plugins", "flannel-cni-plugin", "flanneld"]
-    assert found["flannel"] == {"binaries": binaries, "packages": [], "etcd": True, "links": "flannel.*"}
+    assert found["flannel"] == {"binaries": binaries, "etcd": True, "links": "flannel.*"}
     assert found["host_routes"]["etcd"] is False
+
+
+def test_what_depends_on_variables_is_looked_up_by_name() -> None:
+    given = {"calico_encapsulation": "{{ 'no' ~ 'ne' }}", "cluster_pod_cidr": "10.244.0.0/16", "peer": "192.0.2.9"}
+    found = looked_up("calico", calico_bgp_peers=[{"address": trust_as_template("{{ peer }}")}], **given)
+    bgp = {"protocol": "tcp", "ports": [179]}
+    assert list(found) == ["calico"]
     assert found["calico"]["packages"] == ["calico", "bird"]
-    assert Templar(loader=DataLoader()).template(trust_as_template(LOOKUP))["calico"]["packages"] == ["calico"]
+    assert found["calico"]["firewall"] == {
+        "networks": ["10.244.0.0/16"], "closed": [bgp], "interfaces": [], "allowed": [{"source": "192.0.2.9", **bgp}]
+    }  # fmt: skip
+    assert looked_up("calico")["calico"]["packages"] == ["calico"]
+    with pytest.raises(AnsibleError, match=r"^.*cilium is not a network backend\. Take one of calico, flannel, "):
+        looked_up("cilium")
+
+
+def looked_up(name: str, **variables: Any) -> Any:
+    """What the lookup returns for a name, or for none."""
+    given = {key: trust_as_template(value) if isinstance(value, str) else value for key, value in variables.items()}
+    templar = Templar(loader=DataLoader(), variables=given)
+    terms = f", '{name}'" if name else ""
+    return templar.template(trust_as_template(f"{{{{ lookup('binary_cluster.networking.network_backends'{terms}) }}}}"))
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -92,26 +92,36 @@ def test_members_send_from_all_addresses_that_are_theirs_alone() -> None:
     assert found == ["192.0.2.11", "192.0.2.12", "192.0.2.13", "198.51.100.11"]
 
 
-def test_ports_are_those_of_the_roles_by_default() -> None:
-    """What the role says of each backend has the defaults of the backend's own role in it."""
+@pytest.mark.parametrize("name", declared())
+def test_what_is_closed_is_what_the_role_uses_by_default(name: str) -> None:
+    """Without variables, a backend declares what it does with the defaults of its role."""
+    defaults = yaml.safe_load((ROLES / name / "defaults" / "main.yml").read_text())
+    cluster = {"cluster_pod_cidr": "10.244.0.0/16"}
+    plain = {variable: value for variable, value in defaults.items() if "{{" not in str(value)}
+    assert declared()[name].firewall({**plain, **cluster}.get) == declared()[name].firewall(cluster.get)
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "closed"),
+    [
+        ("flannel", {"flannel_vxlan_port": "4790"}, [{"protocol": "udp", "ports": [4790]}]),
+        ("flannel", {"flannel_backend": "udp"}, [{"protocol": "udp", "ports": [8285]}]),
+        ("flannel", {"flannel_backend": "ipip"}, [{"protocol": "4"}]),
+        ("calico", {"calico_encapsulation": "ipip"}, [{"protocol": "tcp", "ports": [179]}, {"protocol": "4"}]),
+        ("calico", {"calico_encapsulation": "vxlan_cross_subnet"}, [{"protocol": "udp", "ports": [4789]}]),
+        ("vxlan_mesh", {}, [{"protocol": "udp", "ports": [4789]}]),
+        ("host_routes", {}, []),
+    ],
+)
+def test_members_alone_use_what_carries_the_packets_of_pods(
+    name: str, variables: dict[str, Any], closed: list[dict[str, Any]]
+) -> None:
+    assert list(declared()[name].firewall(variables.get).closed) == closed
+
+
+def test_ports_of_etcd_are_those_of_its_role_by_default() -> None:
     text = (ROLES / "cluster_firewall" / "vars" / "main.yml").read_text()
-    for role, name in (
-        ("flannel", "flannel_vxlan_port"), ("flannel", "flannel_udp_port"), ("flannel", "flannel_bridge"),
-        ("flannel", "flannel_backend"), ("calico", "calico_vxlan_port"), ("calico", "calico_encapsulation"),
-        ("vxlan_mesh", "vxlan_mesh_port"), ("vxlan_mesh", "vxlan_mesh_bridge"), ("host_routes", "host_routes_bridge"),
-        ("etcd", "etcd_peer_port"),
-    ):  # fmt: skip
-        default = yaml.safe_load((ROLES / role / "defaults" / "main.yml").read_text())[name]
-        shown = f"'{default}'" if isinstance(default, str) else default
-        assert f"{name} | default({shown})" in text, name
+    default = yaml.safe_load((ROLES / "etcd" / "defaults" / "main.yml").read_text())["etcd_peer_port"]
+    assert f"etcd_peer_port | default({default})" in text
     # A fact of the cluster, which the role etcd takes its own port from.
     assert "etcd_client_port | default(cluster_etcd_client_port | default(2379))" in text
-
-
-def test_every_backend_says_what_it_uses() -> None:
-    backends = yaml.safe_load((ROLES / "cluster_firewall" / "vars" / "main.yml").read_text())[
-        "_cluster_firewall_backends"
-    ]
-    assert {name: backend["etcd"] for name, backend in backends.items()} == {
-        name: bool(backend.etcd_endpoints) for name, backend in declared().items()
-    }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import (
@@ -19,7 +19,14 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backend
     calico_policies,
     calico_selectors,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import HEADERS, Backend, Port
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import (
+    HEADERS,
+    Backend,
+    Firewall,
+    Port,
+    Value,
+    udp,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Checks,
     Fault,
@@ -246,15 +253,29 @@ def bgp_has_its_ends(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(f"{place}.nodes", name, "not a host of group nodes")
 
 
-def packages(value: Callable[[str, Any], Any]) -> tuple[str, ...]:
+def packages(value: Value) -> tuple[str, ...]:
     """Sets of packages that a node needs. BIRD speaks BGP, which VXLAN does without."""
     tunnelled = str(value("calico_encapsulation", "vxlan")).startswith("vxlan")
     return ("calico",) if tunnelled else ("calico", "bird")
 
 
+def firewall(value: Value) -> Firewall:
+    """VXLAN, or BGP and IPIP. Felix drops what a pod sends under another address than its own, unless the pod may."""
+    encapsulation = str(value("calico_encapsulation", "vxlan"))
+    bgp: dict[str, Any] = {"protocol": "tcp", "ports": [179]}
+    closed = [udp(value("calico_vxlan_port", 4789))] if encapsulation.startswith("vxlan") else [bgp]
+    closed += [{"protocol": "4"}] if encapsulation.startswith("ipip") else []
+    pools = value("calico_ip_pools", [{"cidr": value("cluster_pod_cidr", "")}])
+    peers = value("calico_bgp_peers", [])
+    return Firewall(
+        [one["cidr"] for one in pools], closed, allowed=[{"source": one["address"], **bgp} for one in peers]
+    )
+
+
 BACKEND = Backend(
     name="calico",
     binaries=("cni-plugins", "calico-node", "calico-cni", "calicoctl"),
+    firewall=firewall,
     packages=packages,
     checks=(*CHECKS, *calico_policies.CHECKS),
     cluster_wide=(

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -20,6 +20,30 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._invento
 
 # What an encapsulation adds to a packet, in bytes, over IPv4.
 HEADERS = {"vxlan": vxlan_link.OVERHEAD[4], "ipip": 20, "udp": 28}
+
+
+# Gives the value of a variable on a node, or a default.
+Value = Callable[[str, Any], Any]
+
+
+@dataclass(frozen=True)
+class Firewall:
+    """What role cluster_firewall needs to know of a backend on a node.
+
+    ``closed`` are protocols with their ports that members alone may use, ``allowed`` who else takes part in them.
+    ``interfaces`` are those that packets of pods come in by; none where the backend checks the sources of these itself.
+    ``networks`` are those of the pods.
+    """
+
+    networks: Sequence[str]
+    closed: Sequence[Mapping[str, Any]] = ()
+    interfaces: Sequence[str] = ()
+    allowed: Sequence[Mapping[str, Any]] = ()
+
+
+def udp(port: Any) -> dict[str, Any]:
+    """A UDP port that members alone may use."""
+    return {"protocol": "udp", "ports": [int(port)]}
 
 
 @dataclass(frozen=True)
@@ -41,7 +65,7 @@ class Backend:
     """The controller's half of a network backend.
 
     ``binaries`` are artifacts of role binaries that every node needs. ``packages`` gives the sets of distribution
-    packages that a node needs, from a function that returns the value of a variable, or a default.
+    packages that a node needs.
     ``links`` is a regular expression of the names of all links that it makes. ``cluster_wide`` are variables that have
     one value on all nodes. ``subnet_length`` is the variable with the length of a node's subnet, where the pods of a
     node are in one; ``pod_network`` that with a network of the pods other than the cluster's; ``etcd_endpoints`` that
@@ -52,7 +76,8 @@ class Backend:
     checks: tuple[Check, ...]
     cluster_wide: tuple[str, ...]
     binaries: tuple[str, ...]
-    packages: Callable[[Callable[[str, Any], Any]], tuple[str, ...]] = lambda _value: ()
+    firewall: Callable[[Value], Firewall]
+    packages: Callable[[Value], tuple[str, ...]] = lambda _value: ()
     links: str = ""
     ports: tuple[Port, ...] = ()
     subnet_length: str = ""

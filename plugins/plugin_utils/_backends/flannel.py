@@ -12,7 +12,14 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import HEADERS, Backend, Port
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import (
+    HEADERS,
+    Backend,
+    Firewall,
+    Port,
+    Value,
+    udp,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.links import addresses_of, is_own
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     Fault,
@@ -165,9 +172,22 @@ def flannel_firewall_works(inventory: Inventory) -> Iterator[Fault]:
             yield Fault("flannel_firewall", "nftables", remedy, (host.name,))
 
 
+def firewall(value: Value) -> Firewall:
+    """The port or protocol of the encapsulation, and the pods' bridge."""
+    closed = {
+        "vxlan": [udp(value("flannel_vxlan_port", 8472))],
+        "udp": [udp(value("flannel_udp_port", 8285))],
+        "ipip": [{"protocol": "4"}],
+        "host-gw": [],
+    }[value("flannel_backend", "vxlan")]
+    networks = [value("flannel_network", value("cluster_pod_cidr", ""))]
+    return Firewall(networks, closed, [value("flannel_bridge", "cni0")])
+
+
 BACKEND = Backend(
     name="flannel",
     binaries=("cni-plugins", "flannel-cni-plugin", "flanneld"),
+    firewall=firewall,
     checks=(
         flannel_subnets_suffice,
         flannel_vni_is_legal,

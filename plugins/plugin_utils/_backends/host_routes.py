@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import static_network
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import Backend
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import (
+    Backend,
+    Firewall,
+    Value,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Fault, Inventory, IPv4
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.networks import link_of
 
@@ -52,9 +56,15 @@ def _is_in(text: Any, network: IPv4) -> bool:
         return False
 
 
+def firewall(value: Value) -> Firewall:
+    """Nothing but the pods' bridge: their packets travel as they are."""
+    return Firewall([value("cluster_pod_cidr", "")], interfaces=[value("host_routes_bridge", "cni0")])
+
+
 BACKEND = Backend(
     name="host_routes",
     binaries=("cni-plugins",),
+    firewall=firewall,
     checks=tuple(CHECKS),
     cluster_wide=("host_routes_subnet_length",),
     subnet_length="host_routes_subnet_length",

@@ -63,7 +63,7 @@ def mtu_fits(backend: str, overhead: int, inventory: Inventory) -> Iterator[Faul
         if mtu < SMALLEST_MTU:
             yield Fault(variable, mtu, f"take {SMALLEST_MTU} or more, or 0 to derive it from the underlay's")
         elif link and mtu + overhead > link[1]["mtu"]:
-            header = f"with {overhead} bytes of VXLAN header it" if overhead else "it"
+            header = f"with {overhead} bytes of header it" if overhead else "it"
             most = link[1]["mtu"] - overhead
             remedy = f"{header} exceeds the {link[1]['mtu']} of {link[0]}; take {most} or less, or 0"
             yield Fault(variable, mtu, remedy, (host.name,))

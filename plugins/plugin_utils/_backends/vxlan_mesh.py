@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import static_network
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import HEADERS, Backend, Port
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import (
+    HEADERS,
+    Backend,
+    Firewall,
+    Port,
+    Value,
+    udp,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Fault, Inventory
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.networks import illegal_vni
 
@@ -23,9 +30,16 @@ def vni_is_legal(inventory: Inventory) -> Iterator[Fault]:
     yield from illegal_vni(inventory, "vxlan_mesh_vni")
 
 
+def firewall(value: Value) -> Firewall:
+    """VXLAN, and the pods' bridge."""
+    networks = [one for one in (value("cluster_pod_cidr", ""), value("cluster_pod_cidr_v6", "")) if one]
+    return Firewall(networks, [udp(value("vxlan_mesh_port", 4789))], [value("vxlan_mesh_bridge", "cni0")])
+
+
 BACKEND = Backend(
     name="vxlan_mesh",
     binaries=("cni-plugins",),
+    firewall=firewall,
     checks=tuple(CHECKS),
     cluster_wide=(
         "vxlan_mesh_subnet_length",
