@@ -14,11 +14,12 @@ author: The binary_cluster.networking maintainers (@binary-cluster)
 description:
   - Reads links, routes, forwarding database, neighbours, forwarding and reverse path filters, daemons, CNI
     configurations and leases, and watches packets between pods on every interface for a moment, while it sends
-    some from this node's probe pod and from the node itself. The kernel's own trace tells which firewall rule
-    drops one.
+    some from this node's probe pod and from the node itself. The kernel's own traces tell which firewall rule
+    drops one, and which function of the kernel for which reason (Linux 5.17 and later).
   - The role verify calls it on all nodes of the pairs that failed, at the same time, and
     M(binary_cluster.networking.connectivity_report) tells the cause from what both nodes saw.
-  - For the moment of watching it adds an nftables table of its own, which marks these packets for tracing.
+  - For the moment of watching it adds an nftables table of its own, which marks these packets for tracing, and an
+    instance of the kernel's tracer (tracefs).
 extends_documentation_fragment:
   - binary_cluster.networking._attributes.INFO
 options:
@@ -113,6 +114,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import (
     engine,
     evidence as probe_evidence,
+    kernel_drops,
     underlay,
 )
 
@@ -165,16 +167,22 @@ def observe(module: HostModule, evidence: dict[str, Any]) -> None:
     began = time.monotonic() + wait
     errors = probe_evidence.checksum_errors()
     lifetime = wait + params["window"] + MARGIN
-    with nft_trace.tracing(module.run_command, params["pods"], params["nodes"].values(), ports, lifetime) as tracer:
+    place = kernel_drops.place(evidence, params["nodes"], INTERFACE)
+    with (
+        kernel_drops.tracing(params["name"], others, params["pods"], evidence, place) as drops,
+        nft_trace.tracing(module.run_command, params["pods"], params["nodes"].values(), ports, lifetime) as tracer,
+    ):
         while time.monotonic() < began:
             time.sleep(0.02)
         sender.start()
         host.start()
+        drops.start()
         seen = capture.watch(
             params["pods"], ports, began + params["window"], tracer.collect if tracer else (lambda: None)
         )
         sender.join()
         host.join()
+        measured = drops.result(module.run_command, evidence["route_to"])
     dropped = []
     for one in tracer.found if tracer else ():
         rule, hook = nft_trace.words(module.run_command, one), nft_trace.hook_of(module.run_command, one)
@@ -183,6 +191,7 @@ def observe(module: HostModule, evidence: dict[str, Any]) -> None:
         sightings=[dataclasses.asdict(one) for one in seen],
         dropped=dropped,
         traced=tracer is not None,
+        drops=measured,
         tcp_packets={to.address: one.packet for (to, _sent), one in zip(sender.probes, sender.outcomes) if one.packet},
         checksum_errors={"host": probe_evidence.checksum_errors() - errors, "pod": sender.checksum_errors},
     )
