@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
     accounts,
+    daemon_plan,
     file_entry,
     file_notes,
     file_plan,
@@ -60,7 +61,7 @@ class Daemon:
 
     def __init__(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         self.host, self.systemd = host, Systemd()
-        monkeypatch.setattr(daemon, "UNIT_DIRECTORY", host.path("units"))
+        monkeypatch.setattr(daemon_plan, "UNIT_DIRECTORY", host.path("units"))
         self.data = "var/lib/etcd"
 
     def params(self, state: str = "installed") -> dict[str, Any]:
@@ -95,11 +96,11 @@ class Daemon:
         params, ledger = self.params(state), self.host.ledger
         module: Any = Module(self.systemd, params)
         absent = state == "absent"
-        wanted = [] if absent else daemon.entries(params, False)
-        every = [] if absent else [*wanted, file_entry.Entry(f"{daemon.UNIT_DIRECTORY}/daemon.service")]
+        wanted = [] if absent else daemon_plan.entries(params, False)
+        every = [] if absent else [*wanted, file_entry.Entry(f"{daemon_plan.UNIT_DIRECTORY}/daemon.service")]
         seen, unit = file_plan.observe(every, ledger), systemd.show(self.systemd, "daemon.service")
-        daemon.refuse_move(wanted, seen, ledger)
-        made = daemon.plan(params, wanted, seen, ledger, unit, None)
+        daemon_plan.refuse_move(wanted, seen, ledger)
+        made = daemon_plan.plan(params, wanted, seen, ledger, unit, None)
         actions = made.actions("daemon", removing=absent)
         if absent:
             daemon.remove(module, made, ledger)
@@ -243,8 +244,10 @@ def test_a_restart_can_be_left_undone_for_a_later_batch(
     etcd: Daemon, host: Host, state: str, defers: bool, planned: tuple[str, str]
 ) -> None:
     params = {**etcd.params("started"), "defer_restart": defers}
-    wanted = daemon.entries(params, False)
+    wanted = daemon_plan.entries(params, False)
     etcd.systemd.state = state
     unit = systemd.show(etcd.systemd, "daemon.service")
-    made = daemon.plan(params, wanted, file_plan.observe(wanted, host.ledger), host.ledger, unit, "an earlier digest")
+    made = daemon_plan.plan(
+        params, wanted, file_plan.observe(wanted, host.ledger), host.ledger, unit, "an earlier digest"
+    )
     assert (made.operation, made.due) == planned

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action.daemon import to_be_made
-from ansible_collections.binary_cluster.networking.plugins.module_utils._host import file_entry, file_plan
+from ansible_collections.binary_cluster.networking.plugins.module_utils._host import daemon_plan, file_entry, file_plan
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.install_record import Ledger
-from ansible_collections.binary_cluster.networking.plugins.modules import daemon
 
 
 def files(path: Path, content: bytes | None) -> list[file_entry.Change]:
@@ -19,7 +18,7 @@ def files(path: Path, content: bytes | None) -> list[file_entry.Change]:
     item = {"path": str(path), "content": None, "mode": "0644", "owner": "root", "group": "root"}
     more = {"secret": False, "validate": None, "needs": "restart"}
     params: dict[str, Any] = {"directories": [], "files": [{**item, **more}], "secrets": {}}
-    wanted = daemon.entries(params, check_mode=True)
+    wanted = daemon_plan.entries(params, check_mode=True)
     ledger = Ledger("etcd", str(path.parent / "state"))
     return file_plan.plan(wanted, file_plan.observe(wanted, ledger), ledger)
 
@@ -30,7 +29,7 @@ def test_a_certificate_that_is_yet_to_be_made_differs_from_what_the_host_has(
 ) -> None:
     (change,) = files(tmp_path / "server.crt", content)
     assert change.after
-    assert daemon.stale([change], {}) == ["restart"]
+    assert daemon_plan.stale([change], {}) == ["restart"]
     assert "to be made" not in change.diff()["after"], "its content is not shown, as that of others is not"
 
 

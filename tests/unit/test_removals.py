@@ -89,7 +89,7 @@ HOMES = {
         "resource": "this node",
     },
     "modules/cluster_firewall.py": {"firewall": "its own table, where the record has it"},
-    "modules/flannel_node.py": {"route": "routes of flannel's networks in the record"},
+    "module_utils/_backends/flannel_node.py": {"route": "routes of flannel's networks in the record"},
 }
 SOURCES = sorted((*(PLUGINS / "modules").glob("*.py"), *(PLUGINS / "module_utils").rglob("*.py")))
 
