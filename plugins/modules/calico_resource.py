@@ -97,6 +97,8 @@ actions:
   sample: [create IPPool pods, patch Node node1, delete NetworkPolicy default/shop]
 """
 
+from typing import Any
+
 from ansible_collections.binary_cluster.networking.plugins.module_utils._calico import (
     calicoctl as calico_calicoctl,
     resources as calico_resources,
@@ -107,16 +109,18 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
+OPTIONS: dict[str, Any] = {
+    **calico_calicoctl.ARGUMENTS,
+    "resources": {"type": "list", "elements": "dict", "default": []},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "purge_label": {"type": "dict"},
+    "purge_kinds": {"type": "list", "elements": "str", "choices": list(calico_resources.KINDS)},
+}
+
 
 def main() -> None:
     module = HostModule(
-        argument_spec={
-            **calico_calicoctl.ARGUMENTS,
-            "resources": {"type": "list", "elements": "dict", "default": []},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "purge_label": {"type": "dict"},
-            "purge_kinds": {"type": "list", "elements": "str", "choices": list(calico_resources.KINDS)},
-        },
+        argument_spec=OPTIONS,
         required_together=[("purge_label", "purge_kinds")],
         supports_check_mode=True,
     )

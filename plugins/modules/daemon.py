@@ -351,68 +351,71 @@ def remove(module: HostModule, made: Plan, ledger: Ledger) -> None:
         raise Unfinished("; ".join(failures))
 
 
+OPTIONS: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": ["service", "timer"], "default": "service"},
+    "state": {
+        "type": "str",
+        "choices": ["started", "installed", "absent"],
+        "default": "started",
+    },
+    "account": {
+        "type": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "home": {"type": "path", "default": "/nonexistent"},
+        },
+    },
+    "directories": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "path", "required": True},
+            "mode": {"type": "str", "default": "0755"},
+            "owner": {"type": "str", "default": "root"},
+            "group": {"type": "str", "default": "root"},
+            "purge": {"type": "bool", "default": False},
+        },
+    },
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "path", "required": True},
+            "content": {"type": "str"},
+            "src": {"type": "path"},
+            "mode": {"type": "str", "default": "0644"},
+            "owner": {"type": "str", "default": "root"},
+            "group": {"type": "str", "default": "root"},
+            "secret": {"type": "bool", "default": False},
+            "validate": {"type": "str"},
+            "needs": {"type": "str", "choices": ["restart", "reload", "nothing"], "default": "restart"},
+        },
+        "mutually_exclusive": [("content", "src")],
+        "required_one_of": [("content", "src")],
+    },
+    "secrets": {"type": "dict", "default": {}, "no_log": True},
+    "unit": {"type": "str"},
+    "restart_on": {"type": "list", "elements": "path", "default": []},
+    "defer_restart": {"type": "bool", "default": False},
+    "members": {"type": "dict", "default": {}},
+    "trial": {
+        "type": "dict",
+        "options": {
+            "command": {"type": "list", "elements": "str", "required": True},
+            "directory": {"type": "path", "required": True},
+            "ready": {"type": "str", "required": True},
+            "addresses": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+}
+
+
 def main() -> None:
     module = HostModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "kind": {"type": "str", "choices": ["service", "timer"], "default": "service"},
-            "state": {
-                "type": "str",
-                "choices": ["started", "installed", "absent"],
-                "default": "started",
-            },
-            "account": {
-                "type": "dict",
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "home": {"type": "path", "default": "/nonexistent"},
-                },
-            },
-            "directories": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "mode": {"type": "str", "default": "0755"},
-                    "owner": {"type": "str", "default": "root"},
-                    "group": {"type": "str", "default": "root"},
-                    "purge": {"type": "bool", "default": False},
-                },
-            },
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "content": {"type": "str"},
-                    "src": {"type": "path"},
-                    "mode": {"type": "str", "default": "0644"},
-                    "owner": {"type": "str", "default": "root"},
-                    "group": {"type": "str", "default": "root"},
-                    "secret": {"type": "bool", "default": False},
-                    "validate": {"type": "str"},
-                    "needs": {"type": "str", "choices": ["restart", "reload", "nothing"], "default": "restart"},
-                },
-                "mutually_exclusive": [("content", "src")],
-                "required_one_of": [("content", "src")],
-            },
-            "secrets": {"type": "dict", "default": {}, "no_log": True},
-            "unit": {"type": "str"},
-            "restart_on": {"type": "list", "elements": "path", "default": []},
-            "defer_restart": {"type": "bool", "default": False},
-            "members": {"type": "dict", "default": {}},
-            "trial": {
-                "type": "dict",
-                "options": {
-                    "command": {"type": "list", "elements": "str", "required": True},
-                    "directory": {"type": "path", "required": True},
-                    "ready": {"type": "str", "required": True},
-                    "addresses": {"type": "list", "elements": "str", "default": []},
-                },
-            },
-        },
+        argument_spec=OPTIONS,
         required_by={"trial": ["account"]},
         required_if=[("state", "started", ["unit"]), ("state", "installed", ["unit"])],
         supports_check_mode=True,

@@ -201,27 +201,30 @@ def refusals(
     return [*taken, *dns_records.skydns_faults(wanted, stay, path, places)]
 
 
+OPTIONS: dict[str, Any] = {
+    **etcd.ARGUMENTS,
+    "records": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "type": {"type": "str", "choices": list(dns_records.TYPES), "default": "A"},
+            "value": {"type": "str"},
+            "ttl": {"type": "int", "default": dns_records.DEFAULT_TTL},
+        },
+    },
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "owner": {"type": "str", "default": "ansible"},
+    "purge": {"type": "bool", "default": False},
+    "path": {"type": "str", "default": "/skydns"},
+    "pending": {"type": "bool", "default": False},
+}
+
+
 def main() -> None:
     module = HostModule(
-        argument_spec={
-            **etcd.ARGUMENTS,
-            "records": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "type": {"type": "str", "choices": list(dns_records.TYPES), "default": "A"},
-                    "value": {"type": "str"},
-                    "ttl": {"type": "int", "default": dns_records.DEFAULT_TTL},
-                },
-            },
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "owner": {"type": "str", "default": "ansible"},
-            "purge": {"type": "bool", "default": False},
-            "path": {"type": "str", "default": "/skydns"},
-            "pending": {"type": "bool", "default": False},
-        },
+        argument_spec=OPTIONS,
         supports_check_mode=True,
     )
     params = module.params

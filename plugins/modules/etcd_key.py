@@ -77,6 +77,8 @@ changed_keys:
   sample: [/coreos.com/network/config]
 """
 
+from typing import Any
+
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
@@ -86,23 +88,26 @@ def plan(wanted: dict[str, str | None], found: dict[str, str | None]) -> dict[st
     return {key: (found[key], value) for key, value in wanted.items() if found[key] != value}
 
 
+OPTIONS: dict[str, Any] = {
+    **etcd.ARGUMENTS,
+    "keys": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "no_log": False,
+        "options": {
+            "key": {"type": "str", "required": True, "no_log": False},
+            "value": {"type": "str"},
+        },
+    },
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "pending": {"type": "bool", "default": False},
+}
+
+
 def main() -> None:
     module = HostModule(
-        argument_spec={
-            **etcd.ARGUMENTS,
-            "keys": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "no_log": False,
-                "options": {
-                    "key": {"type": "str", "required": True, "no_log": False},
-                    "value": {"type": "str"},
-                },
-            },
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "pending": {"type": "bool", "default": False},
-        },
+        argument_spec=OPTIONS,
         supports_check_mode=True,
     )
     present = module.params["state"] == "present"

@@ -202,41 +202,43 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd im
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
+PATH = {"type": "path", "required": True}
+OPTIONS: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "members": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "peer_url": {"type": "str", "required": True},
+            "client_url": {"type": "str", "required": True},
+        },
+    },
+    "state": {
+        "type": "str",
+        "choices": ["checked", "started", "repaired", "pruned", "current", "settled"],
+        "default": "started",
+    },
+    "found": {"type": "bool", "default": False},
+    "restart_required": {"type": "bool", "default": False},
+    "remove_members": {"type": "list", "elements": "str", "default": []},
+    "repaired_members": {"type": "list", "elements": "str", "default": []},
+    "endpoints": {"type": "list", "elements": "str", "default": []},
+    "quota": {"type": "int", "default": 0},
+    "data_directory": {"type": "path", "default": "/var/lib/etcd"},
+    "token": {"type": "str", "default": "etcd", "no_log": False},
+    "bootstrap_file": {"type": "path", "default": "/run/etcd-bootstrap.env"},
+    "ca_cert": PATH,
+    "client_cert": PATH,
+    "client_key": {**PATH, "no_log": False},
+    "timeout": {"type": "int", "default": 60},
+}
+
 
 def main() -> None:
-    path = {"type": "path", "required": True}
     module = HostModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "members": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "peer_url": {"type": "str", "required": True},
-                    "client_url": {"type": "str", "required": True},
-                },
-            },
-            "state": {
-                "type": "str",
-                "choices": ["checked", "started", "repaired", "pruned", "current", "settled"],
-                "default": "started",
-            },
-            "found": {"type": "bool", "default": False},
-            "restart_required": {"type": "bool", "default": False},
-            "remove_members": {"type": "list", "elements": "str", "default": []},
-            "repaired_members": {"type": "list", "elements": "str", "default": []},
-            "endpoints": {"type": "list", "elements": "str", "default": []},
-            "quota": {"type": "int", "default": 0},
-            "data_directory": {"type": "path", "default": "/var/lib/etcd"},
-            "token": {"type": "str", "default": "etcd", "no_log": False},
-            "bootstrap_file": {"type": "path", "default": "/run/etcd-bootstrap.env"},
-            "ca_cert": path,
-            "client_cert": path,
-            "client_key": {**path, "no_log": False},
-            "timeout": {"type": "int", "default": 60},
-        },
+        argument_spec=OPTIONS,
         supports_check_mode=True,
     )
     result: dict[str, Any] = {}

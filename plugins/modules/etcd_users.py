@@ -82,31 +82,35 @@ actions:
   sample: ["add user flannel", "enable authentication"]
 """
 
+from typing import Any
+
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd, users as etcd_users
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
+REQUIRED = {"type": "str", "required": True}
+PERMISSION = {
+    "prefix": REQUIRED,
+    "access": {"type": "str", "choices": list(etcd_users.ACCESS), "default": "readwrite"},
+}
+OPTIONS: dict[str, Any] = {
+    **etcd.ARGUMENTS,
+    "users": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": REQUIRED,
+            "permissions": {"type": "list", "elements": "dict", "required": True, "options": PERMISSION},
+        },
+    },
+    "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
+    "bootstrap": {"type": "bool", "default": False},
+}
+
 
 def main() -> None:
-    required = {"type": "str", "required": True}
-    permission = {
-        "prefix": required,
-        "access": {"type": "str", "choices": list(etcd_users.ACCESS), "default": "readwrite"},
-    }
     module = HostModule(
-        argument_spec={
-            **etcd.ARGUMENTS,
-            "users": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": required,
-                    "permissions": {"type": "list", "elements": "dict", "required": True, "options": permission},
-                },
-            },
-            "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
-            "bootstrap": {"type": "bool", "default": False},
-        },
+        argument_spec=OPTIONS,
         supports_check_mode=True,
     )
     params = module.params

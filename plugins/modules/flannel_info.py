@@ -107,20 +107,23 @@ disagreements:
 import dataclasses
 import ipaddress
 import json
+from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import flannel
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd import client as etcd
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import iproute
 
+OPTIONS: dict[str, Any] = {
+    **etcd.ARGUMENTS,
+    "prefix": {"type": "str", "default": "/coreos.com/network"},
+    "address": {"type": "str", "default": ""},
+}
+
 
 def main() -> None:
     module = HostModule(
-        argument_spec={
-            **etcd.ARGUMENTS,
-            "prefix": {"type": "str", "default": "/coreos.com/network"},
-            "address": {"type": "str", "default": ""},
-        },
+        argument_spec=OPTIONS,
         supports_check_mode=True,
     )
     prefix = module.params["prefix"]

@@ -226,34 +226,37 @@ class Routes:
         self.module.fail_json(msg=f"{why}. {undone}.", left=left)
 
 
+OPTIONS: dict[str, Any] = {
+    "routes": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "destination": {"type": "str", "required": True},
+            "gateway": {"type": "str"},
+            "device": {"type": "str"},
+            "onlink": {"type": "bool", "default": False},
+            "metric": {"type": "int"},
+            "table": {"type": "str", "default": "main"},
+            "mtu": {"type": "int"},
+        },
+    },
+    "masquerade": {
+        "type": "dict",
+        "options": {
+            "pods": {"type": "list", "elements": "str", "required": True},
+            "networks": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "masquerade_table": {"type": "str", "default": "binary-cluster-masquerade"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "purge": {"type": "bool", "default": True},
+    "protocol": {"type": "int", "default": 141},
+}
+
+
 def main() -> None:
     module = HostModule(
-        argument_spec={
-            "routes": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "destination": {"type": "str", "required": True},
-                    "gateway": {"type": "str"},
-                    "device": {"type": "str"},
-                    "onlink": {"type": "bool", "default": False},
-                    "metric": {"type": "int"},
-                    "table": {"type": "str", "default": "main"},
-                    "mtu": {"type": "int"},
-                },
-            },
-            "masquerade": {
-                "type": "dict",
-                "options": {
-                    "pods": {"type": "list", "elements": "str", "required": True},
-                    "networks": {"type": "list", "elements": "str", "default": []},
-                },
-            },
-            "masquerade_table": {"type": "str", "default": "binary-cluster-masquerade"},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "purge": {"type": "bool", "default": True},
-            "protocol": {"type": "int", "default": 141},
-        },
+        argument_spec=OPTIONS,
         supports_check_mode=True,
     )
     routes = Routes(module)

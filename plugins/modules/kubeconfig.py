@@ -232,45 +232,48 @@ def carry_out(module: HostModule, changes: list[Change], units: dict[str, system
         ledger.forget(file_entry.KIND, path)
 
 
-def main() -> None:
-    text = {"type": "str"}
-    path = {"type": "path"}
-    name = {"type": "str", "default": ""}
-    module = HostModule(
-        argument_spec={
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "server": {"type": "str", "required": True},
-                    "authority": text,
-                    "authority_path": path,
-                    "certificate": text,
-                    "certificate_path": path,
-                    "key": {"type": "str", "no_log": False},
-                    "key_path": {"type": "path", "no_log": False},
-                    "token": {"type": "str", "no_log": True},
-                    "token_path": {"type": "path", "no_log": False},
-                    "cluster": name,
-                    "user": name,
-                    "context": name,
-                    "owner": text,
-                    "group": text,
-                    "restart": {"type": "list", "elements": "str", "default": []},
-                },
-                "mutually_exclusive": [
-                    ("authority", "authority_path"),
-                    ("certificate", "certificate_path", "token", "token_path"),
-                    ("key", "key_path"),
-                ],
-                "required_together": [("certificate", "key"), ("certificate_path", "key_path")],
-            },
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "contents": {"type": "dict", "no_log": True},
-            "units": {"type": "list", "elements": "str", "default": []},
+TEXT = {"type": "str"}
+PATH = {"type": "path"}
+NAME = {"type": "str", "default": ""}
+OPTIONS: dict[str, Any] = {
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "path", "required": True},
+            "server": {"type": "str", "required": True},
+            "authority": TEXT,
+            "authority_path": PATH,
+            "certificate": TEXT,
+            "certificate_path": PATH,
+            "key": {"type": "str", "no_log": False},
+            "key_path": {"type": "path", "no_log": False},
+            "token": {"type": "str", "no_log": True},
+            "token_path": {"type": "path", "no_log": False},
+            "cluster": NAME,
+            "user": NAME,
+            "context": NAME,
+            "owner": TEXT,
+            "group": TEXT,
+            "restart": {"type": "list", "elements": "str", "default": []},
         },
+        "mutually_exclusive": [
+            ("authority", "authority_path"),
+            ("certificate", "certificate_path", "token", "token_path"),
+            ("key", "key_path"),
+        ],
+        "required_together": [("certificate", "key"), ("certificate_path", "key_path")],
+    },
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "contents": {"type": "dict", "no_log": True},
+    "units": {"type": "list", "elements": "str", "default": []},
+}
+
+
+def main() -> None:
+    module = HostModule(
+        argument_spec=OPTIONS,
         supports_check_mode=True,
     )
     params = module.params

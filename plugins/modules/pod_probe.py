@@ -435,63 +435,66 @@ class Measurement:
             )
 
 
-def main() -> None:
-    module = HostModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["ready", "probed", "removed"], "required": True},
+OPTIONS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["ready", "probed", "removed"], "required": True},
+    "name": {"type": "str", "required": True},
+    "count": {"type": "int", "default": 1},
+    "port": {"type": "int", "default": 18080},
+    "lifetime": {"type": "int", "default": 600},
+    "targets": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
             "name": {"type": "str", "required": True},
-            "count": {"type": "int", "default": 1},
+            "address": {"type": "str", "required": True},
             "port": {"type": "int", "default": 18080},
-            "lifetime": {"type": "int", "default": 600},
-            "targets": {
+            "node": {"type": "str", "default": ""},
+        },
+    },
+    "protocols": {
+        "type": "list",
+        "elements": "str",
+        "choices": list(engine.PROTOCOLS),
+        "default": list(engine.PROTOCOLS),
+    },
+    "beyond": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "address": {"type": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "protocol": {"type": "str", "choices": list(engine.BEYOND), "required": True},
+        },
+    },
+    "names": {
+        "type": "dict",
+        "options": {
+            "server": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 53},
+            "unit": {"type": "str", "default": ""},
+            "questions": {
                 "type": "list",
                 "elements": "dict",
-                "default": [],
+                "required": True,
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "address": {"type": "str", "required": True},
-                    "port": {"type": "int", "default": 18080},
-                    "node": {"type": "str", "default": ""},
+                    "type": {"type": "str", "choices": list(QUESTIONS), "default": "A"},
+                    "values": {"type": "list", "elements": "str", "default": []},
+                    "exists": {"type": "bool", "default": True},
                 },
             },
-            "protocols": {
-                "type": "list",
-                "elements": "str",
-                "choices": list(engine.PROTOCOLS),
-                "default": list(engine.PROTOCOLS),
-            },
-            "beyond": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "address": {"type": "str", "required": True},
-                    "port": {"type": "int", "required": True},
-                    "protocol": {"type": "str", "choices": list(engine.BEYOND), "required": True},
-                },
-            },
-            "names": {
-                "type": "dict",
-                "options": {
-                    "server": {"type": "str", "required": True},
-                    "port": {"type": "int", "default": 53},
-                    "unit": {"type": "str", "default": ""},
-                    "questions": {
-                        "type": "list",
-                        "elements": "dict",
-                        "required": True,
-                        "options": {
-                            "name": {"type": "str", "required": True},
-                            "type": {"type": "str", "choices": list(QUESTIONS), "default": "A"},
-                            "values": {"type": "list", "elements": "str", "default": []},
-                            "exists": {"type": "bool", "default": True},
-                        },
-                    },
-                },
-            },
-            "timeout": {"type": "float", "default": 1.0},
-            "tries": {"type": "int", "default": 3},
         },
+    },
+    "timeout": {"type": "float", "default": 1.0},
+    "tries": {"type": "int", "default": 3},
+}
+
+
+def main() -> None:
+    module = HostModule(
+        argument_spec=OPTIONS,
         supports_check_mode=True,
     )
     if module.check_mode:

@@ -116,30 +116,34 @@ throughput:
       type: float
 """
 
+from typing import Any
+
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import throughput
 
+OPTIONS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["serving", "measured", "stopped"], "required": True},
+    "name": {"type": "str", "required": True},
+    "pod": {"type": "str", "default": ""},
+    "node": {"type": "str", "default": ""},
+    "port": {"type": "int", "default": 15201},
+    "target": {
+        "type": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "pod": {"type": "str", "required": True},
+            "node": {"type": "str", "required": True},
+        },
+    },
+    "seconds": {"type": "int", "default": 1},
+    "lifetime": {"type": "int", "default": 600},
+}
+
 
 def main() -> None:
     module = HostModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["serving", "measured", "stopped"], "required": True},
-            "name": {"type": "str", "required": True},
-            "pod": {"type": "str", "default": ""},
-            "node": {"type": "str", "default": ""},
-            "port": {"type": "int", "default": 15201},
-            "target": {
-                "type": "dict",
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "pod": {"type": "str", "required": True},
-                    "node": {"type": "str", "required": True},
-                },
-            },
-            "seconds": {"type": "int", "default": 1},
-            "lifetime": {"type": "int", "default": 600},
-        },
+        argument_spec=OPTIONS,
         required_if=[("state", "serving", ("pod", "node")), ("state", "measured", ("target",))],
         supports_check_mode=True,
     )

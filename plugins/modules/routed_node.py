@@ -274,37 +274,40 @@ def absent(node: RoutedNode) -> dict[str, Any]:
     return {}
 
 
+OPTIONS: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "node": {"type": "str"},
+    "nodes": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "pod_cidr": {"type": "str", "required": True},
+            "pod_cidr_v6": {"type": "str", "default": ""},
+        },
+    },
+    "network": {"type": "str"},
+    "network_v6": {"type": "str", "default": ""},
+    "vxlan": {
+        "type": "dict",
+        "options": {
+            "vni": {"type": "int", "required": True},
+            "port": {"type": "int", "default": 4789},
+            "direct_routing": {"type": "bool", "default": False},
+        },
+    },
+    "gateway": {"type": "str", "default": ""},
+    "mtu": {"type": "int", "default": 0},
+    "masquerade": {"type": "bool", "default": True},
+    "bridge": {"type": "str", "default": "cni0"},
+}
+
+
 def main() -> None:
     module = HostModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "node": {"type": "str"},
-            "nodes": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "address": {"type": "str", "required": True},
-                    "pod_cidr": {"type": "str", "required": True},
-                    "pod_cidr_v6": {"type": "str", "default": ""},
-                },
-            },
-            "network": {"type": "str"},
-            "network_v6": {"type": "str", "default": ""},
-            "vxlan": {
-                "type": "dict",
-                "options": {
-                    "vni": {"type": "int", "required": True},
-                    "port": {"type": "int", "default": 4789},
-                    "direct_routing": {"type": "bool", "default": False},
-                },
-            },
-            "gateway": {"type": "str", "default": ""},
-            "mtu": {"type": "int", "default": 0},
-            "masquerade": {"type": "bool", "default": True},
-            "bridge": {"type": "str", "default": "cni0"},
-        },
+        argument_spec=OPTIONS,
         required_if=[("state", "present", ["node", "nodes", "network"])],
         supports_check_mode=True,
     )
