@@ -22,6 +22,21 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._artifac
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import terminal
 
+NAMES = {"type": "list", "elements": "str", "required": True}
+OPTIONS: dict[str, Any] = {
+    "names": NAMES,
+    "architectures": NAMES,
+    "manifest": {"type": "dict", "required": True},
+    "source": {"type": "str", "choices": ["auto", "directory", "release", "go"], "default": "auto"},
+    "directory": {"type": "path", "default": ""},
+    "mirror": {"type": "str", "default": ""},
+    "versions": {"type": "dict", "default": {}},
+    "sha256": {"type": "dict", "default": {}},
+    "go_modules": {"type": "path", "required": True},
+    "cache": {"type": "path", "required": True},
+    "bundle": {"type": "path", "default": ""},
+}
+
 
 class ActionModule(ActionBase):
     """The whole of M(binary_cluster.networking.binary_cache)."""
@@ -30,27 +45,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        text = {"type": "str", "default": ""}
-        names = {"type": "list", "elements": "str", "required": True}
-        _spec, arguments = self.validate_argument_spec(
-            {
-                "names": names,
-                "architectures": names,
-                "manifest": {"type": "dict", "required": True},
-                "source": {
-                    "type": "str",
-                    "choices": ["auto", "directory", "release", "go"],
-                    "default": "auto",
-                },
-                "directory": {"type": "path", "default": ""},
-                "mirror": text,
-                "versions": {"type": "dict", "default": {}},
-                "sha256": {"type": "dict", "default": {}},
-                "go_modules": {"type": "path", "required": True},
-                "cache": {"type": "path", "required": True},
-                "bundle": {"type": "path", "default": ""},
-            }
-        )
+        _spec, arguments = self.validate_argument_spec(OPTIONS)
         cache = self._cache(arguments)
         wanted, faults = [], []
         for name in arguments["names"]:

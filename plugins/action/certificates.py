@@ -20,6 +20,27 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflig
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import facts as run_facts
 
+REQUIRED = {"type": "str", "required": True}
+USAGES = list(certificates_authority.USAGES)
+REQUEST = {
+    "host": REQUIRED,
+    "name": REQUIRED,
+    "common_name": REQUIRED,
+    "organization": {"type": "str", "default": ""},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "usages": {"type": "list", "elements": "str", "choices": USAGES, "default": ["client"]},
+}
+OPTIONS: dict[str, Any] = {
+    "directory": {"type": "path", "required": True},
+    "authority": REQUIRED,
+    "authority_days": {"type": "int", "default": 3650},
+    "days": {"type": "int", "default": 365},
+    "renew_before": {"type": "int", "default": 30},
+    "passphrase": {"type": "str", "default": "", "no_log": True},
+    "new_authority": {"type": "bool", "default": False},
+    "requests": {"type": "list", "elements": "dict", "required": True, "options": REQUEST},
+}
+
 
 class ActionModule(ActionBase):
     """The whole of M(binary_cluster.networking.certificates)."""
@@ -28,36 +49,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        required = {"type": "str", "required": True}
-        _spec, arguments = self.validate_argument_spec(
-            {
-                "directory": {"type": "path", "required": True},
-                "authority": required,
-                "authority_days": {"type": "int", "default": 3650},
-                "days": {"type": "int", "default": 365},
-                "renew_before": {"type": "int", "default": 30},
-                "passphrase": {"type": "str", "default": "", "no_log": True},
-                "new_authority": {"type": "bool", "default": False},
-                "requests": {
-                    "type": "list",
-                    "elements": "dict",
-                    "required": True,
-                    "options": {
-                        "host": required,
-                        "name": required,
-                        "common_name": required,
-                        "organization": {"type": "str", "default": ""},
-                        "names": {"type": "list", "elements": "str", "default": []},
-                        "usages": {
-                            "type": "list",
-                            "elements": "str",
-                            "choices": list(certificates_authority.USAGES),
-                            "default": ["client"],
-                        },
-                    },
-                },
-            }
-        )
+        _spec, arguments = self.validate_argument_spec(OPTIONS)
         requests = [
             certificates_authority.Request(
                 **{**request, "names": tuple(request["names"]), "usages": tuple(request["usages"])}

@@ -34,6 +34,25 @@ def no_pair(node: str, elsewhere: Sequence[str]) -> str:
     )
 
 
+REQUIRED = {"type": "dict", "required": True}
+OPTIONS: dict[str, Any] = {
+    "backend": {"type": "str", "required": True},
+    "addresses": REQUIRED,
+    "prepared": {"type": "dict", "default": {}},
+    "ready": REQUIRED,
+    "probed": REQUIRED,
+    "elsewhere": {"type": "list", "elements": "str", "default": []},
+    "evidence": {"type": "dict", "default": {}},
+    "throughput": {"type": "dict", "default": {}},
+    "protocols": {"type": "list", "elements": "str", "required": True},
+    "started": {"type": "str", "required": True},
+    "directory": {"type": "path", "required": True},
+    "template": {"type": "path", "required": True},
+    "compare": {"type": "path", "default": ""},
+    "prometheus_file": {"type": "path", "default": ""},
+}
+
+
 class ActionModule(ActionBase):
     """The whole of M(binary_cluster.networking.connectivity_report)."""
 
@@ -41,53 +60,12 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        dictionary = {"type": "dict", "required": True}
-        _spec, arguments = self.validate_argument_spec(
-            {
-                "backend": {"type": "str", "required": True},
-                "addresses": dictionary,
-                "prepared": {"type": "dict", "default": {}},
-                "ready": dictionary,
-                "probed": dictionary,
-                "elsewhere": {"type": "list", "elements": "str", "default": []},
-                "evidence": {"type": "dict", "default": {}},
-                "throughput": {"type": "dict", "default": {}},
-                "protocols": {"type": "list", "elements": "str", "required": True},
-                "started": {"type": "str", "required": True},
-                "directory": {"type": "path", "required": True},
-                "template": {"type": "path", "required": True},
-                "compare": {"type": "path", "default": ""},
-                "prometheus_file": {"type": "path", "default": ""},
-            }
-        )
+        _spec, arguments = self.validate_argument_spec(OPTIONS)
         if arguments["prometheus_file"]:
             _checked("prometheus_file", arguments, prometheus.check)
         # Before anything is written: the earlier report may be the one that is replaced.
         earlier = _checked("compare", arguments, report_state.read) if arguments["compare"] else None
-        prepared, ready, probed = arguments["prepared"], arguments["ready"], arguments["probed"]
-        report = report_build.build(
-            backend=arguments["backend"],
-            every={node: found["pods"] for node, found in ready.items() if "pods" in found},
-            addresses=arguments["addresses"],
-            outcomes={node: found["outcomes"] for node, found in probed.items() if "outcomes" in found},
-            absent={
-                node: absence.absence(prepared.get(node, {}), ready.get(node, {}), probed.get(node, {}))
-                for node in arguments["addresses"]
-                if "pods" not in ready.get(node, {}) or "outcomes" not in probed.get(node, {})
-            },
-            protocols=arguments["protocols"],
-            started=arguments["started"],
-            evidence={node: found["evidence"] for node, found in arguments["evidence"].items() if "evidence" in found},
-            duration=max([found.get("duration", 0.0) for found in probed.values()], default=0.0),
-        )
-        measured = {
-            node: found["throughput"] for node, found in arguments["throughput"].items() if "throughput" in found
-        }
-        if measured:
-            report["throughput"] = report_build.throughput(measured)
-        if earlier:
-            report["compared"] = report_state.compare(earlier, report)
-        report = printable.cleaned(report)
+        report = _report(arguments, earlier)
         # It proves nothing, and must not take the place of a report that did.
         if report["ok"] and arguments["elsewhere"] and len(arguments["addresses"]) == 1:
             raise AnsibleActionFail(no_pair(next(iter(arguments["addresses"])), arguments["elsewhere"]))
@@ -119,6 +97,32 @@ class ActionModule(ActionBase):
         text += f"report: {paths.shown(page)}"
         (directory / "connectivity.txt").write_text(text + "\n", encoding="utf-8")
         return text
+
+
+def _report(arguments: dict[str, Any], earlier: Any) -> report_build.Report:
+    """The report of what the probe pods found, beside an earlier one where there is one."""
+    prepared, ready, probed = arguments["prepared"], arguments["ready"], arguments["probed"]
+    report = report_build.build(
+        backend=arguments["backend"],
+        every={node: found["pods"] for node, found in ready.items() if "pods" in found},
+        addresses=arguments["addresses"],
+        outcomes={node: found["outcomes"] for node, found in probed.items() if "outcomes" in found},
+        absent={
+            node: absence.absence(prepared.get(node, {}), ready.get(node, {}), probed.get(node, {}))
+            for node in arguments["addresses"]
+            if "pods" not in ready.get(node, {}) or "outcomes" not in probed.get(node, {})
+        },
+        protocols=arguments["protocols"],
+        started=arguments["started"],
+        evidence={node: found["evidence"] for node, found in arguments["evidence"].items() if "evidence" in found},
+        duration=max([found.get("duration", 0.0) for found in probed.values()], default=0.0),
+    )
+    measured = {node: found["throughput"] for node, found in arguments["throughput"].items() if "throughput" in found}
+    if measured:
+        report["throughput"] = report_build.throughput(measured)
+    if earlier:
+        report["compared"] = report_state.compare(earlier, report)
+    return printable.cleaned(report)
 
 
 def _checked(name: str, arguments: dict[str, Any], check: Callable[[Path], Any]) -> Any:

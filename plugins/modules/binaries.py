@@ -96,6 +96,7 @@ missing:
 import hashlib
 import os
 import tarfile
+from collections.abc import Mapping
 from typing import IO, Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import (
@@ -175,6 +176,25 @@ def place(member: IO[bytes], path: str, sha256: str, ledger: Ledger) -> None:
         raise install_record.FileError(f"{path}: {error.strerror}") from error
 
 
+def unpack(archive: str, missing: Mapping[str, tuple[str, Ledger]]) -> None:
+    """Put the files that are missing into place, each of a sha256 and noted in a record."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            path = f"/{member.name}"
+            content = tar.extractfile(member)
+            if path in missing and content is not None:
+                place(content, path, *missing[path])
+
+
+def record(ledger: Ledger, held: Mapping[str, str]) -> None:
+    """Note files by path with the sha256 that they have, so that they are not read again while nobody touches them."""
+    stamps = {path: [sha256, *fingerprint(path)] for path, sha256 in held.items()}
+    new = {path: stamp for path, stamp in stamps.items() if ledger.before(KIND, path) != stamp}
+    # They come last, as the newest.
+    ledger.forget(KIND, *new)
+    ledger.record_all(KIND, new)
+
+
 def install(module: HostModule) -> dict[str, Any]:
     """Bring the artifacts to the host; without the archive only say what is missing."""
     artifacts = module.params["artifacts"]
@@ -196,31 +216,17 @@ def install(module: HostModule) -> dict[str, Any]:
         "changed": changed,
         "missing": missing,
         "diff": [
-            {
-                "before_header": path,
-                "after_header": path,
-                "before": "",
-                "after": f"sha256 {wanted[path][0] or 'unknown'}\n",
-            }
-            for path in missing
+            {"before_header": path, "after_header": path, "before": "", "after": f"sha256 {digest}\n"}
+            for path, digest in ((path, wanted[path][0] or "unknown") for path in missing)
         ]
         + [change.diff() for name in changes for change in changes[name]],
     }
     if module.check_mode or (missing and not module.params["archive"]):
         return result
     if missing:
-        with tarfile.open(module.params["archive"]) as tar:
-            for member in tar:
-                path = f"/{member.name}"
-                content = tar.extractfile(member)
-                if path in missing and content is not None:
-                    place(content, path, *wanted[path])
+        unpack(module.params["archive"], {path: wanted[path] for path in missing})
     for ledger in ledgers.values():
-        stamps = {path: [sha256, *fingerprint(path)] for path, (sha256, own) in wanted.items() if own is ledger}
-        new = {path: stamp for path, stamp in stamps.items() if ledger.before(KIND, path) != stamp}
-        # They come last, as the newest.
-        ledger.forget(KIND, *new)
-        ledger.record_all(KIND, new)
+        record(ledger, {path: sha256 for path, (sha256, own) in wanted.items() if own is ledger})
     for name, ledger in ledgers.items():
         files.apply(changes[name], ledger, module.run_command)
         for failure in files.take_away(stale[name], ledger, KIND):

@@ -109,6 +109,26 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._calico.
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
+
+def difference(change: calico_resources.Change) -> dict[str, str]:
+    """A change as a diff."""
+    return {
+        "before_header": str(change.key),
+        "after_header": str(change.key),
+        "before": change.before.text() if change.before else "",
+        "after": change.after.text() if change.after else "",
+    }
+
+
+def refuse_unreadable(calicoctl: Calicoctl, changes: list[calico_resources.Change]) -> None:
+    """Raise CalicoctlError for resources that calicoctl cannot read, with the place of each."""
+    by_key = {change.key: change.where for change in changes}
+    refused = calicoctl.unreadable([change.after for change in changes if change.after])
+    if refused:
+        told = (f"{calico_calicoctl.field_place(said, one, by_key[one.key])}: {said}" for one, said in refused)
+        raise CalicoctlError("\n".join(told))
+
+
 OPTIONS: dict[str, Any] = {
     **calico_calicoctl.ARGUMENTS,
     "resources": {"type": "list", "elements": "dict", "default": []},
@@ -132,38 +152,26 @@ def main() -> None:
     if faults:
         module.fail_json(msg="\n".join(map(str, faults)))
     calicoctl = Calicoctl(module.run_command, params)
-    try:
-        found = calicoctl.found({key.kind for key in wanted} | set(purged))
-        reached = True
-    except CalicoctlError:
-        if not module.check_mode:
-            raise
-        found, reached = {}, False
-    if present:
-        changes = calico_resources.plan(wanted, places, found, label, purged)
-    else:
-        changes = calico_resources.plan_absent(places, found)
     with module.reporting():
+        try:
+            found = calicoctl.found({key.kind for key in wanted} | set(purged))
+            reached = True
+        except CalicoctlError:
+            if not module.check_mode:
+                raise
+            found, reached = {}, False
+        if present:
+            changes = calico_resources.plan(wanted, places, found, label, purged)
+        else:
+            changes = calico_resources.plan_absent(places, found)
         if reached:
-            by_key = {change.key: change.where for change in changes}
-            refused = calicoctl.unreadable([change.after for change in changes if change.after])
-            if refused:
-                told = (f"{calico_calicoctl.field_place(said, one, by_key[one.key])}: {said}" for one, said in refused)
-                module.fail_json(msg="\n".join(told))
+            refuse_unreadable(calicoctl, changes)
         if not module.check_mode:
             calicoctl.carry_out(changes)
     module.exit_json(
         changed=bool(changes),
         actions=[str(change) for change in changes],
-        diff=[
-            {
-                "before_header": str(change.key),
-                "after_header": str(change.key),
-                "before": change.before.text() if change.before else "",
-                "after": change.after.text() if change.after else "",
-            }
-            for change in changes
-        ],
+        diff=[difference(change) for change in changes],
     )
 
 

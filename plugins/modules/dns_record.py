@@ -201,6 +201,27 @@ def refusals(
     return [*taken, *dns_records.skydns_faults(wanted, stay, path, places)]
 
 
+def read(module: HostModule, path: str) -> tuple[etcd.Client | None, dict[str, str]]:
+    """A client of etcd, and the keys below a path with their values; no client where there is no etcd yet."""
+    try:
+        client = etcd.Client.of(module.params)
+        return client, {key: entry["value"] for key, entry in client.under(f"{path}/").items()}
+    except etcd.EtcdError as error:
+        if not etcd.is_to_come(error, module.check_mode, module.params["pending"]):
+            raise
+    return None, {}
+
+
+def write(module: HostModule, client: etcd.Client, changes: Changes) -> None:
+    """Carry out changes, or see what etcd would refuse of them."""
+    try:
+        for trial in [True] if module.check_mode else [True, False]:
+            client.write(changes, trial)
+    except etcd.EtcdError as error:
+        if not etcd.is_to_come(error, module.check_mode, module.params["pending"]):
+            raise
+
+
 OPTIONS: dict[str, Any] = {
     **etcd.ARGUMENTS,
     "records": {
@@ -234,29 +255,18 @@ def main() -> None:
     faults = [*place_faults(owner if present else "ansible", params["path"]), *faults]
     if faults:
         module.fail_json(msg="\n".join(map(str, faults)))
-    client = None
-    try:
-        client = etcd.Client.of(params)
-        found = {key: entry["value"] for key, entry in client.under(f"{path}/").items()}
-    except etcd.EtcdError as error:
-        if not etcd.is_to_come(error, module.check_mode, params["pending"]):
-            module.fail_json(msg=str(error))
-        client, found = None, {}
-    if present:
-        wanted, faults = dns_records.skydns_keys(records, path, owner)
-        changes = plan_present(wanted, found, owner, params["purge"])
-        faults += refusals(wanted, records, found, changes, params)
-        if faults:
-            module.fail_json(msg="\n".join(map(str, faults)))
-    else:
-        changes = plan_absent(records, found, owner)
-    if client:
-        try:
-            for trial in [True] if module.check_mode else [True, False]:
-                client.write(changes, trial)
-        except etcd.EtcdError as error:
-            if not etcd.is_to_come(error, module.check_mode, params["pending"]):
-                module.fail_json(msg=str(error))
+    with module.reporting():
+        client, found = read(module, path)
+        if present:
+            wanted, faults = dns_records.skydns_keys(records, path, owner)
+            changes = plan_present(wanted, found, owner, params["purge"])
+            faults += refusals(wanted, records, found, changes, params)
+            if faults:
+                module.fail_json(msg="\n".join(map(str, faults)))
+        else:
+            changes = plan_absent(records, found, owner)
+        if client:
+            write(module, client, changes)
     added = sorted(str(dns_records.from_skydns(value)) for value in changes.values() if value is not None)
     removed = sorted(str(dns_records.from_skydns(found[key])) for key in changes if key in found)
     module.exit_json(

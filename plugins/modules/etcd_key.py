@@ -117,16 +117,17 @@ def main() -> None:
             module.fail_json(msg=f"keys[{number}].value: required for a key that is to be present")
         wanted[entry["key"]] = entry["value"] if present else None
     found: dict[str, str | None] = dict.fromkeys(wanted)
-    try:
-        client = etcd.Client.of(module.params)
-        found = {key: client.get(key) for key in wanted}
-        # Each by itself: all values together may be more than etcd takes at once.
-        for trial in [True] if module.check_mode else [True, False]:
-            for key, (_before, after) in plan(wanted, found).items():
-                client.write({key: after}, trial)
-    except etcd.EtcdError as error:
-        if not etcd.is_to_come(error, module.check_mode, module.params["pending"]):
-            module.fail_json(msg=str(error))
+    with module.reporting():
+        try:
+            client = etcd.Client.of(module.params)
+            found = {key: client.get(key) for key in wanted}
+            # Each by itself: all values together may be more than etcd takes at once.
+            for trial in [True] if module.check_mode else [True, False]:
+                for key, (_before, after) in plan(wanted, found).items():
+                    client.write({key: after}, trial)
+        except etcd.EtcdError as error:
+            if not etcd.is_to_come(error, module.check_mode, module.params["pending"]):
+                raise
     changes = plan(wanted, found)
     module.exit_json(
         changed=bool(changes),

@@ -113,14 +113,19 @@ SETS = "sets"
 UNIT_DIRECTORY = "/etc/systemd/system"
 
 
-def install(module: HostModule, ledger: Ledger) -> tuple[bool, list[str]]:
-    """Install the sets that are not there; tell whether any was not, and the packages that came or would."""
-    run = module.run_command
-    for one in module.params["sets"]:
+def refuse_names(sets: list[dict[str, Any]]) -> None:
+    """Raise PackageError for what is no name of a package or unit."""
+    for one in sets:
         packages.refuse_names(one["packages"])
         for unit in one["units"]:
             if not install_record.NAME.fullmatch(unit):
                 raise packages.PackageError(f"units: {unit!r}: not the name of a unit, such as keepalived.service")
+
+
+def install(module: HostModule, ledger: Ledger) -> tuple[bool, list[str]]:
+    """Install the sets that are not there; tell whether any was not, and the packages that came or would."""
+    run = module.run_command
+    refuse_names(module.params["sets"])
     missing = [one for one in module.params["sets"] if _absent(one["provides"])]
     if not missing:
         return False, []

@@ -123,15 +123,7 @@ def plan(
         enable=not unit.enabled,
     )
     made.stale = stale(made.files, needs)
-    made.restart_required = (
-        not unit.active
-        or (not timer and running != value)
-        or "restart" in made.stale
-        or systemd.is_stale(ledger, "restart", unit)
-    )
-    made.reload_required = not made.restart_required and (
-        "reload" in made.stale or systemd.is_stale(ledger, "reload", unit)
-    )
+    due(made, ledger, unit, outdated=not timer and running != value)
     if state == "started":
         if made.restart_required:
             made.operation = "restart" if unit.active else "start"
@@ -140,6 +132,16 @@ def plan(
         if params["defer_restart"] and made.operation == "restart":
             made.operation, made.due = "", made.operation
     return made
+
+
+def due(made: Plan, ledger: Ledger, unit: systemd.Unit, outdated: bool) -> None:
+    """Say in the plan what the unit needs to run as its files say; ``outdated`` is a process of other content."""
+    made.restart_required = (
+        not unit.active or outdated or "restart" in made.stale or systemd.is_stale(ledger, "restart", unit)
+    )
+    made.reload_required = not made.restart_required and (
+        "reload" in made.stale or systemd.is_stale(ledger, "reload", unit)
+    )
 
 
 def stale(changes: list[Change], needs: dict[str, str]) -> list[str]:

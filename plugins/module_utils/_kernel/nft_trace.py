@@ -149,6 +149,24 @@ def tracing(
     ``ports`` are the UDP ports of tunnels: nothing else between the nodes is traced. After ``seconds`` nothing is
     traced, even if this process is not there any more to end it.
     """
+    try:
+        code, _out, _err = run(["nft", "-f", "-"], data=_script(pods, nodes, ports, seconds))
+    except OSError:
+        code = 1
+    if code != 0:
+        yield None
+        return
+    tracer = Tracer()
+    try:
+        yield tracer
+    finally:
+        tracer.collect()
+        tracer.socket.close()
+        run(["nft", "delete", "table", "inet", TABLE])
+
+
+def _script(pods: Iterable[str], nodes: Iterable[str], ports: Iterable[int], seconds: float) -> str:
+    """The table that marks packets for tracing, as nft takes it."""
     wrapped = "ip saddr @nodes ip daddr @nodes"
     tunnels = ", ".join(str(port) for port in sorted(set(ports)))
     pods = sorted(set(pods))
@@ -173,21 +191,7 @@ def tracing(
         script += f"elements = {{ {', '.join(members)} }}; }}\n"
     for chain, hook in (("coming", "prerouting"), ("going", "output")):
         script += f"chain {chain} {{\ntype filter hook {hook} priority -400;\n{rules}}}\n"
-    script += "}\n"
-    try:
-        code, _out, _err = run(["nft", "-f", "-"], data=script)
-    except OSError:
-        code = 1
-    if code != 0:
-        yield None
-        return
-    tracer = Tracer()
-    try:
-        yield tracer
-    finally:
-        tracer.collect()
-        tracer.socket.close()
-        run(["nft", "delete", "table", "inet", TABLE])
+    return f"{script}}}\n"
 
 
 def sweep(run: Run) -> None:

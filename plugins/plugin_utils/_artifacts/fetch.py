@@ -42,6 +42,39 @@ def foresee(cache: Cache, artifacts: Sequence[Artifact]) -> list[Stored]:
     return found
 
 
+class Progress:
+    """What is done at a time, said ever more rarely, or shown all the time where it can be."""
+
+    def __init__(self, announce: Say, pause: float, live: Live | None) -> None:
+        self.announce = announce
+        self.pause = pause
+        self.live = live
+        self.began = time.monotonic()
+        # By artifact: what is done, and since when.
+        self.doing: dict[str, tuple[str, float]] = {}
+
+    @property
+    def refresh(self) -> float:
+        """Seconds until it is told again."""
+        return REFRESH if self.live else self.pause
+
+    def say(self, label: str, what: str) -> None:
+        """Note what is done for an artifact."""
+        self.doing[label] = (what, self.doing.get(label, ("", time.monotonic()))[1])
+
+    def tell(self, quiet: bool) -> None:
+        """Show what is done, or announce it where nothing else was said meanwhile: ``quiet``."""
+        now = time.monotonic()
+        # Threads come and go meanwhile.
+        states = [(label, what, now - since) for label, (what, since) in self.doing.copy().items()]
+        if self.live:
+            self.live([f"{label}: {what} {seconds:.0f} s" for label, what, seconds in states])
+        elif quiet and states:
+            state = ", ".join(f"{label} {what} {seconds:.0f} s" for label, what, seconds in states)
+            self.announce(f"{now - self.began:.0f} s: {state}")
+            self.pause = min(2 * self.pause, LONGEST_PAUSE)
+
+
 def ensure(
     cache: Cache, artifacts: Sequence[Artifact], announce: Say, pause: float = 5.0, live: Live | None = None
 ) -> list[Stored]:
@@ -50,35 +83,35 @@ def ensure(
     Progress is announced after ``pause`` seconds, and then ever more rarely; or shown all the time, where it can be.
     Raises one ArtifactError that lists everything that could not be had.
     """
-    began = time.monotonic()
-    doing: dict[str, tuple[str, float]] = {}
-    faults: list[str] = []
-    results: dict[str, Stored] = {}
-
-    def work(artifact: Artifact) -> Stored:
-        def say(what: str) -> None:
-            doing[artifact.label] = (what, doing.get(artifact.label, ("", time.monotonic()))[1])
-
-        say("waiting")
-        try:
-            return cache.fetch(artifact, say)
-        finally:
-            doing.pop(artifact.label, None)
-
+    progress = Progress(announce, pause, live)
     cache.root.mkdir(parents=True, exist_ok=True)
     sweep(cache.root)
-    missing = []
-    for artifact in artifacts:
-        stored, _reasons = cache.find(artifact)
-        if stored:
-            results[artifact.label] = stored
-        else:
-            missing.append(artifact)
+    found = {artifact.label: cache.find(artifact)[0] for artifact in artifacts}
+    results = {label: stored for label, stored in found.items() if stored}
+    fetched, faults = _fetch(cache, [one for one in artifacts if one.label not in results], progress)
+    if faults:
+        raise ArtifactError("\n".join(sorted(faults)))
+    results.update(fetched)
+    return [results[artifact.label] for artifact in artifacts]
+
+
+def _fetch(cache: Cache, missing: Sequence[Artifact], progress: Progress) -> tuple[dict[str, Stored], list[str]]:
+    """Artifacts that are not in the cache, by label, and why some could not be had."""
+    results: dict[str, Stored] = {}
+    faults: list[str] = []
+
+    def work(artifact: Artifact) -> Stored:
+        progress.say(artifact.label, "waiting")
+        try:
+            return cache.fetch(artifact, lambda what: progress.say(artifact.label, what))
+        finally:
+            progress.doing.pop(artifact.label, None)
+
     with tidy_when_stopped(), concurrent.futures.ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
         pending = {pool.submit(work, artifact): artifact for artifact in missing}
         while pending:
             done, _waiting = concurrent.futures.wait(
-                pending, timeout=REFRESH if live else pause, return_when=concurrent.futures.FIRST_COMPLETED
+                pending, timeout=progress.refresh, return_when=concurrent.futures.FIRST_COMPLETED
             )
             for future in done:
                 artifact = pending.pop(future)
@@ -90,16 +123,6 @@ def ensure(
                     faults.append(f"{artifact.label}: {error}")
                 else:
                     count = f"{len(missing) - len(pending)} of {len(missing)}"
-                    announce(f"{artifact.label}: {stored.source}, done ({count})")
-            now = time.monotonic()
-            # Threads come and go meanwhile.
-            states = [(label, what, now - since) for label, (what, since) in doing.copy().items()]
-            if live:
-                live([f"{label}: {what} {seconds:.0f} s" for label, what, seconds in states])
-            elif not done and states:
-                state = ", ".join(f"{label} {what} {seconds:.0f} s" for label, what, seconds in states)
-                announce(f"{now - began:.0f} s: {state}")
-                pause = min(2 * pause, LONGEST_PAUSE)
-    if faults:
-        raise ArtifactError("\n".join(sorted(faults)))
-    return [results[artifact.label] for artifact in artifacts]
+                    progress.announce(f"{artifact.label}: {stored.source}, done ({count})")
+            progress.tell(quiet=not done)
+    return results, faults

@@ -80,40 +80,40 @@ def build(
     pairs = list(_pairs(every, outcomes))
     names = [*pods, *(name for name in absent if name not in pods)]
     probed = {(pair["source"], pair["target"], pair["family"]) for pair in pairs}
-    for source in names:
-        for target, family in itertools.product(names, views):
-            if source != target and (source, target, family) not in probed:
-                why = str(absent.get(source) or absent.get(target) or "not probed")
-                pairs += [
-                    {
-                        "source": source, "target": target, "protocol": protocol, "family": family, "ok": False,
-                        "rtt_ms": None, "mtu": None, "tries": 0, "cause": why, "source_seen": None,
-                        "ways": 1, "failed_ways": [],
-                    }
-                    for protocol in protocols
-                    if protocol not in (*BEYOND, *engine.WITHIN)
-                    and (protocol != "node" or validation.version(addresses.get(target, "")) == family)
-                ]  # fmt: skip
+    for source, target, family in itertools.product(names, names, views):
+        if source != target and (source, target, family) not in probed:
+            why = str(absent.get(source) or absent.get(target) or "not probed")
+            of_node = validation.version(addresses.get(target, "")) == family
+            pairs += _unprobed(source, target, family, [one for one in protocols if one != "node" or of_node], why)
     causes = _explain(pairs, pods, views, absent, addresses, evidence)
     report_state.classify(pairs)
     return {
         "ok": all(pair["ok"] for pair in pairs) and not absent,
         "backend": backend,
-        "nodes": [
-            {
-                "name": name,
-                "address": addresses.get(name, ""),
-                "pod_ip": pods.get(name, {}).get("address", ""),
-                "pod_cidr": pods.get(name, {}).get("subnet", ""),
-                "ips": pods.get(name, {}).get("ips", []),
-            }
-            for name in names
-        ],
+        "nodes": [_node(name, addresses.get(name, ""), pods.get(name, {})) for name in names],
         "pairs": pairs,
         "causes": causes,
         "started": started,
         "duration_s": duration,
     }
+
+
+def _node(name: str, address: str, pod: Mapping[str, Any]) -> dict[str, Any]:
+    """A node with the first of its pods."""
+    own = {"pod_ip": pod.get("address", ""), "pod_cidr": pod.get("subnet", ""), "ips": pod.get("ips", [])}
+    return {"name": name, "address": address, **own}
+
+
+def _unprobed(source: str, target: str, family: int, protocols: Iterable[str], why: str) -> list[dict[str, Any]]:
+    """Probes between two nodes that were not sent, which count as failed."""
+    return [
+        {
+            "source": source, "target": target, "protocol": protocol, "family": family, "ok": False, "rtt_ms": None,
+            "mtu": None, "tries": 0, "cause": why, "source_seen": None, "ways": 1, "failed_ways": [],
+        }
+        for protocol in protocols
+        if protocol not in (*BEYOND, *engine.WITHIN)
+    ]  # fmt: skip
 
 
 def _pairs(

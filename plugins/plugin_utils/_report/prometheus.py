@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,26 +49,22 @@ def render(report: Mapping[str, Any]) -> str:
         [(_ends(probe), probe["mtu"]) for probe in pairs if probe["mtu"]],
     )
     if "throughput" in report:
-        metric(
-            "throughput_bits_per_second",
-            "What arrives by iperf3, between pods and between their hosts.",
-            [
-                ({"source": one["source"], "target": one["target"], "between": ends}, one[f"{ends}_mbit_s"] * 1e6)
-                for one in report["throughput"]
-                for ends in ("pods", "hosts")
-            ],
-        )
-        metric(
-            "round_trip_seconds",
-            "Median time of an echo, between pods and between their hosts.",
-            [
-                ({"source": one["source"], "target": one["target"], "between": ends}, one[f"{ends}_rtt_ms"] / 1000)
-                for one in report["throughput"]
-                for ends in ("pods", "hosts")
-                if one[f"{ends}_rtt_ms"] is not None
-            ],
-        )
+        told = "What arrives by iperf3, between pods and between their hosts."
+        metric("throughput_bits_per_second", told, _measured(report["throughput"], "mbit_s", 1e6))
+        told = "Median time of an echo, between pods and between their hosts."
+        metric("round_trip_seconds", told, _measured(report["throughput"], "rtt_ms", 1 / 1000))
     return "\n".join([*lines, ""])
+
+
+def _measured(
+    measurements: Iterable[Mapping[str, Any]], what: str, unit: float
+) -> Iterator[tuple[Mapping[str, str], float]]:
+    """What was measured between pods and between their hosts, in the unit of metrics."""
+    for one in measurements:
+        for ends in ("pods", "hosts"):
+            if one[f"{ends}_{what}"] is not None:
+                labels = {"source": one["source"], "target": one["target"], "between": ends}
+                yield labels, one[f"{ends}_{what}"] * unit
 
 
 def check(path: Path) -> None:
