@@ -16,6 +16,9 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._rendering import printable
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     build as report_build,
+    html as report_html,
+    junit as report_junit,
+    matrix as report_matrix,
     prometheus,
     state as report_state,
 )
@@ -78,7 +81,7 @@ class ActionModule(ActionBase):
                 key: report[key] for key in ("ok", "backend", "started", "duration_s", "compared") if key in report
             }
         else:
-            told = _shortened(report_build.failures(report))
+            told = _shortened(report_matrix.failures(report))
             result.update(failed=True, msg=f"the pod network is not whole:\n{told}")
         return result
 
@@ -88,10 +91,10 @@ class ActionModule(ActionBase):
         directory.mkdir(parents=True, exist_ok=True)
         page = directory / "connectivity.html"
         (directory / "connectivity.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        (directory / "connectivity.xml").write_text(report_build.junit(report), encoding="utf-8")
-        page.write_text(report_build.page(template.read_text(encoding="utf-8"), report), encoding="utf-8")
-        text = f"\n{report_build.matrix(report)}\n\n{report_build.summary(report)}\n"
-        text += "".join(f"{line}\n" for line in report_build.costs(report))
+        (directory / "connectivity.xml").write_text(report_junit.junit(report), encoding="utf-8")
+        page.write_text(report_html.page(template.read_text(encoding="utf-8"), report), encoding="utf-8")
+        text = f"\n{report_matrix.matrix(report)}\n\n{report_matrix.summary(report)}\n"
+        text += "".join(f"{line}\n" for line in report_matrix.costs(report))
         if "compared" in report:
             text += _shortened(list(report_state.changes(report["compared"]))) + "\n"
         text += f"report: {paths.shown(page)}"

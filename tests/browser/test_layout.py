@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import build as report_build
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import html as report_html
 
 from tests.browser import reports
 from tests.browser.chromium import CHECKOUT, Browser, Page
@@ -96,7 +96,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
             for protocol in ("bulk", "node", "host")
         ]
         report["throughput"] = named["throughput"]
-        page = report_build.page(template, reports.renamed(reports.finished(report), kind))
+        page = report_html.page(template, reports.renamed(reports.finished(report), kind))
         (directory / f"{kind}{size}.html").write_text(page)
     found = Browser(directory)
     yield found

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import build as report_build
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import html as report_html
 
 from tests.browser import reports
 from tests.browser.chromium import CHECKOUT, Browser, Page
@@ -43,7 +43,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     made |= {"broken3": reports.broken(3), "broken30": reports.broken(30), "named3": reports.named(3)}
     made |= {"halved3": reports.halved(3)}
     for name, report in made.items():
-        (directory / f"{name}.html").write_text(report_build.page(template, report))
+        (directory / f"{name}.html").write_text(report_html.page(template, report))
     found = Browser(directory)
     yield found
     found.close()

@@ -11,7 +11,9 @@ from xml.etree import ElementTree
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import preflight
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
-    build as report_build,
+    html as report_html,
+    junit as report_junit,
+    matrix as report_matrix,
     prometheus,
     state as report_state,
 )
@@ -158,7 +160,7 @@ def test_preflight_refuses_paths_that_the_report_cannot_use(tmp_path: Path) -> N
 
 
 def test_the_matrix_of_a_few_nodes_has_figures() -> None:
-    rows = [line.split("  ") for line in report_build.matrix(reports.broken(3)).splitlines()]
+    rows = [line.split("  ") for line in report_matrix.matrix(reports.broken(3)).splitlines()]
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
     assert cells[1] == ["node1", "ok", "DOWN", "MTU"]
     assert cells[2][2] == "OWN", "a node and itself"
@@ -167,23 +169,23 @@ def test_the_matrix_of_a_few_nodes_has_figures() -> None:
 
 
 def test_the_matrix_of_many_nodes_has_signs_and_says_what_they_mean() -> None:
-    lines = report_build.matrix(reports.broken(30)).splitlines()
+    lines = report_matrix.matrix(reports.broken(30)).splitlines()
     assert lines[1].split()[2:6] == [".", "X", "M", "."]
     assert lines[2].split()[2:6] == [".", "X", "~", "."]
     assert lines[3].split()[2:6] == ["s", "X", ".", "."]
     assert lines[-1] == "s slow, ~ flaky, M mtu, X failed"
-    assert "slow" not in report_build.matrix(reports.whole(30))
+    assert "slow" not in report_matrix.matrix(reports.whole(30))
 
 
 def test_the_summary_counts_what_is_amiss_without_having_failed() -> None:
-    assert report_build.summary(reports.broken(3)).endswith(
+    assert report_matrix.summary(reports.broken(3)).endswith(
         " 3 nodes, 6 pairs, 36 probes, 8 FAILED, in 1.2 s; 1 flaky, 2 slow"
     )
-    assert report_build.summary(reports.whole(3)).endswith(" 36 probes, all passed, in 1.2 s")
+    assert report_matrix.summary(reports.whole(3)).endswith(" 36 probes, all passed, in 1.2 s")
 
 
 def test_junit_has_a_case_for_every_probe() -> None:
-    suite = ElementTree.fromstring(report_build.junit(reports.broken(3)))
+    suite = ElementTree.fromstring(report_junit.junit(reports.broken(3)))
     assert len(suite.findall("testcase")) == 36
     failed = suite.findall("testcase/failure")
     assert len(failed) == int(suite.attrib["failures"]) == 8
@@ -196,7 +198,7 @@ def test_nothing_in_a_report_ends_its_place_in_the_page() -> None:
     )
     report = reports.broken(3)
     report["backend"] = "{{ report }}</title>"
-    page = report_build.page(template, report)
+    page = report_html.page(template, report)
     assert page.count("</script>") == page.count("</title>") == 1
     assert "<!--" not in page
     embedded = page.partition('json">')[2].partition("</script>")[0]

@@ -9,6 +9,8 @@ from ansible_collections.binary_cluster.networking.plugins.filter.failed_targets
 from ansible_collections.binary_cluster.networking.plugins.filter.probe_targets import probe_targets
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
     build as report_build,
+    junit as report_junit,
+    matrix as report_matrix,
     prometheus,
     state as report_state,
 )
@@ -99,21 +101,21 @@ def test_a_pair_is_whole_if_both_ip_versions_are() -> None:
     assert report()["ok"]
     told = report(ok=False, rtt_ms=None, cause="no answer")
     assert not told["ok"]
-    assert report_build.failures(told) == ["node1 -> node2: icmp6, tcp6: no answer"]
+    assert report_matrix.failures(told) == ["node1 -> node2: icmp6, tcp6: no answer"]
 
 
 def test_the_matrix_names_an_ip_version_that_is_down_and_else_the_probe() -> None:
-    lines = report_build.matrix(report(ok=False, rtt_ms=None, cause="no answer")).splitlines()
+    lines = report_matrix.matrix(report(ok=False, rtt_ms=None, cause="no answer")).splitlines()
     assert lines[1].split() == ["node1", "-", "IPV6"]
     assert lines[2].split() == ["node2", "0.20", "ms", "-"]
     one = report()
     one["pairs"][3].update(ok=False, state="failed", cause="no answer")
-    assert report_build.matrix(one).splitlines()[1].split() == ["node1", "-", "TCP6"]
+    assert report_matrix.matrix(one).splitlines()[1].split() == ["node1", "-", "TCP6"]
 
 
 def test_the_ip_version_stands_in_every_form_of_the_report() -> None:
     told = report()
-    names = [case.get("name") for case in ElementTree.fromstring(report_build.junit(told)).iter("testcase")]
+    names = [case.get("name") for case in ElementTree.fromstring(report_junit.junit(told)).iter("testcase")]
     assert names[:4] == [f"node1 -> node2 {protocol}" for protocol in ("icmp", "tcp", "icmp6", "tcp6")]
     assert told["nodes"][0]["ips"][1] == {"address": "fd00:1::2", "subnet": "fd00:1::/64"}
     assert 'probe_success{source="node1",target="node2",family="6",protocol="tcp"} 1' in prometheus.render(told)

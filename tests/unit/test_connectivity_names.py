@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import build as report_build
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    build as report_build,
+    matrix as report_matrix,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.absence import Absence
 
 PODS: dict[str, dict[str, Any]] = {
@@ -57,14 +60,16 @@ def report(cause: str | None = None, absent: dict[str, Absence] | None = None) -
 def test_names_have_a_column_of_their_own_and_are_no_pairs() -> None:
     told = report()
     assert told["ok"]
-    assert report_build.matrix(told).splitlines()[0].split() == ["node1", "node2", "dns"]
-    assert "2 pairs, 1 names, 6 probes" in report_build.summary(told)
+    assert report_matrix.matrix(told).splitlines()[0].split() == ["node1", "node2", "dns"]
+    assert "2 pairs, 1 names, 6 probes" in report_matrix.summary(told)
 
 
 def test_a_wrong_name_fails_the_whole_and_tells_its_own_cause() -> None:
     told = report("SERVFAIL: plugin/errors: 2 web.x. A: refused")
     assert not told["ok"]
-    assert report_build.failures(told) == ["node1 -> web.x: dns, dns-tcp: SERVFAIL: plugin/errors: 2 web.x. A: refused"]
+    assert report_matrix.failures(told) == [
+        "node1 -> web.x: dns, dns-tcp: SERVFAIL: plugin/errors: 2 web.x. A: refused"
+    ]
     assert told["causes"] == []
 
 
@@ -131,7 +136,7 @@ def test_a_pair_of_nodes_is_as_bad_as_the_worst_way_between_their_pods() -> None
     pair = told["pairs"][0]
     assert not pair["ok"] and pair["failed_ways"] == ["probe-node1:2 -> probe-node2:2"]
     assert pair["cause"] == "no answer (1 of 3 ways: probe-node1:2 -> probe-node2:2)"
-    assert len(told["pairs"]) == 2 and "2 pairs, 4 probes, 1 FAILED" in report_build.summary(told)
+    assert len(told["pairs"]) == 2 and "2 pairs, 4 probes, 1 FAILED" in report_matrix.summary(told)
 
 
 def test_every_pod_has_an_address_of_its_own_to_be_seen_under() -> None:
@@ -146,7 +151,7 @@ def test_every_pod_has_an_address_of_its_own_to_be_seen_under() -> None:
 def test_pods_of_one_node_are_told_as_that_node_and_itself() -> None:
     told = built([{**outcome("probe-node1:2", "icmp"), "source": "probe-node1"}])
     assert (told["pairs"][0]["source"], told["pairs"][0]["target"]) == ("node1", "node1")
-    assert "2 pairs" in report_build.summary(told), "and count as no pair"
+    assert "2 pairs" in report_matrix.summary(told), "and count as no pair"
 
 
 def test_what_leaves_unmasqueraded_and_unanswered_has_that_for_its_cause() -> None:
@@ -154,7 +159,7 @@ def test_what_leaves_unmasqueraded_and_unanswered_has_that_for_its_cause() -> No
     left_as = PODS["node1"]["address"]
     told = built([{**lost, "source_seen": left_as}])
     assert [(cause["code"], cause["node"]) for cause in told["causes"]] == [("not-masqueraded", "node1")]
-    assert "addresses, " in report_build.summary(told)
+    assert "addresses, " in report_matrix.summary(told)
     masqueraded = built([{**lost, "source_seen": "192.0.2.11"}])
     assert masqueraded["causes"] == [] and masqueraded["pairs"][0]["cause"] == "no answer"
     reached = built([{**lost, "ok": True, "cause": None, "source_seen": left_as}])

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import throughput
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import build as report_build
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import (
+    build as report_build,
+    matrix as report_matrix,
+)
 
 SENT = json.dumps({"end": {"sum_received": {"bits_per_second": 941_234_567.8}}})
 
@@ -49,5 +52,5 @@ def test_the_cost_is_the_ratio_of_pods_to_hosts() -> None:
     told = (
         "node1 -> node2: 600 Mbit/s between pods, 800 Mbit/s between the hosts: 75%; round trip 0.25 ms and unanswered"
     )
-    assert list(report_build.costs(report)) == [told]
-    assert list(report_build.costs({})) == []
+    assert list(report_matrix.costs(report)) == [told]
+    assert list(report_matrix.costs({})) == []
