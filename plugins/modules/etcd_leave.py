@@ -127,9 +127,10 @@ def order(
             if len(healthy) < quorum(len(counted)):
                 down = [f"{title(one)} ({sick[one.id]})" for one in counted if one.id in sick]
                 raise LeaveError(
-                    f"{', '.join(title(one) for one in going)}: cannot leave the cluster: {len(healthy)} of "
-                    f"{len(counted)} members are healthy, and {quorum(len(counted))} are needed. "
-                    f"Not healthy: {'; '.join(down)}. {REMEDY}"
+                    f"cannot leave the cluster: {len(healthy)} of {len(counted)} members are healthy, and "
+                    f"{quorum(len(counted))} are needed. Not healthy: {'; '.join(down)}",
+                    ", ".join(title(one) for one in going),
+                    REMEDY,
                 )
         left = [one for one in left if one != step]
     return steps
@@ -193,7 +194,7 @@ def known(cluster: Cluster) -> bool:
         if not os.path.isdir(os.path.join(params["data_directory"], "member")):
             return False  # it never was a member
         names = ", ".join(one["name"] for one in params["leaving"])
-        raise LeaveError(f"{names}: cannot leave the cluster: no member answers: {error}. {REMEDY}") from error
+        raise LeaveError(f"cannot leave the cluster: no member answers: {error}", names, REMEDY) from error
 
 
 def plan(cluster: Cluster) -> list[etcd_answers.Member]:

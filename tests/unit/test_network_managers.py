@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import network_managers
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 
 def answers(*yes: tuple[str, str]) -> Callable[[Sequence[str]], tuple[int, str, str]]:
@@ -56,5 +57,5 @@ def test_without_interfaces_both_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a;b", "a\n", "%i", "!eth0", "a,b"])
 def test_a_name_that_would_be_several_or_something_else_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"^unmanaged\[1\]: .*: not the name of an interface"):
+    with pytest.raises(TaskError, match=r"^unmanaged\[1\]: .*: not the name of an interface"):
         files(interfaces=["cni0", name])

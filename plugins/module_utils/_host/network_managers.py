@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.file_entry import Entry
-from ansible_collections.binary_cluster.networking.plugins.module_utils._plan.validation import SpecError
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
 Run = Callable[[Sequence[str]], "tuple[int, str, str]"]
 PATTERN = re.compile(r"[A-Za-z0-9_.*?\[\]+-]+")
@@ -27,14 +27,14 @@ HEAD = "# Ansible managed\n"
 def entries(run: Run, name: str, interfaces: Sequence[str]) -> list[Entry]:
     """Files for those of the two that run or are enabled; ``interfaces`` are names with shell patterns.
 
-    Rules of routing policy are left to systemd-networkd: none of the networks has any. Raises SpecError where a name
+    Rules of routing policy are left to systemd-networkd: none of the networks has any. Raises TaskError where a name
     could not be written into the files.
     """
     for number, interface in enumerate(interfaces):
         if not PATTERN.fullmatch(interface):
-            raise SpecError(
-                f"unmanaged[{number}]",
+            raise TaskError(
                 f"{interface!r}: not the name of an interface, which may have the patterns *, ? and [0-9]",
+                f"unmanaged[{number}]",
             )
     found = {}
     if interfaces and _there(run, "systemd-networkd"):
