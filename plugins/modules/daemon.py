@@ -421,10 +421,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    ledger = install_record.Ledger(params["name"])
-    unit = systemd.show(module.run_command, full_name(params))
     absent = params["state"] == "absent"
     with module.reporting(params["name"]):
+        ledger = install_record.Ledger(params["name"])
+        unit = systemd.show(module.run_command, full_name(params))
         if not absent:
             unit = installable(module, ledger, unit)
         wanted = [] if absent else entries(params, module.check_mode)

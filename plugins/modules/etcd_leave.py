@@ -244,8 +244,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    cluster = Cluster(module)
     with module.reporting("etcd"):
+        cluster = Cluster(module)
         steps = plan(cluster)
         if not module.check_mode:
             leave(cluster, steps)

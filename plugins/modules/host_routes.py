@@ -259,9 +259,9 @@ def main() -> None:
         argument_spec=OPTIONS,
         supports_check_mode=True,
     )
-    routes = Routes(module)
-    routes.parse()
     with module.reporting():
+        routes = Routes(module)
+        routes.parse()
         routes.kernel.routes.require()
         if routes.masquerade:
             routes.kernel.nft.require()

@@ -460,9 +460,9 @@ def main() -> None:
         argument_spec=OPTIONS,
         supports_check_mode=True,
     )
-    devices = Devices(module)
-    devices.parse()
     with module.reporting():
+        devices = Devices(module)
+        devices.parse()
         devices.kernel.require()
         before = devices.observe()
         devices.judge(before)

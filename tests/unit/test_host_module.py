@@ -104,6 +104,17 @@ def test_errors_are_reported_in_one_place(path: Path) -> None:
             assert not told.startswith(("module.fail_json(", "self.module.fail_json(")), f"line {node.lineno}: {told}"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_what_may_fail_is_made_where_errors_are_reported(path: Path) -> None:
+    """A record, or what reads one or asks the kernel when it is made, such as Node(module)."""
+    tree = ast.parse(path.read_text())
+    main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
+    for statement in main.body:
+        if not isinstance(statement, ast.With):
+            made = [ast.unparse(node) for node in ast.walk(statement) if isinstance(node, ast.Call)]
+            assert not [call for call in made if re.match(r"(\w+\.)?([A-Z]\w+\(module\)|Ledger\()", call)]
+
+
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 def test_no_service_asks_a_proxy(path: Path) -> None:
     dropped = re.findall(r"^UnsetEnvironment=(.*)$", path.read_text(), re.MULTILINE)
