@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
+
+# The collection is imported as Ansible imports it, before anything of it is.
+init_plugin_loader([str(Path(__file__).resolve().parents[2] / ".ansible" / "collections")])
+
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import Host, Underlay, underlay
 
 

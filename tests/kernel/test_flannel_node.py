@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import flannel
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends.contract import Node, on_link
 from ansible_collections.binary_cluster.networking.tests.kernel.calico_datastore import program
 from ansible_collections.binary_cluster.networking.tests.kernel.sandbox import Sandbox, sandbox
 
-NETWORK = {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "VNI": 1}}
+NETWORK: dict[str, Any] = {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "VNI": 1}}
 OPTIONS: dict[str, Any] = {
     "endpoints": ["http://127.0.0.1:1"],
     "address": "192.0.2.1",
@@ -193,3 +195,22 @@ def test_links_of_a_former_vni_go_and_those_of_somebody_else_stay(member: Sandbo
     actions = member.run_module("flannel_node", moved)["actions"]
     assert actions == ["restart flanneld", "link delete dev flannel.1"]
     assert {"flannel.2", "flannel.9"} <= set(member.links()) and "flannel.1" not in member.links()
+
+
+@pytest.mark.parametrize(("peer", "direct"), [("192.0.2.2", True), ("192.0.2.2", False), ("198.51.100.2", True)])
+def test_flanneld_makes_the_path_that_the_backend_declares(member: Sandbox, peer: str, direct: bool) -> None:
+    config = {**NETWORK, "Backend": {**NETWORK["Backend"], "DirectRouting": direct}}
+    lease = {"PublicIP": peer, "BackendType": "vxlan", "BackendData": {"VNI": 1, "VtepMAC": "02:bc:00:00:00:02"}}
+    etcdctl = program("etcd", "etcdctl")
+    granted = member.exec(etcdctl, "lease", "grant", "600").split()[1]
+    key = "/coreos.com/network/subnets/10.244.200.0-24"
+    member.exec(etcdctl, "put", f"--lease={granted}", key, json.dumps(lease))
+    member.exec(etcdctl, "put", "/coreos.com/network/config", json.dumps(config))
+    # It waits until the kernel is as the leases ask, by the path that the host half expects.
+    member.run_module("flannel_node", {**MEMBER, "network": config, "restart_required": True})
+    (route,) = json.loads(member.ip("-json route get 10.244.200.9"))
+    backend = flannel.Flannel(config, on_link(json.loads(member.ip("-json route show"))))
+    path = backend.expected_path(Node("peer", peer, "10.244.200.0/24"))
+    assert path is not None and path.has(route)
+    assert bool(path.encapsulation) is (not direct or peer != "192.0.2.2")
+    assert not member.run_module("flannel_node", {**MEMBER, "network": config})["changed"]

@@ -15,6 +15,7 @@ from ansible.template import Templar, trust_as_template
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = {"node1": "192.0.2.11", "node2": "192.0.2.12"}
+PREFIX = "binary_cluster.networking."
 GROUPS = ("nodes", "etcd", "coredns", "kube_control_plane", "api_load_balancer")
 CLUSTER = {
     "cluster_pod_cidr": "10.244.0.0/16",
@@ -78,8 +79,8 @@ def role_variables(role: str) -> Mapping[str, Any]:
     return found
 
 
-def evaluate(role: str, expression: str, options: Mapping[str, Any]) -> Any:
-    """What an expression is on node1 with these options. Raises AnsibleError where it is refused."""
+def variables_of(role: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables of node1 in a play of a role with these options."""
     own = {**CLUSTER, **role_variables(role), **options}
     hosts = {
         name: {**CLUSTER, "cluster_node_address": address, "ansible_facts": facts(address)}
@@ -87,7 +88,7 @@ def evaluate(role: str, expression: str, options: Mapping[str, Any]) -> Any:
     }
     for name in hosts:
         hosts[name].update(options)
-    variables = {
+    return {
         **own,
         "ansible_facts": facts(HOSTS["node1"]),
         "ansible_managed": "Ansible managed",
@@ -99,7 +100,25 @@ def evaluate(role: str, expression: str, options: Mapping[str, Any]) -> Any:
         "inventory_hostname": "node1",
         "role_path": str(ROOT / "roles" / role),
     }
-    return Templar(loader=loader(), variables=variables).template(trust_as_template("{{ " + expression + " }}"))
+
+
+def evaluate(role: str, expression: str, options: Mapping[str, Any]) -> Any:
+    """What an expression is on node1 with these options. Raises AnsibleError where it is refused."""
+    templar = Templar(loader=loader(), variables=variables_of(role, options))
+    return templar.template(trust_as_template("{{ " + expression + " }}"))
+
+
+def tasks(role: str, file: str) -> list[tuple[str, dict[str, Any]]]:
+    """Modules of this collection that a file of a role runs on node1, with their options; files that it imports too."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    templar = Templar(loader=loader(), variables=variables_of(role, {}))
+    for task in loader().load_from_file(str(ROOT / "roles" / role / "tasks" / file), trusted_as_template=True):
+        for key, options in task.items():
+            if key == "ansible.builtin.import_tasks":
+                found += tasks(role, options)
+            elif key.startswith(PREFIX):
+                found.append((key.removeprefix(PREFIX), templar.template(options or {})))
+    return found
 
 
 def render(role: str, template: str, options: Mapping[str, Any] | None = None) -> str:

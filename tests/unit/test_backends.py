@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,15 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import contract as host_contract
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import contract, links
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Inventory
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.role_options import argument_spec
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BACKENDS = contract.declared()
+# Scenarios that have another name than the backend they are about.
+SCENARIOS = {"flannel": "default"}
 # What is of all backends on the controller, and names none of them.
 COMMON = ("_preflight/ports.py", "_preflight/etcd.py", "_preflight/records.py", "_preflight/variables.py")
 
@@ -34,6 +38,40 @@ def test_what_a_backend_declares_is_of_its_role(name: str) -> None:
     assert backend.checks
     # Of a cluster with another backend it says nothing.
     assert [fault for check in backend.checks for fault in check(Inventory({}, {}))] == []
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_backend_has_its_four_places(name: str) -> None:
+    scenario = SCENARIOS.get(name, name)
+    assert (CHECKOUT / "roles" / name / "meta" / "argument_specs.yml").is_file()
+    assert (CHECKOUT / "molecule" / scenario / "molecule.yml").is_file()
+    half = importlib.import_module(f"{host_contract.__name__.rpartition('.')[0]}.{name}").HOST_BACKEND
+    assert issubclass(half, host_contract.HostBackend)
+    assert half.name == name
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_link_that_packets_leave_by_is_declared(name: str) -> None:
+    half = importlib.import_module(f"{host_contract.__name__.rpartition('.')[0]}.{name}").HOST_BACKEND
+    peer = host_contract.Node("node2", "198.51.100.12", "10.244.1.0/24")
+    path = half({"encapsulation": "vxlan", "Backend": {"Type": "vxlan"}}, lambda _address: False).expected_path(peer)
+    if path is not None and path.device:
+        assert re.fullmatch(BACKENDS[name].links, path.device)
+        assert path.remote == peer.address
+
+
+@pytest.mark.parametrize(
+    ("address", "near"), [("192.0.2.9", True), ("198.51.100.9", False), ("203.0.113.9", False), ("203.0.113.1", True)]
+)
+def test_a_node_is_near_where_the_narrowest_route_has_no_gateway(address: str, near: bool) -> None:
+    routes: list[dict[str, Any]] = [
+        {"dst": "default", "gateway": "192.0.2.1", "dev": "eth0"},
+        {"dst": "192.0.2.0/24", "dev": "eth0"},
+        {"dst": "203.0.113.0/24", "nexthops": [{"gateway": "192.0.2.1"}, {"gateway": "192.0.2.2"}]},
+        {"dst": "203.0.113.1", "dev": "eth1"},
+        {"type": "unreachable", "dst": "198.51.100.0/24"},
+    ]
+    assert host_contract.on_link(routes)(address) is near
 
 
 @pytest.mark.parametrize("name", BACKENDS)
