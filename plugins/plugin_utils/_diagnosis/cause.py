@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -21,9 +21,16 @@ class Cause:
     node: str
     text: str
     fix: str
+    # What the kernel was seen to do. It may differ from pair to pair, and the cause is one.
+    measured: str = field(default="", compare=False)
+
+    @property
+    def full_text(self) -> str:
+        """What is wrong, and what was measured of it."""
+        return f"{self.text} ({self.measured})" if self.measured else self.text
 
     def __str__(self) -> str:
-        return f"{self.text} [on {self.node}: {self.fix}]"
+        return f"{self.full_text} [on {self.node}: {self.fix}]"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._firewal
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import HEADERS
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     calico as diagnosis_calico,
+    drops as diagnosis_drops,
     underlay as diagnosis_underlay,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.cause import Cause, End
@@ -86,6 +87,7 @@ class Path:
 
 Rule = Callable[[Path], "Cause | None"]
 WRAPPED = "the tunnel's packets"
+UNEXPLAINED = "unexplained"
 # Probes whose packets are small.
 SMALL = frozenset({"icmp", "tcp", "udp", "http"})
 
@@ -103,7 +105,26 @@ def of_probes(path: Path, alike: Collection[str]) -> dict[str, Cause]:
     # Of what fails between a pod and a node alone, or within a node, packets between pods say nothing.
     between_pods = path.source.node != path.target.node and any(one in PROTOCOLS and one in alike for one in left)
     cause = diagnose(dataclasses.replace(path, failed=left), between_pods) if left else None
-    return {**found, **dict.fromkeys(left, cause)} if cause else found
+    told = {**found, **dict.fromkeys(left, cause)} if cause else found
+    return with_drops(path, told, [protocol for protocol in left if protocol in alike])
+
+
+def with_drops(path: Path, told: dict[str, Cause], failed: Sequence[str]) -> dict[str, Cause]:
+    """The causes of failed probes with what the kernel was seen to drop, which is the cause where there is none."""
+    measured = diagnosis_drops.measured(path.source, path.target, failed)
+    missing = diagnosis_drops.unknown(path.source, path.target)
+    found = dict(told)
+    for protocol, cause in told.items():
+        if cause.code == UNEXPLAINED and missing:
+            found[protocol] = dataclasses.replace(cause, measured=missing)
+    if not measured:
+        return found
+    kernel, explained, reason = measured
+    for protocol in explained:
+        rule = told.get(protocol)
+        known = rule and rule.code != UNEXPLAINED
+        found[protocol] = diagnosis_drops.beside(rule, kernel, reason) if rule and known else kernel
+    return found
 
 
 def diagnose(path: Path, between_pods: bool = True) -> Cause | None:
@@ -719,7 +740,7 @@ def last_seen(path: Path) -> Cause | None:
     ):
         if not path.seen(on, "in", start) and not path.seen(on, "out", start):
             return Cause(
-                "unexplained",
+                UNEXPLAINED,
                 on.node,
                 f"packets from {path.source.pod} {where if on is path.source else f'{where} {on.node}'}",
                 f"tcpdump -ni any host {path.source.pod_address} and host {path.target.pod_address}",

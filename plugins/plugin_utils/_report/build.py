@@ -30,7 +30,6 @@ told of the worst of them, and ``failed_ways`` names those that failed, as ``pod
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -199,7 +198,10 @@ def _explain(
         for probe in failed:
             if probe["protocol"] in by_protocol:
                 probe["cause"] = str(by_protocol[probe["protocol"]])
-    return [{**dataclasses.asdict(cause), "pairs": count} for cause, count in found.items()]
+    return [
+        {"code": cause.code, "node": cause.node, "text": cause.full_text, "fix": cause.fix, "pairs": count}
+        for cause, count in found.items()
+    ]
 
 
 def beyond(pair: Mapping[str, Any]) -> str:
