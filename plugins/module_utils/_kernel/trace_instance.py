@@ -21,8 +21,8 @@ from collections.abc import Iterator, Mapping
 
 PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 PREFIX = "binary_cluster_"
-# Seconds after which an instance is one that was left behind: no diagnosis takes as long.
-LIFETIME = 300
+# Seconds after which an instance that nobody has open was left behind: a run opens its own at once.
+LIFETIME = 10
 # Of each processor.
 BUFFER_KB = 1024
 READ = 32 << 20
