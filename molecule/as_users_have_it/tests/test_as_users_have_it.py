@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -126,6 +127,24 @@ def test_a_second_run_changes_nothing(user: User, forks: str, environment: dict[
     said = user.play("site", "--forks", forks, **environment)
     assert set(changed(said).values()) == {0}, said
     assert "2 nodes, 2 pairs" in said
+
+
+def test_ansible_runner_runs_a_playbook_and_ends_as_it_does(user: User) -> None:
+    project = user.directory / "runner" / "project"
+    project.mkdir(parents=True)
+    (project / "site.yml").write_text(f"- ansible.builtin.import_playbook: {NAME}.site\n")
+    (project.parent / "inventory").symlink_to(user.directory / "inventories" / "example")
+    user.run("ansible-runner run runner -p site.yml --ident unchanged")
+    # Events are what controllers as AWX show. Runner prints no text that a task shows beside its result.
+    events = [
+        json.loads(event.read_text())
+        for event in (project.parent / "artifacts" / "unchanged" / "job_events").glob("*.json")
+    ]
+    (recap,) = (event["event_data"] for event in events if event["event"] == "playbook_on_stats")
+    assert not recap["changed"] and not recap["failures"], recap
+    assert "2 nodes, 2 pairs" in json.dumps(events)
+    said = user.run("! ansible-runner run runner -p site.yml --ident refused --cmdline '-e cluster_network=other'")
+    assert "cluster_network" in said and "other" in said, said
 
 
 def test_services_that_set_the_network_up_again_harm_no_pod(user: User) -> None:
