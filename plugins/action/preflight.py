@@ -21,6 +21,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.binary_cluster.networking.plugins.filter.node_addresses import node_addresses
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import authorities
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model as inventory_model
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     certificates as preflight_certificates,
@@ -63,8 +64,6 @@ CHECKS = [
     )
     for check in one.CHECKS
 ]
-# Groups that roles run on, with the roles' own names; all others run on the nodes.
-GROUPS = ("nodes", "etcd", "coredns", "api_load_balancer")
 # Roles for hosts of any kind: what is true of nodes, such as an address that all others reach, need not be of these.
 ANYWHERE = ("binaries", "certificates", "kubeconfig")
 # Paths of the controller that the report at the end of the run cannot do without, and what sees to them.
@@ -142,8 +141,11 @@ class ActionModule(ActionBase):
         hostvars, run = task_vars["hostvars"], RunVariables(self._task, task_vars, self._templar)
         networks = list(declared())
         names = list(task_vars["ansible_play_hosts"])
-        groups = {group: list(task_vars["groups"].get(group, ())) for group in (*GROUPS, "kube_control_plane")}
-        own_group = groups[role if role in GROUPS else "nodes"]
+        groups = {
+            group: list(task_vars["groups"].get(group, ())) for group in (*declarations.GROUPS, "kube_control_plane")
+        }
+        # Roles with a group of their own have its name; all others run on the nodes.
+        own_group = groups[role if role in groups else "nodes"]
         # A play for other hosts too may include the role for those of the group alone.
         if role not in ANYWHERE and not set(names) & set(own_group):
             own_group += names

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,12 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import contract as host_contract
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import contract, links
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import Inventory
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.role_options import argument_spec
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+NETWORKS = {name: component for name, component in declarations.declared().items() if component.network}
 BACKENDS = contract.declared()
 # Scenarios that have another name than the backend they are about.
 SCENARIOS = {"flannel": "default"}
@@ -35,9 +36,17 @@ def test_what_a_backend_declares_is_of_its_role(name: str) -> None:
     assert set(variables) <= options.keys()
     for port in backend.ports:
         assert port.default == options[port.variable]["default"]
+    assert bool(backend.etcd_endpoints) == ("etcd" in NETWORKS[name].needs)
     assert backend.checks
     # Of a cluster with another backend it says nothing.
     assert [fault for check in backend.checks for fault in check(Inventory({}, {}))] == []
+
+
+def test_backends_are_components_that_have_no_second_declaration() -> None:
+    assert NETWORKS.keys() == BACKENDS.keys()
+    files = {path.parts[-3] for path in (CHECKOUT / "roles").glob("*/meta/component.yml")}
+    assert not files & BACKENDS.keys()
+    assert files | BACKENDS.keys() == declarations.declared().keys()
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -94,33 +103,43 @@ def test_a_link_of_somebody_else_is_none_of_a_backend(name: str) -> None:
 
 
 def test_playbooks_read_the_declarations_through_a_lookup() -> None:
-    found = looked_up("")
+    found = {one["name"]: one for one in looked_up("in_use=false") if one["network"]}
     assert found.keys() == BACKENDS.keys()
-    binaries = ["cni-plugins", "flannel-cni-plugin", "flanneld"]
-    assert found["flannel"] == {"binaries": binaries, "etcd": True, "links": "flannel.*"}
-    assert found["host_routes"]["etcd"] is False
+    flannel = found["flannel"]
+    assert flannel["binaries"] == ["cni-plugins", "flannel-cni-plugin", "flanneld"]
+    assert "etcd" in flannel["needs"]
+    assert flannel["links"] == "flannel.*"
+    assert "etcd" not in found["host_routes"]["needs"]
+    # It depends on variables, which may be wrong where a backend is not in use.
+    assert "firewall" not in flannel
 
 
 def test_what_depends_on_variables_is_looked_up_by_name() -> None:
     given = {"calico_encapsulation": "{{ 'no' ~ 'ne' }}", "cluster_pod_cidr": "10.244.0.0/16", "peer": "192.0.2.9"}
-    found = looked_up("calico", calico_bgp_peers=[{"address": trust_as_template("{{ peer }}")}], **given)
+    peers = [{"address": trust_as_template("{{ peer }}")}]
+    (found,) = looked_up("'calico', in_use=false, firewall=true", calico_bgp_peers=peers, **given)
     bgp = {"protocol": "tcp", "ports": [179]}
-    assert list(found) == ["calico"]
-    assert found["calico"]["packages"] == ["calico", "bird"]
-    assert found["calico"]["firewall"] == {
+    assert found["packages"] == ["calico", "bird"]
+    assert found["firewall"] == {
         "networks": ["10.244.0.0/16"], "closed": [bgp], "interfaces": [], "allowed": [{"source": "192.0.2.9", **bgp}]
     }  # fmt: skip
-    assert looked_up("calico")["calico"]["packages"] == ["calico"]
-    with pytest.raises(AnsibleError, match=r"^.*cilium is not a network backend\. Take one of calico, flannel, "):
-        looked_up("cilium")
+    (found,) = looked_up("'calico', in_use=false")
+    assert found["packages"] == ["calico"]
+    with pytest.raises(AnsibleError, match=r"cilium: there is no such component; known are .*calico, .*flannel, "):
+        looked_up("'cilium'")
 
 
-def looked_up(name: str, **variables: Any) -> Any:
-    """What the lookup returns for a name, or for none."""
+def test_a_variable_made_of_one_that_is_missing_counts_as_missing() -> None:
+    given = {"flannel_network": "{{ pods_of_others }}", "cluster_pod_cidr": "10.244.0.0/16"}
+    (found,) = looked_up("'flannel', in_use=false, firewall=true", **given)
+    assert found["firewall"]["networks"] == ["10.244.0.0/16"]
+
+
+def looked_up(arguments: str, **variables: Any) -> Any:
+    """What the lookup returns for the text of its arguments, with the variables of a host."""
     given = {key: trust_as_template(value) if isinstance(value, str) else value for key, value in variables.items()}
     templar = Templar(loader=DataLoader(), variables=given)
-    terms = f", '{name}'" if name else ""
-    return templar.template(trust_as_template(f"{{{{ lookup('binary_cluster.networking.network_backends'{terms}) }}}}"))
+    return templar.template(trust_as_template(f"{{{{ query('binary_cluster.networking.components', {arguments}) }}}}"))
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -128,9 +147,4 @@ def test_what_a_backend_installs_is_in_the_manifest(name: str) -> None:
     manifest = yaml.safe_load((CHECKOUT / "roles" / "binaries" / "vars" / "main.yml").read_text())
     sets = {one["name"] for one in manifest["_binaries_packages"]}
     assert set(BACKENDS[name].binaries) <= manifest["_binaries_manifest"].keys()
-    for encapsulation in ("vxlan", "ipip"):
-        assert set(BACKENDS[name].packages(partial(_given, encapsulation))) <= sets
-
-
-def _given(encapsulation: str, variable: str, default: Any) -> Any:
-    return encapsulation if variable.endswith("_encapsulation") else default
+    assert {one.name for one in BACKENDS[name].packages} <= sets

@@ -11,6 +11,7 @@ from ansible_collections.binary_cluster.networking.plugins.filter.member_address
 from ansible_collections.binary_cluster.networking.plugins.module_utils._firewall import closed_ports
 from ansible_collections.binary_cluster.networking.plugins.module_utils._plan import validation
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 VXLAN, ETCD = {"protocol": "udp", "ports": [8472]}, {"protocol": "tcp", "ports": [2380, 2379]}
@@ -120,8 +121,12 @@ def test_members_alone_use_what_carries_the_packets_of_pods(
 
 
 def test_ports_of_etcd_are_those_of_its_role_by_default() -> None:
-    text = (ROLES / "cluster_firewall" / "vars" / "main.yml").read_text()
-    default = yaml.safe_load((ROLES / "etcd" / "defaults" / "main.yml").read_text())["etcd_peer_port"]
-    assert f"etcd_peer_port | default({default})" in text
+    defaults = yaml.safe_load((ROLES / "etcd" / "defaults" / "main.yml").read_text())
+    etcd = declarations.declared()["etcd"]
+    ports = {port.variable: port for port in etcd.ports if port.between_hosts}
+    assert ports.keys() == {"etcd_client_port", "etcd_peer_port"}
+    assert etcd.port_default(ports["etcd_peer_port"]) == defaults["etcd_peer_port"]
     # A fact of the cluster, which the role etcd takes its own port from.
-    assert "etcd_client_port | default(cluster_etcd_client_port | default(2379))" in text
+    assert ports["etcd_client_port"].follows == "cluster_etcd_client_port"
+    assert "cluster_etcd_client_port | default(2379)" in str(defaults["etcd_client_port"])
+    assert etcd.port_default(ports["etcd_client_port"]) == 2379

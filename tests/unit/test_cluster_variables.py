@@ -10,10 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
-    ports as preflight_ports,
-    values as preflight_values,
-)
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import values as preflight_values
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -78,12 +75,6 @@ def test_a_default_is_the_same_wherever_it_is_said(name: str) -> None:
         # What has none is asked for with an empty text where it may be missing.
         assert told == DECLARED[name].get("default", ""), expression
     assert len(computed) <= 1
-
-
-def test_plugins_have_the_declared_ports() -> None:
-    ports = {port.variable: port.default for _group, port in preflight_ports.ports()}
-    for variable, shared in preflight_ports.SHARED_PORTS.items():
-        assert ports[variable] == DECLARED[shared]["default"]
 
 
 @pytest.mark.parametrize(

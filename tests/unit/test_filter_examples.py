@@ -63,6 +63,7 @@ EXPECTED: dict[str, Any] = {
         "key": f"{PKI}/node1/flannel.key",
     },
     "failed_targets": {"node2": [], "node1": TARGETS[1:]},
+    "installed_components": ["flannel", "etcd"],
     "member_addresses": ["192.0.2.11", "192.0.2.12"],
     "node_addresses": {"node1": "192.0.2.11"},
     "not_among": [],

@@ -23,8 +23,10 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backend
     HEADERS,
     Backend,
     Firewall,
+    Package,
     Port,
     Value,
+    Where,
     udp,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
@@ -253,12 +255,6 @@ def bgp_has_its_ends(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(f"{place}.nodes", name, "not a host of group nodes")
 
 
-def packages(value: Value) -> tuple[str, ...]:
-    """Sets of packages that a node needs. BIRD speaks BGP, which VXLAN does without."""
-    tunnelled = str(value("calico_encapsulation", "vxlan")).startswith("vxlan")
-    return ("calico",) if tunnelled else ("calico", "bird")
-
-
 def firewall(value: Value) -> Firewall:
     """VXLAN, or BGP and IPIP. Felix drops what a pod sends under another address than its own, unless the pod may."""
     encapsulation = str(value("calico_encapsulation", "vxlan"))
@@ -276,7 +272,21 @@ BACKEND = Backend(
     name="calico",
     binaries=("cni-plugins", "calico-node", "calico-cni", "calicoctl"),
     firewall=firewall,
-    packages=packages,
+    reads=(
+        "cluster_certificates_directory",
+        "cluster_dns_address",
+        "cluster_dns_domain",
+        "cluster_etcd_client_files",
+        "cluster_etcd_client_port",
+        "cluster_max_unavailable",
+        "cluster_pod_cidr",
+        "cluster_service_cidr",
+    ),
+    packages=(
+        Package("calico"),
+        # It speaks BGP, which VXLAN does without.
+        Package("bird", Where("calico_encapsulation", ("ipip", "ipip_cross_subnet", "none"))),
+    ),
     checks=(*CHECKS, *calico_policies.CHECKS),
     cluster_wide=(
         "calico_encapsulation",

@@ -47,6 +47,22 @@ def udp(port: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Where:
+    """A condition: a variable of the role, or its default, has one of these values."""
+
+    variable: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A set of distribution packages, by its name in role binaries, and where it is needed. None is everywhere."""
+
+    name: str
+    where: Where | None = None
+
+
+@dataclass(frozen=True)
 class Port:
     """A port that a backend's processes listen on, on every node.
 
@@ -64,12 +80,12 @@ class Port:
 class Backend:
     """The controller's half of a network backend.
 
-    ``binaries`` are artifacts of role binaries that every node needs. ``packages`` gives the sets of distribution
-    packages that a node needs.
+    ``binaries`` are artifacts of role binaries that every node needs, ``packages`` sets of distribution packages.
     ``links`` is a regular expression of the names of all links that it makes. ``cluster_wide`` are variables that have
-    one value on all nodes. ``subnet_length`` is the variable with the length of a node's subnet, where the pods of a
-    node are in one; ``pod_network`` that with a network of the pods other than the cluster's; ``etcd_endpoints`` that
-    with the URLs of an etcd that others run. Each is empty where there is none.
+    one value on all nodes; ``reads`` are the variables of the cluster that its role reads. ``subnet_length`` is the
+    variable with the length of a node's subnet, where the pods of a node are in one; ``pod_network`` that with a
+    network of the pods other than the cluster's; ``etcd_endpoints`` that with the URLs of an etcd that others run.
+    Each is empty where there is none.
     """
 
     name: str
@@ -77,7 +93,8 @@ class Backend:
     cluster_wide: tuple[str, ...]
     binaries: tuple[str, ...]
     firewall: Callable[[Value], Firewall]
-    packages: Callable[[Value], tuple[str, ...]] = lambda _value: ()
+    reads: tuple[str, ...]
+    packages: tuple[Package, ...] = ()
     links: str = ""
     ports: tuple[Port, ...] = ()
     subnet_length: str = ""

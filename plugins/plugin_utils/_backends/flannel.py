@@ -188,6 +188,16 @@ BACKEND = Backend(
     name="flannel",
     binaries=("cni-plugins", "flannel-cni-plugin", "flanneld"),
     firewall=firewall,
+    reads=(
+        "cluster_certificates_directory",
+        "cluster_dns_address",
+        "cluster_dns_domain",
+        "cluster_etcd_client_files",
+        "cluster_etcd_client_port",
+        "cluster_max_unavailable",
+        "cluster_pod_cidr",
+        "cluster_service_cidr",
+    ),
     checks=(
         flannel_subnets_suffice,
         flannel_vni_is_legal,

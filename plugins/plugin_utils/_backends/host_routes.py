@@ -65,6 +65,7 @@ BACKEND = Backend(
     name="host_routes",
     binaries=("cni-plugins",),
     firewall=firewall,
+    reads=("cluster_pod_cidr",),
     checks=tuple(CHECKS),
     cluster_wide=("host_routes_subnet_length",),
     subnet_length="host_routes_subnet_length",

@@ -40,6 +40,7 @@ BACKEND = Backend(
     name="vxlan_mesh",
     binaries=("cni-plugins",),
     firewall=firewall,
+    reads=("cluster_pod_cidr", "cluster_pod_cidr_v6"),
     checks=tuple(CHECKS),
     cluster_wide=(
         "vxlan_mesh_subnet_length",

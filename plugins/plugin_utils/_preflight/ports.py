@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import Port, declared
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     NO_PORT,
     Fault,
@@ -29,16 +30,14 @@ def ports_are_free(inventory: Inventory) -> Iterator[Fault]:
         if not any(variable.startswith(f"{role}_") for role in inventory.specs):
             continue
         for host in inventory.members(group):
-            shared = SHARED_PORTS.get(variable, variable)
+            shared = _shared(variable)
             port = integer(host.variables.get(variable, host.variables.get(shared, one.default)))
             if not legal(port) and variable not in host.variables and shared != variable:
                 continue  # reported for the shared variable
             if not legal(port):
                 yield Fault(variable, host.variables.get(variable), NO_PORT)
                 continue
-            if not one.used(inventory):
-                continue
-            if variable in OPTIONAL_PORTS and not boolean(host.variables.get(OPTIONAL_PORTS[variable], False), False):
+            if not one.used(inventory) or not _is_open(variable, host):
                 continue
             other = holders.setdefault((host.name, protocol, port), variable)
             if other != variable:
@@ -59,25 +58,27 @@ def takers(host: Host, variable: str, port: int, protocol: str, process: str) ->
 
 
 def ports() -> Iterator[tuple[str, Port]]:
-    """All ports that are listened on, each with the group of the hosts that do."""
-    yield from PORTS
+    """All ports that are listened on, each with the group of the hosts that do; those of nodes yield to the others."""
+    for component in sorted(declarations.declared().values(), key=lambda one: one.group == "nodes"):
+        for one in component.ports:
+            yield component.group, Port(one.variable, component.port_default(one), one.protocol, one.process)
     for backend in declared().values():
         yield from (("nodes", port) for port in backend.ports)
 
 
-PORTS: tuple[tuple[str, Port], ...] = (
-    ("etcd", Port("etcd_client_port", 2379, "tcp", "etcd")),
-    ("etcd", Port("etcd_peer_port", 2380, "tcp", "etcd")),
-    ("etcd", Port("etcd_metrics_port", 2381, "tcp", "etcd")),
-    ("coredns", Port("coredns_health_port", 8180, "tcp", "coredns")),
-    ("coredns", Port("coredns_ready_port", 8181, "tcp", "coredns")),
-    ("coredns", Port("coredns_metrics_port", 9153, "tcp", "coredns")),
-    ("nodes", Port("verify_performance_port", 15201, "tcp", "iperf3")),
-    # In the pods' own namespaces, where nobody else is.
-    ("nodes", Port("verify_port", 18080, "pod")),
-)
+@cache
+def _declared_ports() -> dict[str, tuple[declarations.Component, declarations.Port]]:
+    """Ports that components declare, by their variables."""
+    return {port.variable: (one, port) for one in declarations.declared().values() for port in one.ports}
 
-# What a port follows where it is not set itself.
-SHARED_PORTS = {"etcd_client_port": "cluster_etcd_client_port"}
-# Opened on request only.
-OPTIONAL_PORTS = {"verify_performance_port": "verify_performance"}
+
+def _shared(variable: str) -> str:
+    """The variable of the cluster that a port follows where it is not set itself."""
+    _component, port = _declared_ports().get(variable, (None, None))
+    return port.follows if port and port.follows else variable
+
+
+def _is_open(variable: str, host: Host) -> bool:
+    """Whether the variables of a host have its component listen there."""
+    component, port = _declared_ports().get(variable, (None, None))
+    return not component or not port or component.holds(port.where, host.variables)

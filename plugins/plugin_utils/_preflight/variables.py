@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends.contract import declared
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory.model import (
     DECLARES_CLUSTER,
     Fault,
@@ -137,7 +137,7 @@ def cluster_variables_agree(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(name, told, f"must be the same on all hosts of group {group}")
 
 
-WHOLE_CLUSTER = {
+WHOLE_CLUSTER: dict[str, tuple[str, ...]] = {
     "nodes": (
         "cluster_network",
         "cluster_pod_cidr",
@@ -146,8 +146,8 @@ WHOLE_CLUSTER = {
         "cluster_dns_domain",
         "cluster_dns_address",
         "cluster_certificates_directory",
-        *(name for backend in declared().values() for name in backend.cluster_wide),
     ),
-    "etcd": ("etcd_client_port", "etcd_peer_port"),
-    "coredns": ("coredns_address", "coredns_port", "coredns_etcd_path"),
 }
+for _component in declarations.declared().values():
+    if _component.cluster_wide:
+        WHOLE_CLUSTER[_component.group] = (*WHOLE_CLUSTER.get(_component.group, ()), *_component.cluster_wide)
