@@ -105,7 +105,7 @@ options:
 
 EXAMPLES = r"""
 ---
-- name: The node reaches the pods of the other two
+- name: Route to the pods of the other two nodes
   binary_cluster.networking.routed_node:
     name: vxlan_mesh
     node: node1
@@ -118,7 +118,7 @@ EXAMPLES = r"""
       vni: 1
       direct_routing: true
 
-- name: It does not any more
+- name: Remove the routes and the VXLAN device
   binary_cluster.networking.routed_node:
     name: vxlan_mesh
     state: absent
