@@ -21,6 +21,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (CHECKOUT / "roles").iterdir())
 COMPONENTS = declarations.declared()
 BINARIES = yaml.safe_load((CHECKOUT / "roles" / "binaries" / "vars" / "main.yml").read_text())
+EXTERNAL = ["https://192.0.2.50:2379", "https://192.0.2.51:2379"]
 
 
 def texts(*folders: str) -> Iterator[tuple[Path, str]]:
@@ -97,6 +98,12 @@ NODES = {"certificates", "cluster_firewall", "node", "verify"}
             {"nodes": ["a"], "coredns": ["a"]},
             {"cluster_network": "host_routes"},
             NODES | {"host_routes", "etcd", "coredns"},
+        ),
+        ({"nodes": ["a"]}, {"cluster_network": "calico", "cluster_etcd_endpoints": EXTERNAL}, NODES | {"calico"}),
+        (
+            {"nodes": ["a"]},
+            {"cluster_network": "calico", "cluster_etcd_endpoints": EXTERNAL, "cluster_etcd_client_files": {"ca": ""}},
+            NODES - {"certificates"} | {"calico"},
         ),
         ({"api_load_balancer": ["a"]}, {}, {"api_load_balancer"}),
         ({}, {}, NODES - {"certificates"}),
@@ -205,3 +212,28 @@ def test_no_playbook_loads_variables_of_a_role() -> None:
 def test_site_is_checked_for_syntax_with_and_without_an_inventory(inventory: tuple[str, ...], tmp_path: Path) -> None:
     done = run_playbook(tmp_path, "--syntax-check", *inventory, str(CHECKOUT / "playbooks" / "site.yml"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("role", ["flannel", "calico", "coredns"])
+def test_clients_use_the_etcd_that_others_run(role: str) -> None:
+    variable = f"{role}_etcd_endpoints"
+    assert role_templates.evaluate(role, variable, {"cluster_etcd_endpoints": EXTERNAL}) == EXTERNAL
+    inside = [f"https://{address}:2379" for address in role_templates.HOSTS.values()]
+    assert role_templates.evaluate(role, variable, {}) == inside
+    assert role_templates.evaluate(role, variable, {"cluster_etcd_endpoints": []}) == inside
+    own = ["https://192.0.2.99:2379"]
+    assert role_templates.evaluate(role, variable, {"cluster_etcd_endpoints": EXTERNAL, variable: own}) == own
+
+
+@pytest.mark.parametrize(
+    ("role", "template", "expected"),
+    [
+        ("flannel", "flanneld.service.j2", f"--etcd-endpoints={','.join(EXTERNAL)}"),
+        ("calico", "felix.env.j2", f"FELIX_ETCDENDPOINTS={','.join(EXTERNAL)}"),
+        ("calico", "calicoctl.cfg.j2", ",".join(EXTERNAL)),
+        ("coredns", "zones.yml.j2", f'endpoints: ["{EXTERNAL[0]}", "{EXTERNAL[1]}"]'),
+    ],
+)
+def test_daemons_are_configured_for_the_etcd_that_others_run(role: str, template: str, expected: str) -> None:
+    text = role_templates.render(role, template, {"cluster_etcd_endpoints": EXTERNAL})
+    assert expected in text

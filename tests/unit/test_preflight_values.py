@@ -44,6 +44,7 @@ def refused(variable: str, value: Any) -> list[str]:
         ("flannel_etcd_endpoints", ["https://192.0.2.1:2379 --x"]),
         ("flannel_etcd_endpoints", ["https://192.0.2.1:2379", "https://192.0.2.1:2379\\"]),
         ("flannel_etcd_endpoints", ["https://%n:2379"]),
+        ("cluster_etcd_endpoints", ["http://192.0.2.1:2379"]),
         ("etcd_members", {"node1": "192.0.2.11\\"}),
         ("etcd_snapshot_count", True),
         ("etcd_data_directory", "/etc/systemd/system"),

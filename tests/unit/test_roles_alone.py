@@ -28,8 +28,8 @@ NOT_A_NODE = (
 )
 # What a role is given, and the sentences that it refuses the play with.
 REFUSED = [
-    ("flannel", {}, [NOT_A_NODE.format("flannel_nodes", "nodes"), "flannel_etcd_endpoints: empty.", "cluster_cert"]),
-    ("calico", {"calico_nodes": WORKERS}, ["calico_etcd_endpoints: empty. Set it to the client URLs of etcd"]),
+    ("flannel", {}, [NOT_A_NODE.format("flannel_nodes", "nodes"), "cluster_etcd_endpoints: empty.", "cluster_cert"]),
+    ("calico", {"calico_nodes": WORKERS}, ["cluster_etcd_endpoints: empty. Set it to the client URLs of etcd"]),
     ("calico", {"calico_etcd_endpoints": ENDPOINTS}, [NOT_A_NODE.format("calico_nodes", "nodes")]),
     ("host_routes", {}, [NOT_A_NODE.format("host_routes_nodes", "nodes")]),
     ("host_routes", {"cluster_pod_cidr": "", "host_routes_nodes": WORKERS}, ["cluster_pod_cidr: not set."]),

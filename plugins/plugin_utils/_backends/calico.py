@@ -278,6 +278,7 @@ BACKEND = Backend(
         "cluster_dns_domain",
         "cluster_etcd_client_files",
         "cluster_etcd_client_port",
+        "cluster_etcd_endpoints",
         "cluster_max_unavailable",
         "cluster_pod_cidr",
         "cluster_service_cidr",

@@ -53,11 +53,14 @@ def files_of_another_etcd_are_usable(inventory: Inventory) -> Iterator[Fault]:
     # A role that is used alone may be in an inventory whose group etcd is that of others.
     own = "binaries" in inventory.specs and inventory.groups.get("etcd")
     for host in inventory.hosts.values():
+        for variable in (etcd_client.VARIABLE, "cluster_etcd_endpoints"):
+            if host.variables.get(variable) and own:
+                remedy = (
+                    "it is for an etcd that is not of the inventory, which has a group etcd; take one of the two away"
+                )
+                yield Fault(variable, "set", remedy, (host.name,))
         given = host.variables.get(etcd_client.VARIABLE)
-        if given and own:
-            remedy = "it is for an etcd that is not of the inventory, which has a group etcd; take one of the two away"
-            yield Fault(etcd_client.VARIABLE, "set", remedy, (host.name,))
-        elif given:
+        if given and not own:
             for place, value, remedy in etcd_client.faults(given):
                 yield Fault(place, value, remedy, (host.name,))
 

@@ -37,9 +37,13 @@ def _someone_runs_etcd(inventory: Inventory) -> Iterator[Fault]:
     """Without members of its own a cluster may use another etcd; CoreDNS asks none unless it is given one."""
     backend = declared().get(str(inventory.value("cluster_network")))
     variable = backend.etcd_endpoints if backend else ""
-    lacking = [host.name for host in inventory.members("nodes") if variable and not host.variables.get(variable)]
+    lacking = [
+        host.name
+        for host in inventory.members("nodes")
+        if variable and not host.variables.get(variable) and not host.variables.get("cluster_etcd_endpoints")
+    ]
     if lacking:
-        remedy = f"put 1, 3 or 5 hosts into it, or set {variable} on all nodes to the URLs of an etcd that others run"
+        remedy = "put 1, 3 or 5 hosts into it, or set cluster_etcd_endpoints to the URLs of an etcd that others run"
         without = () if len(lacking) == len(inventory.members("nodes")) else tuple(lacking)
         yield Fault("groups.etcd", "empty", remedy, without)
 

@@ -47,6 +47,7 @@ class Form:
 KEYS = Form(etcd_keys.PLACE.pattern, "keys such as /coreos.com/network: letters, digits, . _ - /")
 HOST = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)"
 ENDPOINT = Form(rf"https?://{HOST}:[0-9]+", "a client URL of etcd such as https://192.0.2.11:2379")
+TLS_ENDPOINT = Form(rf"https://{HOST}:[0-9]+", ENDPOINT.meaning)
 ADDRESS = Form(r"[0-9]+(\.[0-9]+){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*", "an IP address")
 NAME = Form(rf"{HOST}\.?|", "a name such as api.example.com")
 # How daemons read numbers, by the type of an option.
@@ -55,6 +56,7 @@ DIGITS = {"int": r"-?(0|[1-9][0-9]*)", "float": r"-?(0|[1-9][0-9]*)(\.[0-9]+)?"}
 FORMS = {
     "flannel_etcd_prefix": KEYS,
     "coredns_etcd_path": KEYS,
+    "cluster_etcd_endpoints": TLS_ENDPOINT,
     "flannel_etcd_endpoints": ENDPOINT,
     "calico_etcd_endpoints": ENDPOINT,
     "coredns_etcd_endpoints": ENDPOINT,

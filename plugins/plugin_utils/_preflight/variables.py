@@ -146,6 +146,7 @@ WHOLE_CLUSTER: dict[str, tuple[str, ...]] = {
         "cluster_dns_domain",
         "cluster_dns_address",
         "cluster_certificates_directory",
+        "cluster_etcd_endpoints",
     ),
 }
 for _component in declarations.declared().values():
