@@ -26,6 +26,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._invento
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
     certificates as preflight_certificates,
     checks as preflight_checks,
+    cluster as preflight_cluster,
     coredns as preflight_coredns,
     firewall as preflight_firewall,
     ipv6 as preflight_ipv6,
@@ -51,6 +52,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.var
 CHECKS = [
     check
     for one in (
+        preflight_cluster,
         preflight_load_balancer,
         preflight_certificates,
         preflight_coredns,

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.action import preflight as action
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import values as preflight_values
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._inventory import model
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import (
+    checks as preflight_checks,
+    cluster as preflight_cluster,
+    values as preflight_values,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import role_options
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -90,3 +96,70 @@ def test_a_variable_of_the_cluster_has_its_declared_type(value: Any, message: st
 def test_every_form_is_of_an_option() -> None:
     every = {name for path in SPECS for name in role_options.argument_spec(path.parts[-3])}
     assert preflight_values.FORMS.keys() <= every
+
+
+# Values of the right type that no cluster can have.
+IMPOSSIBLE = {
+    "cluster_node_address": "192.0.2.300",
+    "cluster_pod_cidr": "10.244.0.0/33",
+    "cluster_pod_cidr_v6": "10.244.0.0/16",
+    "cluster_service_cidr": "10.0.0.1/24",
+    "cluster_dns_domain": "Cluster.local",
+    "cluster_dns_address": "10.0.0",
+    "cluster_dns_upstreams": ["192.0.2.53", "ns.example.com"],
+    "cluster_api_vip": "192.0.2.100/24",
+    "cluster_api_port": 70000,
+    "cluster_api_name": "api server",
+    "cluster_etcd_endpoints": ["http://192.0.2.1:2379"],
+    "cluster_etcd_client_files": {"ca": "/nowhere"},
+    "cluster_etcd_client_port": 0,
+    "cluster_max_unavailable": "0",
+}
+# What a type says already, and the network backend, which may be one that others set up for other roles.
+OF_A_TYPE = {"cluster_network", "cluster_network_switch", "cluster_certificates_directory"}
+COMPONENTS = declarations.declared()
+
+
+def refused_alone(role: str, variable: str, value: Any) -> list[str]:
+    """What a role that is used alone is told of a value, as the action plugin does it for one host."""
+    networks = [name for name, component in COMPONENTS.items() if component.network]
+    variables = {
+        "cluster_pod_cidr": "10.244.0.0/16", "cluster_service_cidr": "10.0.0.0/24",
+        "cluster_dns_domain": "cluster.test", "cluster_certificates_directory": "/srv/pki",
+        "cluster_api_vip": "192.0.2.100", "cluster_network": role, variable: value,
+    }  # fmt: skip
+    host = action._for_role(model.Host("node1", variables, {}, "192.0.2.1"), role, networks)
+    specs = {name: role_options.argument_spec(name) for name in ("preflight", role)}
+    groups = {group: ["node1"] for group in declarations.GROUPS}
+    faults = [fault for options in specs.values() for fault in action.validate(options, variables, "node1")]
+    inventory = model.Inventory({"node1": host}, groups, specs, "2.21", networks, faults=faults)
+    found = preflight_checks.check(inventory, action.CHECKS)
+    return [
+        str(fault)
+        for fault in found
+        if preflight_checks.is_of_variable(fault, inventory) and model.variable_of(fault.variable) == variable
+    ]
+
+
+def test_every_variable_of_the_cluster_has_a_check() -> None:
+    assert IMPOSSIBLE.keys() | OF_A_TYPE == DECLARED.keys()
+    assert preflight_cluster.RULES.keys() == IMPOSSIBLE.keys() - {"cluster_etcd_client_files"}
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_a_role_that_is_used_alone_refuses_impossible_values_of_what_it_reads(name: str) -> None:
+    for variable in IMPOSSIBLE.keys() & COMPONENTS[name].reads:
+        assert refused_alone(name, variable, IMPOSSIBLE[variable]), variable
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("cluster_node_address", ""), ("cluster_pod_cidr_v6", ""), ("cluster_pod_cidr_v6", "fd00::/48"),
+        ("cluster_dns_upstreams", []), ("cluster_dns_upstreams", ["tls://192.0.2.53", "/etc/resolv.conf", "::1"]),
+        ("cluster_api_vip", "2001:db8::100"), ("cluster_api_port", "6443"), ("cluster_max_unavailable", "100%"),
+        ("cluster_etcd_endpoints", ["https://etcd-1.example.com:2379", "https://[2001:db8::1]:2379"]),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_cluster_can_have_is_taken(variable: str, value: Any) -> None:
+    assert refused_alone("node", variable, value) == []

@@ -267,10 +267,10 @@ def queries_do_not_come_back(inventory: Inventory) -> Iterator[Fault]:
                 if looped:
                     yield Fault(where, f"{server} ({looped[0]})", remedy, (host.name,))
             continue
-        upstream = _upstream(server)
-        if upstream is None:
+        reached = upstream(server)
+        if reached is None:
             yield Fault(where, server, "not an address, with a port or without, such as 192.0.2.53 or tls://192.0.2.53")
-        elif upstream in own:
+        elif reached in own:
             yield Fault(where, server, remedy)
 
 
@@ -297,7 +297,7 @@ def _nameservers(host: Host, path: str) -> Sequence[str]:
     return host.facts.get("nameservers", ()) if path == "/etc/resolv.conf" else ()
 
 
-def _upstream(server: str) -> tuple[str, int] | None:
+def upstream(server: str) -> tuple[str, int] | None:
     """Address and port of an upstream; None where it is not one."""
     scheme, mark, rest = server.partition("://")
     scheme, rest = (scheme, rest) if mark else ("dns", server)

@@ -56,13 +56,11 @@ DIGITS = {"int": r"-?(0|[1-9][0-9]*)", "float": r"-?(0|[1-9][0-9]*)(\.[0-9]+)?"}
 FORMS = {
     "flannel_etcd_prefix": KEYS,
     "coredns_etcd_path": KEYS,
-    "cluster_etcd_endpoints": TLS_ENDPOINT,
     "flannel_etcd_endpoints": ENDPOINT,
     "calico_etcd_endpoints": ENDPOINT,
     "coredns_etcd_endpoints": ENDPOINT,
     "coredns_status_address": ADDRESS,
     "etcd_members": ADDRESS,
-    "cluster_api_name": NAME,
     "verify_outside_name": NAME,
     "etcd_auto_compaction_retention": Form(
         r"[0-9]+|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+", "a duration such as 8h, or a number of revisions"
