@@ -48,7 +48,7 @@ bench: setup ## measure what the README claims: tables here, JSON in report/benc
 	done
 
 .PHONY: docs
-docs: $(VENV)/.ready $(COLLECTION) ## write the roles' READMEs from their argument_specs
+docs: $(VENV)/.ready $(COLLECTION) ## write the roles' READMEs and docs/variables.md from what they declare
 	@python docs/role_readmes.py
 
 .PHONY: clean

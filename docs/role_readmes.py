@@ -1,10 +1,11 @@
-"""Write the README of every role from its meta/argument_specs.yml.
+"""Write the README of every role from its meta/argument_specs.yml, and docs/variables.md.
 
 usage: role_readmes.py [--check]
 
 The specs are what Ansible validates and what ansible-doc shows, so there is one description of a
-variable. With --check nothing is written; the READMEs that are not current are listed, and the exit
-code is 1 where there is one.
+variable. docs/variables.md has the variables of the cluster, with the checks of preflight, and what each
+role declares. With --check nothing is written; the files that are not current are
+listed, and the exit code is 1 where there is one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import yaml
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROLES = CHECKOUT / "roles"
 COLLECTION = "binary_cluster.networking"
+# Plugins are found by their full names, as Ansible finds them.
+sys.path.insert(0, str(CHECKOUT / ".ansible" / "collections"))
 # Ansible's semantic markup (docs.ansible.com, "Ansible markup") -> Markdown.
 CODE = re.compile(r"\b[COVE]\(((?:[^()\\]|\\.)*)\)")
 LINK = re.compile(r"\bL\(([^,()]+),\s*([^()]+)\)")
@@ -106,17 +109,77 @@ def render(role: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def cluster_rows() -> Iterator[str]:
+    """A row for each variable of the cluster: type, default, meaning, check, and the roles that read it."""
+    from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
+    from ansible_collections.binary_cluster.networking.plugins.plugin_utils._preflight import cluster, variables
+
+    yield "| variable | type | default | | must be | the same on all | read by |\n|---|---|---|---|---|---|---|"
+    specs = yaml.safe_load((ROLES / "preflight" / "meta" / "argument_specs.yml").read_text())
+    options = specs["argument_specs"]["main"]["options"]
+    for row, name in zip(rows(options, {}), options, strict=True):
+        rule = cluster.RULES.get(name)
+        groups = [group for group, names in variables.WHOLE_CLUSTER.items() if name in names]
+        roles = [f"`{one.name}`" for one in declarations.declared().values() if name in one.reads]
+        parts = [rule.meaning if rule else "", ", ".join(f"`{group}`" for group in groups), ", ".join(sorted(roles))]
+        yield f"{row} {' | '.join(map(cell, parts))} |"
+
+
+def component_rows() -> Iterator[str]:
+    """A row for each role that declares itself: group, binaries, packages, and ports with their defaults."""
+    from ansible_collections.binary_cluster.networking.plugins.plugin_utils._backends import contract
+    from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
+
+    yield "| role | group | binaries | packages | ports | the same on all its hosts |\n|---|---|---|---|---|---|"
+    for one in declarations.declared().values():
+        ports = [f"`{port.variable}` ({port.protocol} {one.port_default(port)})" for port in one.ports]
+        if backend := contract.declared().get(one.name):
+            ports += [f"`{port.variable}` ({port.protocol} {port.default})" for port in backend.ports]
+        packages = [each.name + (f" (by `{each.where.variable}`)" if each.where else "") for each in one.packages]
+        parts = [
+            ", ".join(part) for part in (one.binaries, packages, ports, (f"`{name}`" for name in one.cluster_wide))
+        ]
+        group = f"`{one.group}`" if one.group else ""
+        yield f"| [{one.name}](../roles/{one.name}/README.md) | {group} | {' | '.join(map(cell, parts))} |"
+
+
+def variables_document() -> str:
+    """docs/variables.md."""
+    return (
+        "\n\n".join(
+            [
+                "<!-- Written by `make docs` from what roles and network backends declare. -->",
+                "# Variables",
+                "Variables of a role begin with its name, and are in its README.",
+                "## Variables of the cluster",
+                "Set them for all hosts. Most are read by more than one role; one that is used alone checks them too.",
+                "\n".join(cluster_rows()),
+                "## Roles",
+                "What each role runs on, needs and listens on. Protocol `pod` is for ports in the pods' namespaces.",
+                "\n".join(component_rows()),
+            ]
+        )
+        + "\n"
+    )
+
+
+def documents() -> Iterator[tuple[Path, str]]:
+    """Every file that is written, with its text."""
+    for role in sorted(path.parents[1] for path in ROLES.glob("*/meta/argument_specs.yml")):
+        yield role / "README.md", render(role)
+    yield CHECKOUT / "docs" / "variables.md", variables_document()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--check", action="store_true", help="only list the READMEs that are not current")
+    parser.add_argument("--check", action="store_true", help="only list the files that are not current")
     check = parser.parse_args().check
     outdated = []
-    for role in sorted(path.parents[1] for path in ROLES.glob("*/meta/argument_specs.yml")):
-        readme, text = role / "README.md", render(role)
-        if not readme.exists() or readme.read_text() != text:
-            outdated.append(str(readme.relative_to(CHECKOUT)))
+    for path, text in documents():
+        if not path.exists() or path.read_text() != text:
+            outdated.append(str(path.relative_to(CHECKOUT)))
             if not check:
-                readme.write_text(text)
+                path.write_text(text)
     print("\n".join(f"{'not current' if check else 'written'}: {name}" for name in outdated) or "all are current")
     sys.exit(bool(check and outdated))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,8 @@ def test_a_role_that_is_used_alone_refuses_impossible_values_of_what_it_reads(na
 )  # fmt: skip
 def test_a_value_that_a_cluster_can_have_is_taken(variable: str, value: Any) -> None:
     assert refused_alone("node", variable, value) == []
+
+
+def test_the_table_of_the_variables_is_current() -> None:
+    write = runpy.run_path(str(CHECKOUT / "docs" / "role_readmes.py"))["variables_document"]
+    assert (CHECKOUT / "docs" / "variables.md").read_text() == write(), "run make docs"
