@@ -63,6 +63,11 @@ options:
     type: list
     elements: int
     default: [22]
+  routers:
+    description: Routers that are meant to lead to other nodes' pods. Routes through them are right.
+    type: list
+    elements: str
+    default: []
   start:
     description: When to begin to watch, on the controller's clock, in seconds since the epoch.
     type: float
@@ -215,6 +220,7 @@ def main() -> None:
             "pods": {"type": "list", "elements": "str", "required": True},
             "nodes": {"type": "dict", "required": True},
             "ports": {"type": "list", "elements": "int", "default": [22]},
+            "routers": {"type": "list", "elements": "str", "default": []},
             "start": {"type": "float", "required": True},
             "controller_time": {"type": "float", "required": True},
             "window": {"type": "float", "default": 2.5},
@@ -226,10 +232,12 @@ def main() -> None:
     nodes = module.params["nodes"]
     with module.reporting():
         netns.path("name", module.params["name"], ":")
-        for where, addresses in (("pods", module.params["pods"]), ("nodes", nodes.values())):
+        routers = module.params["routers"]
+        for where, addresses in (("pods", module.params["pods"]), ("nodes", nodes.values()), ("routers", routers)):
             for address in addresses:
                 validation.address(where, address)
         evidence = probe_evidence.gather(module.run_command, module.params["pods"])
+        evidence["routers"] = routers
         evidence["pod"] = probe_evidence.interface_of(module.run_command, module.params["name"], INTERFACE)
         observe(module, evidence)
         answers = underlay.answers(list(nodes.values()), module.params["ports"], evidence["links"])

@@ -104,6 +104,14 @@ def test_a_pod_that_was_taken_out_of_its_bridge_is_put_back_there() -> None:
     assert cause and (cause.code, cause.fix) == ("pod-detached", "ip link set veth0 master cni0")
 
 
+def test_a_route_through_a_router_that_is_meant_to_lead_there_hides_no_other_cause() -> None:
+    route = {"dst": "10.244.2.0/24", "gateway": "192.0.2.254", "dev": "eth0"}
+    routed = {"route_to": {"10.244.2.2": route}}
+    assert code(path(end(1, **routed), end(2, ip_forward="0"))) == ("route-wrong", "node1")
+    meant = end(1, **routed, routers=["192.0.2.254"])
+    assert code(path(meant, end(2, ip_forward="0"))) == ("forwarding-off", "node2")
+
+
 def test_a_missing_tunnel_explains_the_missing_routes_through_it() -> None:
     gone = end(2, links={}, route_to={})
     assert code(path(end(1), gone)) == code(path(gone, end(1))) == ("tunnel-missing", "node2")

@@ -361,7 +361,8 @@ def _entry_fault(end: End, other: End, ends: Sequence[End]) -> Cause | None:
     if link.get("kind") == "vxlan":
         return _tunnel_fault(end, other, device, gateway or other.pod_address, ends)
     # BIRD takes the way to the node that the underlay has, which may lead through a router.
-    foreign = gateway != other.address and not _holds(other, gateway) and route.get("protocol") != "bird"
+    by_router = route.get("protocol") == "bird" or gateway in end.evidence.get("routers", ())
+    foreign = gateway != other.address and not _holds(other, gateway) and not by_router
     if gateway and foreign:
         text = f"{end.node} sends packets for {other.subnet} to {gateway}, which is not {other.node} ({other.address})"
         return Cause("route-wrong", end.node, text, f"ip route del {route.get('dst')} via {gateway} && {_rebuild(end)}")
