@@ -122,11 +122,12 @@ def crossing() -> list[Step]:
     return [*LEAVES, ("in", "port1", OUT + 50), ("out", "port2", OUT + 50), *there, ("in", "eth0", OUT)]
 
 
+@pytest.mark.parametrize("sent", [SENT, ""], ids=["sent by the process", "sent by the kernel"])
 @pytest.mark.parametrize("steps", range(6, 13))
-def test_what_another_node_or_a_switch_on_the_same_kernel_drops_is_not_this_nodes(steps: int) -> None:
+def test_what_another_node_or_a_switch_on_the_same_kernel_drops_is_not_this_nodes(steps: int, sent: str) -> None:
     trace = Trace()
     for _number in range(COUNT):
-        trace.walk(crossing()[:steps], "X", sent=SENT)
+        trace.walk(crossing()[:steps], "X", sent=sent)
     assert found(trace) == []
 
 
@@ -161,6 +162,35 @@ def test_a_buffer_that_was_used_again_long_after_is_another_packets() -> None:
         trace.walk(TO_BRIDGE, sent=SENT)
         trace.time += 1
         trace.drop("00000000aa", "TCP_OLD_DATA")
+    assert found(trace) == []
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "source"),
+    [
+        (LEAVES, [("in", "eth0", BACK + 50)], THERE),
+        ([("in", "eth0", BACK + 50)], [("in", "eth0", SIZE[Flow("icmp", PODS[2], HERE)] + 50)], PODS[2]),
+        ([("in", "eth0", SIZE[Flow("icmp", PODS[2], HERE)] + 50)], [("in", "eth0", BACK + 50)], THERE),
+    ],
+    ids=["one that left", "a smaller one that came in", "a larger one that came in"],
+)
+def test_a_buffer_that_was_used_again_at_once_is_another_packets(
+    earlier: list[Step], later: list[Step], source: str
+) -> None:
+    trace = Trace()
+    for _number in range(COUNT):
+        trace.walk(earlier)
+        trace.walk(later, "X")
+    assert found(trace) == [([source], HERE, "X", "eth0", "in", False)]
+
+
+@pytest.mark.parametrize(("seconds", "more"), [(10, 0), (0, 400), (0, -100)], ids=["late", "larger", "smaller"])
+def test_what_the_kernel_sends_itself_in_a_buffer_that_was_used_before_is_not_told(seconds: int, more: int) -> None:
+    trace = Trace()
+    for _number in range(COUNT):
+        trace.walk(ARRIVES)
+        trace.time += seconds
+        trace.walk([("out", "cni0", BACK + more)], "X")
     assert found(trace) == []
 
 

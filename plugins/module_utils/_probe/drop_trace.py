@@ -70,7 +70,7 @@ class Walk:
         if last.kind == QUEUE:
             # The other end of a veth. What an interface sends to another machine comes back as another packet.
             return change in (-ETHERNET, 0)
-        return event.device not in underlay and event.device != last.device and -WRAPPING <= change <= 0
+        return event.device not in underlay and -WRAPPING <= change <= 0
 
     @property
     def size(self) -> int:

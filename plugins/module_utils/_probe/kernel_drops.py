@@ -94,11 +94,6 @@ def flows(lost: drop_trace.Lost, known: Mapping[int, Sequence[Flow]], here: Plac
     received = [step for step in walk.steps if step.kind == drop_trace.RECEIVE]
     first = walk.steps[0]
     exits = first.kind == drop_trace.QUEUE and (received[0].device == here.peer if received else bool(walk.sent))
-    last = walk.steps[-1].device
-    if not exits and first.kind == drop_trace.QUEUE and received and received[0].device in here.links - here.underlay:
-        return []
-    if last not in here.links and last != here.interface:
-        return []
     possible = {walk.size} if first.kind == drop_trace.QUEUE else {walk.size - more for more in here.overheads}
     candidates = [flow for size in possible for flow in known.get(size, ())]
     if exits:
