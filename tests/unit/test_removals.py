@@ -75,6 +75,9 @@ HOMES = {
     "module_utils/_firewall/daemon_rules.py": {
         "firewall": "chains and tables with the daemon's prefix that were not there before"
     },
+    "module_utils/_kernel/trace_instance.py": {
+        "path": "instances of the tracer with a name of its own, which nobody has open"
+    },
     "module_utils/_kernel/nft_trace.py": {"firewall": "its own table, which has a name of its own"},
     "module_utils/_routing/masquerade.py": {"firewall": "its own table, which bears its comment"},
     "module_utils/_routing/routes.py": {"route": "routes with the protocol number of the collection"},

@@ -28,6 +28,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._probe i
 
 COUNT = 8  # packets in a burst
 PAUSE = 0.001  # seconds between them
+BUDGET = 2.0  # seconds for all bursts: a node that has lost all others need not try them all
 SMALL, LARGE = ("icmp", "udp", "tcp"), "large"
 SMALLEST, STRIDE = 110, 11
 # Small packets of this many numbers fit into the least that IPv6 has to carry.
@@ -114,7 +115,10 @@ class Bursts(threading.Thread):
             engine.enter(netns.path("name", self.pod, ":"))
         except engine.ProbeError:
             return
+        until = time.monotonic() + BUDGET
         for target in self.targets:
+            if time.monotonic() > until:
+                return
             source = self.sources.get(target.family)
             for kind in (*SMALL, LARGE) if source else ():
                 flow = Flow(kind, source or "", target.address)
