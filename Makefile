@@ -48,8 +48,9 @@ bench: setup ## measure what the README claims: tables here, JSON in report/benc
 	done
 
 .PHONY: docs
-docs: $(VENV)/.ready $(COLLECTION) ## write the roles' READMEs and docs/variables.md from what they declare
+docs: $(VENV)/.ready $(COLLECTION) ## write what is made of declarations: READMEs of roles, variables, the picture
 	@python docs/role_readmes.py
+	@PYTHONPATH=.ansible/collections python docs/architecture_picture.py
 
 .PHONY: clean
 clean: lab-down ## remove what make made here: environment, caches, lab images
