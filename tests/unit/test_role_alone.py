@@ -53,8 +53,8 @@ CHECK = {
 
 
 def first_task(role: str) -> dict[str, Any]:
-    """The first task of a role."""
-    found: dict[str, Any] = yaml.safe_load((CHECKOUT / "roles" / role / "tasks" / "main.yml").read_text())[0]
+    """The first task of a role: that of its first stage."""
+    found: dict[str, Any] = yaml.safe_load((CHECKOUT / "roles" / role / "tasks" / "preflight.yml").read_text())[0]
     return found
 
 
