@@ -48,7 +48,7 @@ bench: setup ## measure what the README claims: tables here, JSON in report/benc
 	done
 
 .PHONY: docs
-docs: $(VENV)/.ready $(COLLECTION) ## write what is made of declarations: READMEs of roles, variables, the picture
+docs: $(VENV)/.ready $(COLLECTION) ## write what is made of declarations: READMEs and metadata of roles, variables, the picture
 	@python docs/role_readmes.py
 	@PYTHONPATH=.ansible/collections python docs/architecture_picture.py
 

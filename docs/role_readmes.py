@@ -1,4 +1,4 @@
-"""Write the README of every role from its meta/argument_specs.yml, and docs/variables.md.
+"""Write the README and the meta/main.yml of every role from its meta/argument_specs.yml, and docs/variables.md.
 
 usage: role_readmes.py [--check]
 
@@ -109,6 +109,23 @@ def render(role: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def metadata(role: Path) -> str:
+    """The meta/main.yml of a role, by which Galaxy and linters know it. Author and license are the collection's."""
+    spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    collection = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())
+    content = {
+        "galaxy_info": {
+            "author": ", ".join(collection["authors"]),
+            "description": CODE.sub(r"\1", spec["short_description"]),
+            "license": ", ".join(collection["license"]),
+            "standalone": False,
+        },
+        "dependencies": [],
+    }
+    head = "---\n# Written by `make docs` from meta/argument_specs.yml and galaxy.yml.\n"
+    return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=160)
+
+
 def cluster_rows() -> Iterator[str]:
     """A row for each variable of the cluster: type, default, meaning, check, and the roles that read it."""
     from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
@@ -167,6 +184,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     """Every file that is written, with its text."""
     for role in sorted(path.parents[1] for path in ROLES.glob("*/meta/argument_specs.yml")):
         yield role / "README.md", render(role)
+        yield role / "meta" / "main.yml", metadata(role)
     yield CHECKOUT / "docs" / "variables.md", variables_document()
 
 

@@ -102,7 +102,7 @@ def test_every_module_takes_the_defaults_of_the_action_group() -> None:
     assert sorted(f"{NAME}.{name}" for name in groups["networking"]) == PLUGINS["module"]
 
 
-def test_the_readmes_of_the_roles_are_current() -> None:
+def test_readmes_and_metadata_of_the_roles_are_current() -> None:
     done = subprocess.run(
         ["python", "docs/role_readmes.py", "--check"], cwd=CHECKOUT, capture_output=True, text=True, check=False
     )

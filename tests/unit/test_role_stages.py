@@ -83,3 +83,12 @@ def test_no_template_or_file_is_used_by_nobody(role: str) -> None:
     offered = {path.name for folder in ("templates", "files") for path in here.glob(f"{folder}/*")}
     texts = [path.read_text() for folder in FOLDERS for path in here.glob(f"{folder}/*")]
     assert [name for name in sorted(offered) if not any(name in text for text in texts)] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_metadata_by_which_tools_know_it(role: str) -> None:
+    found = load(CHECKOUT / "roles" / role / "meta" / "main.yml")
+    assert {*found["galaxy_info"]} == {"author", "description", "license", "standalone"}
+    assert all(found["galaxy_info"][key] for key in ("author", "description", "license"))
+    # What a role needs of others, its tasks include, where and when they need it.
+    assert found["dependencies"] == []
