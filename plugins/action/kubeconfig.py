@@ -47,21 +47,21 @@ class ActionModule(ActionBase):
         contents, units, faults = {}, [], []
         for path, there in seen["found"].items():
             try:
-                content, moved = self._led(wanted[path], there) if path in wanted else led_back(there)
+                content, moved = self._retargeted(wanted[path], there) if path in wanted else restored(there)
             except kubeconfig.KubeconfigError as error:
                 faults.append(f"{path}: {error}")
                 continue
             if content is not None:
                 contents[path] = base64.b64encode(content).decode()
             if moved:
-                units += (wanted.get(path) or there["led"] or {}).get("restart", [])
+                units += (wanted.get(path) or there["retargeted"] or {}).get("restart", [])
         if faults:
             raise AnsibleActionFail("\n".join(["the kubeconfigs have faults; nothing was changed", *faults]))
         arguments.update(files=files, contents=contents, units=units)
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         return result
 
-    def _led(self, item: dict[str, Any], there: dict[str, Any]) -> tuple[bytes, bool]:
+    def _retargeted(self, item: dict[str, Any], there: dict[str, Any]) -> tuple[bytes, bool]:
         """Content of a kubeconfig that is wanted, and whether it leads elsewhere than before."""
         data = base64.b64decode(there["data"] or "")
         config = kubeconfig.parse(data)
@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
             raise kubeconfig.KubeconfigError(
                 f"user {which.user} has no credentials there; give it a certificate and key, or a token"
             )
-        made = kubeconfig.led(config, which, wanted)
+        made = kubeconfig.retargeted(config, which, wanted)
         moved = kubeconfig.connection(config, which) != kubeconfig.connection(made, which)
         return (data if made == config else kubeconfig.render(made)), moved
 
@@ -95,14 +95,14 @@ class ActionModule(ActionBase):
         return found
 
 
-def led_back(there: dict[str, Any]) -> tuple[bytes | None, bool]:
-    """Content of a kubeconfig that is led back, and whether that leads elsewhere; None where none was there."""
+def restored(there: dict[str, Any]) -> tuple[bytes | None, bool]:
+    """Content of a kubeconfig that is restored, and whether its server changes; None where none was there."""
     if there["before"] is None or there["data"] is None:
         return None, False
     former, data = base64.b64decode(there["before"]), base64.b64decode(there["data"])
     before, config = kubeconfig.parse(former), kubeconfig.parse(data)
-    led = there["led"] or {}
-    which = kubeconfig.names(before, led.get("cluster", ""), led.get("user", ""), led.get("context", ""))
-    made = kubeconfig.led_back(config, which, before)
+    entries = there["retargeted"] or {}
+    which = kubeconfig.names(before, entries.get("cluster", ""), entries.get("user", ""), entries.get("context", ""))
+    made = kubeconfig.restored(config, which, before)
     moved = kubeconfig.connection(config, which) != kubeconfig.connection(before, which)
     return (former if made == before else kubeconfig.render(made)), moved

@@ -144,8 +144,8 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._host.in
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 
 OWNER = "kubeconfig"
-# Kind of the ledger's entries: path -> names of the entries that were led elsewhere, and units.
-LED = "led"
+# Kind of the ledger's entries: path -> names of the entries that point to another server, and units.
+RETARGETED = "led"  # the word that records on hosts have
 NAMES = ("cluster", "user", "context", "restart")
 CREDENTIALS = ("key", "token")
 
@@ -161,7 +161,7 @@ def found(params: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
         told[path] = {
             "data": base64.b64encode(there.data).decode() if there else None,
             "before": (ledger.before(file_entry.KIND, path) or {}).get("data"),
-            "led": ledger.before(LED, path),
+            "retargeted": ledger.before(RETARGETED, path),
         }
     return told
 
@@ -213,7 +213,7 @@ def carry_out(module: HostModule, changes: list[Change], units: dict[str, system
         systemd.mark_stale(ledger, name, unit)
     wanted = {item["path"]: item for item in module.params["files"]} if module.params["state"] == "present" else {}
     for path in wanted.keys() & {change.path for change in changes}:
-        ledger.replace(LED, path, {key: wanted[path][key] for key in NAMES})
+        ledger.replace(RETARGETED, path, {key: wanted[path][key] for key in NAMES})
     files.apply(changes, ledger, run)
     try:
         for name in units:
@@ -226,9 +226,9 @@ def carry_out(module: HostModule, changes: list[Change], units: dict[str, system
             raise systemd.ServiceError(f"{error}\nnot taken back: {'; '.join(failures)}") from error
         raise
     systemd.refreshed(ledger)
-    for path in [path for path in ledger.names(LED) if path not in wanted]:
-        # It was led back.
-        ledger.forget(LED, path)
+    for path in [path for path in ledger.names(RETARGETED) if path not in wanted]:
+        # It was restored.
+        ledger.forget(RETARGETED, path)
         ledger.forget(file_entry.KIND, path)
 
 

@@ -1,4 +1,4 @@
-"""Kubeconfigs are led elsewhere, and back, with all that others put into them kept."""
+"""Kubeconfigs are pointed to another server, and restored, with all that others put into them kept."""
 
 from __future__ import annotations
 
@@ -35,34 +35,36 @@ users:
 SERVER = {"server": "https://192.0.2.100:6443"}
 
 
-def led(config: kubeconfig.Config, cluster: dict[str, str], user: dict[str, str] | None = None) -> kubeconfig.Config:
-    return kubeconfig.led(config, kubeconfig.names(config), kubeconfig.Connection(cluster, user or {}))
+def retargeted(
+    config: kubeconfig.Config, cluster: dict[str, str], user: dict[str, str] | None = None
+) -> kubeconfig.Config:
+    return kubeconfig.retargeted(config, kubeconfig.names(config), kubeconfig.Connection(cluster, user or {}))
 
 
 def test_only_the_server_of_the_cluster_in_use_changes() -> None:
     wanted = copy.deepcopy(OTHERS)
     wanted["clusters"][0]["cluster"]["server"] = SERVER["server"]
-    assert led(OTHERS, SERVER) == wanted
+    assert retargeted(OTHERS, SERVER) == wanted
 
 
 def test_one_that_leads_there_already_is_as_it_was() -> None:
-    once = led(OTHERS, SERVER)
-    assert led(once, SERVER) == once
+    once = retargeted(OTHERS, SERVER)
+    assert retargeted(once, SERVER) == once
 
 
 def test_a_trust_replaces_every_other() -> None:
-    made = led(OTHERS, {**SERVER, "certificate-authority-data": "QQ=="})
+    made = retargeted(OTHERS, {**SERVER, "certificate-authority-data": "QQ=="})
     assert made["clusters"][0]["cluster"] == {
         **SERVER, "tls-server-name": "api", "proxy-url": "http://p", "certificate-authority-data": "QQ=="
     }  # fmt: skip
 
 
 def test_a_credential_replaces_every_other() -> None:
-    assert led(OTHERS, SERVER, {"token": "new"})["users"][0]["user"] == {"token": "new"}
+    assert retargeted(OTHERS, SERVER, {"token": "new"})["users"][0]["user"] == {"token": "new"}
 
 
 def test_a_new_one_is_whole() -> None:
-    assert led({}, SERVER, {"token": "t"}) == {
+    assert retargeted({}, SERVER, {"token": "t"}) == {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "kubernetes", "cluster": SERVER}],
@@ -74,15 +76,15 @@ def test_a_new_one_is_whole() -> None:
 
 def test_what_it_is_given_is_not_changed_in_place() -> None:
     before = copy.deepcopy(OTHERS)
-    led(OTHERS, SERVER, {"token": "new"})
+    retargeted(OTHERS, SERVER, {"token": "new"})
     assert before == OTHERS
 
 
 def test_led_back_what_others_did_in_the_meantime_is_kept() -> None:
-    made = led(OTHERS, {**SERVER, "certificate-authority-data": "QQ=="}, {"token": "new"})
+    made = retargeted(OTHERS, {**SERVER, "certificate-authority-data": "QQ=="}, {"token": "new"})
     made["contexts"][1]["context"]["namespace"] = "theirs"
     made["clusters"][0]["cluster"]["tls-server-name"] = "theirs"
-    back = kubeconfig.led_back(made, kubeconfig.names(OTHERS), OTHERS)
+    back = kubeconfig.restored(made, kubeconfig.names(OTHERS), OTHERS)
     wanted = copy.deepcopy(OTHERS)
     wanted["contexts"][1]["context"]["namespace"] = "theirs"
     wanted["clusters"][0]["cluster"]["tls-server-name"] = "theirs"
@@ -101,10 +103,10 @@ def test_leading_there_and_back_ends_where_it_began(
     cluster: str, user: str, context: str, trust: dict[str, str], credential: dict[str, str], before: kubeconfig.Config
 ) -> None:
     which = kubeconfig.names(before, cluster, user, context)
-    there = kubeconfig.led(before, which, kubeconfig.Connection({**SERVER, **trust}, credential))
+    there = kubeconfig.retargeted(before, which, kubeconfig.Connection({**SERVER, **trust}, credential))
     assert kubeconfig.connection(there, which).cluster["server"] == SERVER["server"]
     assert kubeconfig.parse(kubeconfig.render(there)) == there
-    assert kubeconfig.led_back(there, which, before) == before
+    assert kubeconfig.restored(there, which, before) == before
 
 
 @pytest.mark.parametrize(

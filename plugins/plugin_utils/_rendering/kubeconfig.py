@@ -30,7 +30,7 @@ CREDENTIAL = (
 
 
 class KubeconfigError(Exception):
-    """A kubeconfig cannot be led elsewhere; the message says why, and what to do."""
+    """A kubeconfig cannot be pointed to another server; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def connection(config: Config, which: Names) -> Connection:
     )
 
 
-def led(config: Config, which: Names, wanted: Connection) -> Config:
-    """The kubeconfig with its named entries led elsewhere; all else is kept.
+def retargeted(config: Config, which: Names, wanted: Connection) -> Config:
+    """The kubeconfig with its named entries pointed to another server; all else is kept.
 
     A trust or a credential that is wanted replaces every other; without one, what is there stays.
     """
@@ -123,7 +123,7 @@ def led(config: Config, which: Names, wanted: Connection) -> Config:
     return made
 
 
-def led_back(config: Config, which: Names, before: Config) -> Config:
+def restored(config: Config, which: Names, before: Config) -> Config:
     """The kubeconfig with its named entries as they were before; what others did to the rest is kept."""
     made = copy.deepcopy(config)
     former = connection(before, which)
