@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
                 arguments["client"] = etcd_client.common_name(files["certificate"])
             else:
                 authority = certificates_authority.Authority(arguments.get("authority", ""), 0, passphrase=passphrase)
-                arguments["secrets"] = borrowed(authority, request) if authority.certificate else {}
+                arguments["secrets"] = issue_ephemeral(authority, request) if authority.certificate else {}
         except (certificates_authority.CertificateError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
@@ -47,8 +47,10 @@ def given(files: Mapping[str, str]) -> dict[str, str]:
     return {name: Path(files[word]).expanduser().read_text("ascii") for name, word in names.items()}
 
 
-def borrowed(authority: certificates_authority.Authority, request: certificates_authority.Request) -> dict[str, str]:
-    """An authority's certificate, a client's and its key, by the names of their files."""
-    key, certificate = authority.lend(request)
+def issue_ephemeral(
+    authority: certificates_authority.Authority, request: certificates_authority.Request
+) -> dict[str, str]:
+    """An authority's certificate, a client's and its key, by the names of their files; kept nowhere if new."""
+    key, certificate = authority.issue_ephemeral(request)
     ca = Path(authority.directory, "ca.crt").read_bytes()
     return {"ca.crt": ca.decode(), "client.crt": certificate.decode(), "client.key": key.decode()}

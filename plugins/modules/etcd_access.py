@@ -15,7 +15,7 @@ description:
   - Asks every endpoint for a transaction that would change what is under O(prefix), but never does. etcd looks at
     the client's rights and at its own room first, so what a role would run into half-way is told before its first
     change.
-  - The client is one of the O(authority) on the controller. Where it has no certificate yet, it is lent one that is
+  - The client is one of the O(authority) on the controller. Where it has no certificate yet, it is issued one that is
     kept nowhere.
   - Fails where etcd refuses, does not know the client's authority or is known to none, or does not answer.
 extends_documentation_fragment:
@@ -57,7 +57,7 @@ options:
     type: bool
     default: false
   passphrase:
-    description: Passphrase of the authority's key, where a certificate has to be lent. It stays on the controller.
+    description: Passphrase of the authority's key, where a certificate has to be issued. It stays on the controller.
     type: str
     default: ""
   variable:

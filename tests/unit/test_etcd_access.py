@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.action.etcd_access import borrowed
+from ansible_collections.binary_cluster.networking.plugins.action.etcd_access import issue_ephemeral
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.client import EtcdError, Refused
 from ansible_collections.binary_cluster.networking.plugins.modules.etcd_access import REMEDIES, faults
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._certificates.authority import (
@@ -106,13 +106,13 @@ def test_the_other_authority_is_told() -> None:
 def test_a_client_without_a_certificate_is_lent_one_that_is_kept_nowhere(tmp_path: Path) -> None:
     authority = Authority(str(tmp_path), 0)
     authority.ensure("etcd", 3650)
-    lent = borrowed(authority, Request("node1", "calico", "calico"))
+    issued = issue_ephemeral(authority, Request("node1", "calico", "calico"))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["ca.crt", "ca.key"]
-    ca, client = (x509.load_pem_x509_certificate(lent[name].encode()) for name in ("ca.crt", "client.crt"))
+    ca, client = (x509.load_pem_x509_certificate(issued[name].encode()) for name in ("ca.crt", "client.crt"))
     client.verify_directly_issued_by(ca)
     assert client.subject.rfc4514_string() == "CN=calico"
     assert client.not_valid_after_utc <= authority.now + datetime.timedelta(days=1)
-    assert "PRIVATE KEY" in lent["client.key"]
+    assert "PRIVATE KEY" in issued["client.key"]
 
 
 def test_a_client_asks_with_the_certificate_it_has(tmp_path: Path) -> None:
@@ -120,4 +120,4 @@ def test_a_client_asks_with_the_certificate_it_has(tmp_path: Path) -> None:
     authority.ensure("etcd", 3650)
     request = Request("node1", "calico", "calico")
     authority.issue(request, 365)
-    assert borrowed(authority, request)["client.crt"] == (tmp_path / "node1" / "calico.crt").read_text()
+    assert issue_ephemeral(authority, request)["client.crt"] == (tmp_path / "node1" / "calico.crt").read_text()

@@ -176,7 +176,7 @@ class Authority:
         make_private(path.parent)
         _write(path, _pem(*made))
 
-    def lend(self, request: Request) -> tuple[bytes, bytes]:
+    def issue_ephemeral(self, request: Request) -> tuple[bytes, bytes]:
         """The key and the certificate that there are, or else new ones, which are good for a day and kept nowhere."""
         path = self.directory / f"{request.path}.crt"
         if not self.reason(request):
