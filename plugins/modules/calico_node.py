@@ -276,7 +276,7 @@ def start(node: Node) -> None:
     raise NodeError(f"after {node.params['wait']} s: {told}; the last lines of {FELIX}:\n{complaints(run)}")
 
 
-def converse(node: Node) -> None:
+def wait_for_bgp(node: Node) -> None:
     """Wait a while for the BGP sessions; warn of those that are not there."""
     if node.module.check_mode or node.params["encapsulation"].startswith("vxlan"):
         return
@@ -298,7 +298,7 @@ def present(node: Node) -> dict[str, Any]:
         start(node)
     if calico.TUNNELS[node.params["encapsulation"]] != IPIP:
         node.retire()
-    converse(node)
+    wait_for_bgp(node)
     conflist = file_entry.json_file(CONFLIST, node.params["conflist"])
     changes = files.reach([conflist], node.ledger, node.module.run_command, node.module.check_mode)
     node.actions += [f"file {change.path}" for change in changes]
