@@ -273,7 +273,7 @@ def main() -> None:
             after.apply(change)
         if changes and not module.check_mode:
             try:
-                after = plan_changes.reach(routes.kernel, changes, routes.observe, routes.plan)
+                after = plan_changes.converge(routes.kernel, changes, routes.observe, routes.plan)
             except plan_changes.PlanError as error:
                 routes.give_up(str(error), changes, before)
     result: dict[str, Any] = {"changed": bool(changes), "actions": [change.text() for change in changes]}

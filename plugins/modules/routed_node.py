@@ -227,7 +227,7 @@ def present(node: RoutedNode) -> dict[str, Any]:
     if not node.module.check_mode:
         node.record(own)
     try:
-        after = node.reach(wanted, before)
+        after = node.converge(wanted, before)
         node.bridge(own, mtu, node.kernel.routes.links())
         # What a machine needs that has none of it.
         bare = after.after(plan(NOTHING, after))
@@ -261,7 +261,7 @@ def absent(node: RoutedNode) -> dict[str, Any]:
     node.actions += lines
     if not check_mode:
         node.kernel.change(lines)
-    node.reach(NOTHING, node.observe())
+    node.converge(NOTHING, node.observe())
     node.disable(node.name)
     changes = host_files.reach([], node.ledger, run, check_mode)
     node.actions += [f"remove {change.path}" for change in changes]

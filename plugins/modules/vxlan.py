@@ -470,7 +470,7 @@ def main() -> None:
         after = vxlan_state.planned(before, changes)
         if changes and not module.check_mode:
             try:
-                after = plan_changes.reach(devices.kernel, changes, devices.observe, devices.plan)
+                after = plan_changes.converge(devices.kernel, changes, devices.observe, devices.plan)
             except plan_changes.PlanError as error:
                 devices.give_up(str(error), changes, before)
     result: dict[str, Any] = {

@@ -113,7 +113,7 @@ class RoutedNode:
         masquerade = routing_masquerade.found(self.name, *there) if there else None
         return State(vxlan_state.observe(self.kernel.routes, self.devices), masquerade)
 
-    def reach(self, wanted: Wanted, before: State) -> State:
+    def converge(self, wanted: Wanted, before: State) -> State:
         """Bring the kernel to what is wanted; return the state after, or as it would be in check mode."""
         changes = plan(wanted, before)
         after = before.after(changes)
@@ -121,7 +121,7 @@ class RoutedNode:
         if changes and not self.module.check_mode:
             self.pause()
             try:
-                after = plan_changes.reach(self.kernel, changes, self.observe, lambda state: plan(wanted, state))
+                after = plan_changes.converge(self.kernel, changes, self.observe, lambda state: plan(wanted, state))
             except plan_changes.PlanError as error:
                 left = vxlan_state.residue(self.devices, changes, before.devices, self.observe().devices)
                 undone = "What was begun could not be undone in full" if left else "What was begun is undone"

@@ -118,7 +118,7 @@ def apply(kernel: Kernel, changes: Sequence[Change]) -> None:
         touched |= {step.number for step in batch}
 
 
-def reach(
+def converge(
     kernel: Kernel, changes: Sequence[Change], observe: Callable[[], State], plan: Callable[[State], list[Change]]
 ) -> State:
     """Carry out a plan, and see that nothing is left of it to do; return the state after. Raises PlanError."""
