@@ -208,7 +208,7 @@ def devices(kernel: iproute.IpRoute, only: str | None) -> list[dict[str, Any]]:
     """The devices with all they hold."""
     told: dict[str, dict[str, Any]] = {}
     for entry in kernel.links(statistics=True):
-        link = vxlan_link.found(entry)
+        link = vxlan_link.from_json(entry)
         if link and only in (None, link.name):
             told[link.name] = {**attributes(entry, link), "fdb": [], "neighbours": [], "routes": []}
     if not told:
@@ -225,7 +225,7 @@ def devices(kernel: iproute.IpRoute, only: str | None) -> list[dict[str, Any]]:
             device["neighbours"].append(neighbour(entry, dict(names.protocols)))
     for family in (4, 6):
         for entry in kernel.routes("all", family):
-            found = routes.found(entry, family, names)
+            found = routes.from_json(entry, family, names)
             device = told.get(found.hops[0].device) if found and len(found.hops) == 1 else None
             if found and device and found.protocol not in routes.BY_ITSELF:
                 device["routes"].append(route(found))

@@ -42,14 +42,14 @@ def listing() -> list[dict[str, Any]]:
 
 
 def test_a_table_of_ours_is_recognised() -> None:
-    assert routing_masquerade.found("t", listing(), "as found") == WANTED
+    assert routing_masquerade.from_json("t", listing(), "as found") == WANTED
 
 
 def test_releases_that_list_single_flags_otherwise_are_understood() -> None:
     entries = listing()
     entries[2]["set"]["flags"] = "interval"
     entries[-1]["rule"]["expr"][1]["masquerade"]["flags"] = ["fully-random"]
-    assert routing_masquerade.found("t", entries, "as found") == WANTED
+    assert routing_masquerade.from_json("t", entries, "as found") == WANTED
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_releases_that_list_single_flags_otherwise_are_understood() -> None:
 def test_whatever_somebody_changed_makes_it_another_table(edit: Any) -> None:
     entries = listing()
     edit(entries)
-    found = routing_masquerade.found("t", entries, "as found")
+    found = routing_masquerade.from_json("t", entries, "as found")
     assert found != WANTED
     if found.foreign:
         assert found.script() == "as found"

@@ -20,7 +20,7 @@ def test_a_route_of_ip_is_read_in_numbers() -> None:
         "type": "unicast", "dst": "10.1.0.0/24", "gateway": "10.1.0.1", "dev": "vx0", "table": "main",
         "protocol": "static", "scope": "global", "metric": 5, "flags": ["onlink"], "metrics": [{"mtu": 1400}],
     }  # fmt: skip
-    assert routes.found(entry, 4, NAMES) == route(protocol="4", metric=5, mtu=1400)
+    assert routes.from_json(entry, 4, NAMES) == route(protocol="4", metric=5, mtu=1400)
 
 
 @pytest.mark.parametrize(
@@ -33,20 +33,20 @@ def test_a_route_of_ip_is_read_in_numbers() -> None:
     ],
 )
 def test_destinations_are_read_with_their_length(dst: str, family: int, destination: str) -> None:
-    found = routes.found({"dst": dst, "dev": "eth0", "flags": []}, family, NAMES)
+    found = routes.from_json({"dst": dst, "dev": "eth0", "flags": []}, family, NAMES)
     assert found is not None
     assert found.destination == destination
 
 
 def test_iproute2_before_5_3_tells_a_lone_metric_without_its_name() -> None:
-    found = routes.found({"dst": "10.1.0.0/24", "dev": "vx0", "flags": [], "metrics": [1400]}, 4, NAMES)
+    found = routes.from_json({"dst": "10.1.0.0/24", "dev": "vx0", "flags": [], "metrics": [1400]}, 4, NAMES)
     assert found is not None
     assert found.mtu == 1400
 
 
 @pytest.mark.parametrize("entry", [{"type": "local"}, {"type": "broadcast"}, {"type": "multicast"}, {"tos": "0x10"}])
 def test_what_leads_to_no_other_machine_or_is_for_one_type_of_service_is_passed_over(entry: dict[str, Any]) -> None:
-    assert routes.found({"dst": "10.1.0.0/24", "dev": "eth0", "flags": [], **entry}, 4, NAMES) is None
+    assert routes.from_json({"dst": "10.1.0.0/24", "dev": "eth0", "flags": [], **entry}, 4, NAMES) is None
 
 
 def test_a_route_over_several_hops_is_written_as_it_was_read() -> None:
@@ -57,7 +57,7 @@ def test_a_route_over_several_hops_is_written_as_it_was_read() -> None:
             {"via": {"family": "inet6", "host": "fe80::1"}, "dev": "eth1", "weight": 1, "flags": []},
         ],
     }  # fmt: skip
-    found = routes.found(entry, 4, NAMES)
+    found = routes.from_json(entry, 4, NAMES)
     assert found is not None
     assert found.put(found) == [
         "route replace 10.1.0.0/24 protocol 12 metric 32 "
@@ -66,7 +66,7 @@ def test_a_route_over_several_hops_is_written_as_it_was_read() -> None:
 
 
 def test_a_route_without_a_hop_is_read_too() -> None:
-    found = routes.found({"type": "blackhole", "dst": "10.1.0.0/24", "flags": []}, 4, NAMES)
+    found = routes.from_json({"type": "blackhole", "dst": "10.1.0.0/24", "flags": []}, 4, NAMES)
     assert found is not None
     assert found.drop() == ["route delete blackhole 10.1.0.0/24 protocol 3"]
 

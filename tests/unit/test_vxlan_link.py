@@ -24,36 +24,36 @@ def entry(**data: Any) -> dict[str, Any]:
 
 
 def test_a_device_of_ip_is_read() -> None:
-    assert vxlan_link.found(entry()) == PLAIN
+    assert vxlan_link.from_json(entry()) == PLAIN
 
 
 def test_what_newer_releases_print_of_switches_that_are_off_or_on_without_a_value_is_understood() -> None:
     newer = {"gbp": None, "external": False, "proxy": False, "rsc": True, "reserved_bits": "0x77", "localbypass": True}
-    assert vxlan_link.found(entry(**newer)) == replace(PLAIN, gbp=True, rsc=True)
+    assert vxlan_link.from_json(entry(**newer)) == replace(PLAIN, gbp=True, rsc=True)
 
 
 def test_a_ttl_that_is_not_printed_is_inherited() -> None:
     data = entry()
     del data["linkinfo"]["info_data"]["ttl"]
-    assert vxlan_link.found(data) == replace(PLAIN, ttl="inherit")
+    assert vxlan_link.from_json(data) == replace(PLAIN, ttl="inherit")
 
 
 @pytest.mark.parametrize(("printed", "tos"), [("0x1", "inherit"), ("0x10", "0x10"), ("0", "0")])
 def test_a_tos_of_one_is_inherited(printed: str, tos: str) -> None:
-    assert vxlan_link.found(entry(tos=printed)) == replace(PLAIN, tos=tos)
+    assert vxlan_link.from_json(entry(tos=printed)) == replace(PLAIN, tos=tos)
 
 
 def test_ipv6_and_groups_have_keys_of_their_own() -> None:
     data = entry(group6="ff05::1", local6="2001:db8::1", link="eth0")
     del data["linkinfo"]["info_data"]["local"]
-    found = vxlan_link.found(data)
+    found = vxlan_link.from_json(data)
     assert found == replace(PLAIN, local="2001:db8::1", remote="ff05::1", device="eth0")
     assert found is not None
     assert found.family == 6
 
 
 def test_other_links_are_none() -> None:
-    assert vxlan_link.found({"ifname": "eth0", "mtu": 1500}) is None
+    assert vxlan_link.from_json({"ifname": "eth0", "mtu": 1500}) is None
 
 
 def test_a_new_device_comes_up_last() -> None:

@@ -110,7 +110,7 @@ class RoutedNode:
     def observe(self) -> State:
         """Read the kernel's state."""
         there = self.kernel.nft.table(self.name) if self.kernel.nft.there else None
-        masquerade = routing_masquerade.found(self.name, *there) if there else None
+        masquerade = routing_masquerade.from_json(self.name, *there) if there else None
         return State(vxlan_state.observe(self.kernel.routes, self.devices), masquerade)
 
     def converge(self, wanted: Wanted, before: State) -> State:

@@ -72,12 +72,12 @@ class Kernel:
             route
             for family in (4, 6)
             for route in (
-                routing_routes.found(entry, family, self.names) for entry in self.routes.routes("all", family)
+                routing_routes.from_json(entry, family, self.names) for entry in self.routes.routes("all", family)
             )
             if route
         )
         there = self.nft.table(table) if table and self.nft.there else None
-        return State(addresses, routes, routing_masquerade.found(table, *there) if there else None)
+        return State(addresses, routes, routing_masquerade.from_json(table, *there) if there else None)
 
 
 def parse(entries: Iterable[Mapping[str, Any]], protocol: str, names: routing_routes.Names, faults: Faults) -> Placed:

@@ -102,7 +102,7 @@ def merged(networks: Iterable[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def found(name: str, entries: Iterable[Mapping[str, Any]], script: str) -> Masquerade:
+def from_json(name: str, entries: Iterable[Mapping[str, Any]], script: str) -> Masquerade:
     """The table that is there; one that is not as this collection writes it is taken as foreign."""
     told = [plain(entry) for entry in entries if "metainfo" not in entry]
     sets = {entry[1]: tuple(entry[4]) for entry in told if entry and entry[0] == "set"}

@@ -104,7 +104,7 @@ class Route:
         return words
 
 
-def found(entry: Mapping[str, Any], family: int, names: Names) -> Route | None:
+def from_json(entry: Mapping[str, Any], family: int, names: Names) -> Route | None:
     """A route from the JSON of `ip`; None where it is not one to other machines, or is for one type of service."""
     kind = entry.get("type", "unicast")
     table = entry.get("table", "main")

@@ -121,7 +121,7 @@ class Neighbour:
         return f"neighbour {self.address} lladdr {self.mac} dev {self.device} protocol {self.protocol}"
 
 
-def found_addresses(link: Mapping[str, Any]) -> list[Address]:
+def addresses_from_json(link: Mapping[str, Any]) -> list[Address]:
     """Configured addresses of a link, from the JSON of `ip`, in the kernel's order."""
     return [
         Address(link["ifname"], f"{entry['local']}/{entry['prefixlen']}")
@@ -130,7 +130,7 @@ def found_addresses(link: Mapping[str, Any]) -> list[Address]:
     ]
 
 
-def found_fdb(entry: Mapping[str, Any], device: str) -> Fdb | None:
+def fdb_from_json(entry: Mapping[str, Any], device: str) -> Fdb | None:
     """An FDB entry from the JSON of `bridge`; None where it was learned or belongs to a bridge."""
     flags = list(entry.get("flags", ()))
     if "self" not in flags or not entry.get("state"):
@@ -151,7 +151,7 @@ OWN = {"port": "port", "vni": "vni", "src_vni": "src_vni", "viaIf": "via", "viaI
 FLAGS = ("router", "extern_learn", "sticky")
 
 
-def found_neighbour(entry: Mapping[str, Any], device: str, protocols: Mapping[str, str]) -> Neighbour | None:
+def neighbour_from_json(entry: Mapping[str, Any], device: str, protocols: Mapping[str, str]) -> Neighbour | None:
     """A neighbour from the JSON of `ip`; None where the kernel learned it."""
     state = (entry.get("state") or ["NONE"])[0].lower()
     # A NOARP entry of a multicast group is the kernel's own.

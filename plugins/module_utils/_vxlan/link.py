@@ -190,7 +190,7 @@ def multicast(address: str) -> bool:
     return bool(address) and 224 <= int(address.split(".")[0]) <= 239
 
 
-def found(entry: Mapping[str, Any]) -> Link | None:
+def from_json(entry: Mapping[str, Any]) -> Link | None:
     """A VXLAN device from the JSON of `ip`; None where the link is none."""
     info = entry.get("linkinfo", {})
     if info.get("info_kind") != "vxlan":

@@ -131,15 +131,15 @@ def observe(kernel: iproute.IpRoute, devices: Collection[str]) -> State:
         addresses = tuple(one["local"] for one in entry.get("addr_info", ()) if "local" in one)
         loopback = "LOOPBACK" in entry.get("flags", ())
         state.interfaces[name] = Interface(name, kind, int(entry["mtu"]), addresses, loopback)
-        link = vxlan_link.found(entry)
+        link = vxlan_link.from_json(entry)
         if link:
             state.links[name] = link
-            state.addresses[name] = vxlan_entries.found_addresses(entry)
+            state.addresses[name] = vxlan_entries.addresses_from_json(entry)
     names = routing_routes.Names(iproute.numbers("rt_protos"), iproute.numbers("rt_tables"))
     there = [device for device in devices if device in state.links]
     _observe_entries(kernel, state, there, names)
     for family in (4, 6):
-        routes = (routing_routes.found(entry, family, names) for entry in kernel.routes("all", family))
+        routes = (routing_routes.from_json(entry, family, names) for entry in kernel.routes("all", family))
         for route in routes:
             if route:
                 state.routes.by_key.setdefault(route.key, []).append(route)
@@ -158,12 +158,12 @@ def _observe_entries(
         state.fdb[device], state.neighbours[device] = {}, {}
     for entry in kernel.fdb(only):
         device = only or entry.get("ifname", "")
-        found = vxlan_entries.found_fdb(entry, device) if device in state.fdb else None
+        found = vxlan_entries.fdb_from_json(entry, device) if device in state.fdb else None
         if found:
             state.fdb[device][found.key] = found
     for entry in kernel.neighbours(only):
         device = only or entry.get("dev", "")
-        neighbour = vxlan_entries.found_neighbour(entry, device, names.protocols) if device in state.fdb else None
+        neighbour = vxlan_entries.neighbour_from_json(entry, device, names.protocols) if device in state.fdb else None
         if neighbour:
             state.neighbours[device][neighbour.address] = neighbour
 
