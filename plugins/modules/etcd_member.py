@@ -15,7 +15,7 @@ description:
   - O(state=checked) changes nothing. It refuses what cannot be done - another run that changes the members, a database
     that is full and stays so, new addresses of several members at once, data of another cluster or member, or of a
     member that was removed - and warns of members that the inventory does not have. It may run before etcd is there.
-  - O(state=started) may run on all members at once. It founds the cluster, or starts the member of a
+  - O(state=started) may run on all members at once. It bootstraps the cluster, or starts the member of a
     cluster that exists, and waits until it is healthy. What must happen to one member at a time it
     leaves undone and returns in RV(due). The health of a process whose restart is due is not waited for.
   - O(state=repaired) does what is due to a member that is not healthy, and leaves a healthy one to O(state=current).
@@ -62,8 +62,8 @@ options:
     type: str
     choices: [checked, started, repaired, pruned, current, settled]
     default: started
-  found:
-    description: Whether an empty member may found a new cluster. Only true while no member holds data.
+  bootstrap:
+    description: Whether an empty member may bootstrap a new cluster. Only true while no member holds data.
     type: bool
     default: false
   restart_required:
@@ -135,7 +135,7 @@ EXAMPLES = r"""
     ca_cert: /etc/etcd/pki/ca.crt
     client_cert: /etc/etcd/pki/client.crt
     client_key: /etc/etcd/pki/client.key
-    found: true
+    bootstrap: true
   register: member
 
 - name: Restart members that are not healthy first
@@ -220,7 +220,7 @@ OPTIONS: dict[str, Any] = {
         "choices": ["checked", "started", "repaired", "pruned", "current", "settled"],
         "default": "started",
     },
-    "found": {"type": "bool", "default": False},
+    "bootstrap": {"type": "bool", "default": False},
     "restart_required": {"type": "bool", "default": False},
     "remove_members": {"type": "list", "elements": "str", "default": []},
     "repaired_members": {"type": "list", "elements": "str", "default": []},

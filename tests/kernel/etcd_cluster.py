@@ -226,13 +226,13 @@ class Cluster:
         )
 
     def founded(self, count: int) -> list[Member]:
-        """Members that found a cluster: each is told at once, as Ansible does."""
+        """Members that bootstrap a cluster: each is told at once, as Ansible does."""
         members = self.add(count)
-        self.found(members)
+        self.bootstrap(members)
         return members
 
-    def found(self, members: Sequence[Member]) -> None:
-        """Let members found a cluster. The stand-in starts them; what the module makes of it is asked afterwards."""
+    def bootstrap(self, members: Sequence[Member]) -> None:
+        """Let members bootstrap a cluster. The stand-in starts them; what the module makes of it is asked later."""
         cluster = ",".join(f"{one.name}={one.peer_url}" for one in members)
         for one in members:
             (one.base / "bootstrap.env").write_text(f"ETCD_INITIAL_CLUSTER={cluster}\n")

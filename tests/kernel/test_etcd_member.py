@@ -42,9 +42,9 @@ def test_a_cluster_is_founded_whatever_else_is_in_the_directory(etcd: Cluster) -
     (one,) = members = etcd.add(1)
     (one.base / "data" / "lost+found").mkdir()
     assert not etcd.module(one, members, "checked")["holds_data"]
-    announced = etcd.module(one, members, "started", check=True, found=True)
-    done = etcd.module(one, members, "started", found=True)
-    assert announced["actions"] == done["actions"] == ["found the cluster"]
+    announced = etcd.module(one, members, "started", check=True, bootstrap=True)
+    done = etcd.module(one, members, "started", bootstrap=True)
+    assert announced["actions"] == done["actions"] == ["bootstrap the cluster"]
     assert etcd.module(one, members, "checked")["holds_data"]
     again = etcd.module(one, members, "started")
     assert not again["changed"] and again["due"] == []
@@ -52,11 +52,11 @@ def test_a_cluster_is_founded_whatever_else_is_in_the_directory(etcd: Cluster) -
 
 def test_what_a_founding_began_that_never_had_a_leader_is_taken_back(etcd: Cluster) -> None:
     one, _other = members = etcd.add(2)
-    said = etcd.module(one, members, "started", found=True, timeout=2, failing=True)["msg"]
+    said = etcd.module(one, members, "started", bootstrap=True, timeout=2, failing=True)["msg"]
     assert "; not healthy after its start after 2 s; " in said.partition("its last log lines")[0]
-    assert "so that the next run can found the cluster" in said
+    assert "so that the next run can bootstrap the cluster" in said
     assert not one.data.exists()
-    etcd.found(members)
+    etcd.bootstrap(members)
     assert etcd.module(one, members, "started")["due"] == []
 
 
@@ -210,7 +210,7 @@ def test_an_address_is_moved_in_the_cluster_too_and_only_one_at_a_time(etcd: Clu
 def test_a_full_database_is_refused_until_its_quota_fits_and_repaired_then(etcd: Cluster) -> None:
     (one,) = members = etcd.add(1)
     one.configure(ETCD_QUOTA_BACKEND_BYTES=str(64 * 1024))
-    etcd.found(members)
+    etcd.bootstrap(members)
     with pytest.raises(CommandFailed, match="space exceeded"):
         for number in range(40):
             one.put(f"key{number}", "x" * 10000)
@@ -383,7 +383,7 @@ def full(etcd: Cluster) -> Iterator[Member]:
 
 def test_a_full_disk_is_told_at_once_and_without_a_stack_trace(etcd: Cluster, full: Member) -> None:
     began = time.monotonic()
-    said = etcd.module(full, [full], "started", found=True, failing=True)["msg"]
+    said = etcd.module(full, [full], "started", bootstrap=True, failing=True)["msg"]
     assert time.monotonic() - began < 15
     assert said.startswith(
         "etcd member member1: failed to create WAL: no space left on device; "
@@ -392,7 +392,7 @@ def test_a_full_disk_is_told_at_once_and_without_a_stack_trace(etcd: Cluster, fu
     assert "goroutine" not in said and '{"level"' not in said
     assert not full.data.exists()
     subprocess.run(["mount", "-o", "remount,size=200m", str(full.data.parent)], check=True)
-    assert etcd.module(full, [full], "started", found=True)["actions"] == ["found the cluster"]
+    assert etcd.module(full, [full], "started", bootstrap=True)["actions"] == ["bootstrap the cluster"]
 
 
 def test_a_port_that_is_taken_and_data_that_are_damaged_are_told_at_once(etcd: Cluster) -> None:
@@ -400,7 +400,7 @@ def test_a_port_that_is_taken_and_data_that_are_damaged_are_told_at_once(etcd: C
     (two,) = etcd.add(1)
     two.configure(ETCD_LISTEN_PEER_URLS=one.wanted["peer_url"])
     began = time.monotonic()
-    said = etcd.module(two, [two], "started", found=True, failing=True)["msg"]
+    said = etcd.module(two, [two], "started", bootstrap=True, failing=True)["msg"]
     assert "address already in use; stop the process that has the port, or choose another one; " in said
     one.systemctl("stop")
     (log,) = (one.data / "wal").glob("*.wal")
@@ -415,7 +415,7 @@ def test_certificates_that_no_peer_takes_are_told_at_once_and_mended_by_right_on
     authority, foreign = etcd.directory / "authority", etcd.directory / "foreign"
     for member in members:
         member.certify(authority)
-    etcd.found(members)
+    etcd.bootstrap(members)
 
     def restart(failing: bool) -> str:
         began = time.monotonic()
@@ -448,7 +448,7 @@ def test_certificates_that_no_peer_takes_are_told_at_once_and_mended_by_right_on
 def test_a_newcomer_with_foreign_certificates_is_told_why_the_others_do_not_answer(etcd: Cluster) -> None:
     (one,) = etcd.add(1)
     one.certify(etcd.directory / "authority")
-    etcd.found([one])
+    etcd.bootstrap([one])
     (two,) = etcd.add(1)
     two.certify(etcd.directory / "foreign")
     said = etcd.module(two, etcd.all, "current", failing=True)["msg"]
@@ -462,7 +462,7 @@ def test_an_end_that_no_remedy_is_known_for_is_waited_for_briefly(etcd: Cluster)
     (one,) = etcd.add(1)
     one.configure(ETCD_HEARTBEAT_INTERVAL="5000", ETCD_ELECTION_TIMEOUT="1000")
     began = time.monotonic()
-    said = etcd.module(one, [one], "started", found=True, failing=True)["msg"]
+    said = etcd.module(one, [one], "started", bootstrap=True, failing=True)["msg"]
     assert 10 <= time.monotonic() - began < 20
     assert "--election-timeout" in said.partition("etcd does not run")[0]
 

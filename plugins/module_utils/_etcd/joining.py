@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection.
 
-"""A member of etcd founds a cluster or joins one, and is taken out again where it does not catch up."""
+"""A member of etcd bootstraps a cluster or joins one, and is taken out again where it does not catch up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd im
     process as etcd_process,
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.member_plan import (
-    FOUND,
+    BOOTSTRAP,
     Here,
     MemberError,
     Plan,
@@ -41,7 +41,7 @@ def initial_cluster(here: Here, members: Sequence[etcd_answers.Member]) -> dict[
 def begin(here: Here, action: str) -> None:
     """Do what may happen to all members at once."""
     params, cluster = here.params, None
-    if action == FOUND:
+    if action == BOOTSTRAP:
         cluster = {one.name: (one.peer_url,) for one in here.inventory}
     with etcd_process.bootstrap(params["bootstrap_file"], cluster, "new", params["token"]):
         here.process.start()
@@ -49,11 +49,11 @@ def begin(here: Here, action: str) -> None:
             here.wait_until_healthy("after its start")
         except etcd_process.ProcessError as error:
             # One that had a leader may have voted, and others may count on what it has.
-            if action != FOUND or here.process.has_led():
+            if action != BOOTSTRAP or here.process.has_led():
                 raise
             take_back(here)
             raise MemberError(
-                f"{error}\nWhat it began was removed, so that the next run can found the cluster"
+                f"{error}\nWhat it began was removed, so that the next run can bootstrap the cluster"
             ) from error
 
 

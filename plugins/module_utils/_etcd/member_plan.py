@@ -23,7 +23,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._etcd.cl
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
 from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
 
-FOUND = "found the cluster"
+BOOTSTRAP = "bootstrap the cluster"
 
 
 class MemberError(TaskError):
@@ -109,8 +109,8 @@ def plan(here: Here) -> Plan:
         if etcd_cluster.named(made.view, params["remove_members"]):
             made.due.append("remove")
     if not running and not here.has_data:
-        if params["found"]:
-            made.now, made.due = [FOUND], []
+        if params["bootstrap"]:
+            made.now, made.due = [BOOTSTRAP], []
         else:
             made.due.append("rejoin" if made.own and made.own.name else "join")
         return made
