@@ -93,4 +93,6 @@ class LookupModule(LookupBase):
         """What a network backend uses between nodes, where that is asked for: it depends on variables."""
         if not self.get_option("firewall") or not component.firewall:
             return {}
-        return {"firewall": dataclasses.asdict(component.firewall(given.get))}
+        needed = dataclasses.asdict(component.firewall(given.get))
+        # Templates add lists to each other, and no tuple to a list.
+        return {"firewall": {name: list(values) for name, values in needed.items()}}

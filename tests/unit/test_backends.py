@@ -129,6 +129,12 @@ def test_what_depends_on_variables_is_looked_up_by_name() -> None:
         looked_up("'cilium'")
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+def test_what_the_firewall_of_a_backend_needs_is_lists_that_templates_can_add(name: str) -> None:
+    (found,) = looked_up(f"'{name}', in_use=false, firewall=true", cluster_pod_cidr="10.244.0.0/16")
+    assert {key for key, value in found["firewall"].items() if not isinstance(value, list)} == set()
+
+
 def test_a_variable_made_of_one_that_is_missing_counts_as_missing() -> None:
     given = {"flannel_network": "{{ pods_of_others }}", "cluster_pod_cidr": "10.244.0.0/16"}
     (found,) = looked_up("'flannel', in_use=false, firewall=true", **given)
