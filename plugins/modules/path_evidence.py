@@ -202,31 +202,31 @@ def observe(module: HostModule, evidence: dict[str, Any]) -> None:
     )
 
 
-def main() -> None:
-    module = HostModule(
-        argument_spec={
+OPTIONS: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "targets": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
             "name": {"type": "str", "required": True},
-            "targets": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "address": {"type": "str", "required": True},
-                    "port": {"type": "int", "default": 18080},
-                    "node": {"type": "str", "default": ""},
-                },
-            },
-            "pods": {"type": "list", "elements": "str", "required": True},
-            "nodes": {"type": "dict", "required": True},
-            "ports": {"type": "list", "elements": "int", "default": [22]},
-            "routers": {"type": "list", "elements": "str", "default": []},
-            "start": {"type": "float", "required": True},
-            "controller_time": {"type": "float", "required": True},
-            "window": {"type": "float", "default": 2.5},
+            "address": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 18080},
+            "node": {"type": "str", "default": ""},
         },
-        supports_check_mode=True,
-    )
+    },
+    "pods": {"type": "list", "elements": "str", "required": True},
+    "nodes": {"type": "dict", "required": True},
+    "ports": {"type": "list", "elements": "int", "default": [22]},
+    "routers": {"type": "list", "elements": "str", "default": []},
+    "start": {"type": "float", "required": True},
+    "controller_time": {"type": "float", "required": True},
+    "window": {"type": "float", "default": 2.5},
+}
+
+
+def main() -> None:
+    module = HostModule(argument_spec=OPTIONS, supports_check_mode=True)
     if module.check_mode:
         module.exit_json(changed=False)
     nodes = module.params["nodes"]

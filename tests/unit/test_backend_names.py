@@ -39,10 +39,11 @@ ELSEWHERE = {
     "plugins/plugin_utils/_preflight/values.py": "forms of values that argument_specs cannot say",
     "roles/coredns/vars/main.yml": "pod networks whose reverse zones are served",
     "roles/preflight/tasks/main.yml": "addresses that calico_address asks the kernel for",
-    "roles/verify/templates/watch.json.j2": "routers that lead to other nodes' pods",
+    "roles/verify/vars/main.yml": "routers that lead to other nodes' pods",
     "plugins/plugin_utils/_backends/host_routes.py": "what its message advises instead",
     # The module host_routes, which sets up any routes, has the name of the backend.
     "plugins/module_utils/_backends/static_network.py": "module host_routes",
+    "plugins/module_utils/_backends/static_node.py": "module host_routes",
     "plugins/modules/routed_node.py": "backends without a daemon",
 }
 

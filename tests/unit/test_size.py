@@ -28,7 +28,7 @@ TO_SPLIT = {
     "plugin_utils/_report/build.py _explain": "goes with the rules of a path",
 }
 EXCEPTIONS = {
-    "module_utils/_vxlan/link.py found": "one line for each attribute of a device",
+    "module_utils/_vxlan/link.py from_json": "one line for each attribute of a device",
 }
 
 

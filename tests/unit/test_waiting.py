@@ -14,6 +14,7 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 PAUSES = {
     "module_utils/_task/waiting.py": "the waiter itself",
     "module_utils/_probe/throughput.py": "iperf3 is asked again a number of times, each with its own limit",
+    "module_utils/_probe/drop_bursts.py": "packets of a burst leave one after another",
     "modules/path_evidence.py": "all hosts begin at a time that they agreed on",
 }
 

@@ -19,6 +19,8 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 
+from ansible_collections.binary_cluster.networking.plugins.module_utils._task.errors import TaskError
+
 PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 PREFIX = "binary_cluster_"
 # Seconds after which an instance that nobody has open was left behind: a run opens its own at once.
@@ -31,7 +33,7 @@ DROP = "skb/kfree_skb"
 FSOPEN, FSCONFIG, FSMOUNT, FSCONFIG_CMD_CREATE = 430, 431, 432, 6
 
 
-class TraceError(Exception):
+class TraceError(TaskError):
     """The kernel cannot be traced; the message says why."""
 
 
