@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import path_monitor
 
 NODE2, NODE3 = path_monitor.Peer("node2", "192.0.2.12"), path_monitor.Peer("node3", "192.0.2.13")
@@ -115,3 +120,25 @@ def test_a_route_by_bgp_to_one_node_does_not_hide_that_there_is_none_to_another(
     known: dict[str, path_monitor.Known] = {}
     path_monitor.learn(tables, PEERS, known)
     assert path_monitor.judge(tables, PEERS, known, NOBODY) == {"node3": "no route leads to the pods of node3"}
+
+
+def test_the_program_on_a_node_has_all_that_it_imports(tmp_path: Path) -> None:
+    role = Path(__file__).resolve().parents[2] / "roles" / "verify"
+    variables = yaml.safe_load((role / "vars" / "main.yml").read_text())
+    library = variables["_verify_watch_library"]
+
+    def within(path: str) -> Path:
+        path = path.replace("{{ _verify_watch_modules }}", variables["_verify_watch_modules"])
+        return tmp_path / path.replace("{{ _verify_watch_library }}", library).removeprefix(f"{library}/")
+
+    for directory in variables["_verify_watch_directories"][1:]:
+        if not directory["path"].startswith("/var"):
+            within(directory["path"]).mkdir()
+    for file in variables["_verify_watch_files"]:
+        if name := re.search(r"'([^']+\.py)'", file["content"]):
+            source = role / name[1].lstrip("/") if name[1].startswith("/") else role / "files" / name[1]
+            within(file["path"]).write_text(source.read_text())
+    # Without the packages of this Python, as on a node.
+    program = [sys.executable, "-S", "-c", "import watch"]
+    done = subprocess.run(program, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
