@@ -493,12 +493,11 @@ OPTIONS: dict[str, Any] = {
 
 
 def main() -> None:
-    module = HostModule(
-        argument_spec=OPTIONS,
-        supports_check_mode=True,
-    )
+    module = HostModule(argument_spec=OPTIONS, supports_check_mode=True)
     if module.check_mode:
         module.exit_json(changed=False)
+    with module.reporting():
+        netns.path("name", module.params["name"], ":")
     told: dict[str, Any] = {}
     with module.reporting(module.params["name"]):
         measurement = Measurement(module)
