@@ -8,7 +8,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import path as diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
+    explanation,
+    path as diagnosis_path,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.cause import Cause, End
 from ansible_collections.binary_cluster.networking.tests.kernel.namespaces import PYTHON, Host, Namespace, underlay
 
@@ -96,8 +99,8 @@ class Pairs:
 
 def cause(source: End, target: End, failed: Sequence[str], passed: Sequence[str]) -> Cause | None:
     """Why probes fail between two pods; None where nobody knows."""
-    path = diagnosis.Path(source, target, tuple(failed), tuple(passed), None, (source, target))
-    return diagnosis.of_probes(path, failed).get(failed[0])
+    path = diagnosis_path.Path(source, target, tuple(failed), tuple(passed), None, (source, target))
+    return explanation.of_probes(path, failed).get(failed[0])
 
 
 @contextlib.contextmanager

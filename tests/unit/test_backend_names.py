@@ -29,7 +29,10 @@ ELSEWHERE = {
     "plugins/plugin_utils/_preflight/records.py": "names in install records that are not those of roles",
     # Evidence and causes of what only this daemon does.
     "plugins/module_utils/_probe/evidence.py": "evidence of Calico and leases of flannel",
-    "plugins/plugin_utils/_diagnosis/path.py": "causes of leases and tunnels",
+    "plugins/plugin_utils/_diagnosis/filters.py": "policies of Calico",
+    "plugins/plugin_utils/_diagnosis/packets.py": "the MTU that flanneld was given",
+    "plugins/plugin_utils/_diagnosis/pods.py": "addresses that Calico has none left of",
+    "plugins/plugin_utils/_diagnosis/routes.py": "routes of Calico",
     # Variables of one backend that a check of all of them has to read.
     "plugins/plugin_utils/_inventory/networks.py": "flannel's own pod network",
     "plugins/plugin_utils/_inventory/model.py": "default for tests",

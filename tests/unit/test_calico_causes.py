@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._backends import calico_evidence
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import path as diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import pods as diagnosis_pods
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.cause import Cause, End
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.path import Path, diagnose
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.explanation import diagnose
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.path import Path
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.absence import Absence
 
 POD = {"mtu": 1450, "up": True, "carrier": True, "peer": "veth0", "addresses": [], "default_route": True}
@@ -188,14 +189,14 @@ def test_pools_without_an_address_left_explain_a_missing_pod() -> None:
         "probe-node1: ADD calico: code 999: failed to request IPv4 addresses: Assigned 0 out of 1 requested IPv4 "
         "addresses; No IPs available in pools: [10.250.0.0/31]"
     )
-    ((found, nodes),) = diagnosis.of_pods({}, {"node1": Absence(why)})
+    ((found, nodes),) = diagnosis_pods.of_pods({}, {"node1": Absence(why)})
     assert (found.code, nodes) == ("ipam-exhausted", frozenset(["node1"]))
     assert found.text == "Calico has no address left for node1: No IPs available in pools: [10.250.0.0/31]"
 
 
 def test_a_node_that_the_datastore_does_not_know_explains_a_missing_pod() -> None:
     why = "probe-node1: ADD calico: code 999: resource does not exist: Node(node1) with error: <nil>"
-    ((found, nodes),) = diagnosis.of_pods({}, {"node1": Absence(why)})
+    ((found, nodes),) = diagnosis_pods.of_pods({}, {"node1": Absence(why)})
     assert (found.code, nodes) == ("node-missing", frozenset(["node1"]))
 
 

@@ -6,9 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe.underlay import ECHO
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import path as diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
+    path as diagnosis_path,
+    pods as diagnosis_pods,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.cause import End
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.path import Path, diagnose
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.explanation import diagnose
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.path import Path
 
 POD = {"mtu": 1450, "up": True, "carrier": True, "peer": "veth0", "addresses": [], "default_route": True}
 
@@ -58,7 +62,7 @@ def path(source: End, target: End, failed: tuple[str, ...] = ("icmp", "tcp"), **
 
 
 def sighting(source: End, target: End, way: str, **more: Any) -> dict[str, Any]:
-    one = {"source": source.pod_address, "target": target.pod_address, "way": way, "protocol": diagnosis.ICMP}
+    one = {"source": source.pod_address, "target": target.pod_address, "way": way, "protocol": diagnosis_path.ICMP}
     return {**one, "interface": "eth0", "wrapping": "vxlan", "vni": 1, "port": 8472, **more}
 
 
@@ -177,12 +181,12 @@ def both(number: int, subnet: int = 0) -> dict[str, Any]:
 
 def test_two_pods_with_one_address_are_told() -> None:
     pods = {"node1": pod(1), "node2": pod(2, address="10.244.1.2")}
-    ((cause, nodes),) = diagnosis.of_pods(pods, {})
+    ((cause, nodes),) = diagnosis_pods.of_pods(pods, {})
     assert cause.code == "duplicate-address" and nodes == {"node1", "node2"}
 
 
 def test_one_network_on_two_nodes_is_told_and_not_also_the_addresses_that_follow() -> None:
-    ((cause, _nodes),) = diagnosis.of_pods({"node1": pod(1), "node2": pod(1), "node3": pod(3)}, {})
+    ((cause, _nodes),) = diagnosis_pods.of_pods({"node1": pod(1), "node2": pod(1), "node3": pod(3)}, {})
     assert cause.code == "duplicate-subnet" and "node1 and node2" in cause.text
 
 
@@ -196,16 +200,16 @@ def test_an_entry_may_lead_to_any_address_of_the_other_node() -> None:
 
 def test_a_pod_without_an_address_that_the_others_have_is_told_for_that_ip_version_alone() -> None:
     pods = {"node1": both(1), "node2": pod(2), "node3": both(3)}
-    assert diagnosis.of_pods(pods, {}) == []
-    ((cause, nodes),) = diagnosis.of_pods(pods, {}, 6)
+    assert diagnosis_pods.of_pods(pods, {}) == []
+    ((cause, nodes),) = diagnosis_pods.of_pods(pods, {}, 6)
     assert cause.code == "pod-address-missing" and nodes == {"node2"}
     assert "pods of node2 get no IPv6 address" in cause.text
 
 
 def test_a_network_on_two_nodes_is_told_of_its_own_ip_version_alone() -> None:
     pods = {"node1": both(1), "node2": both(2, subnet=1)}
-    assert diagnosis.of_pods(pods, {}) == []
-    ((cause, _nodes),) = diagnosis.of_pods(pods, {}, 6)
+    assert diagnosis_pods.of_pods(pods, {}) == []
+    ((cause, _nodes),) = diagnosis_pods.of_pods(pods, {}, 6)
     assert cause.code == "duplicate-subnet" and "fd00:10:244:1::/64" in cause.text
 
 
@@ -251,7 +255,7 @@ def test_what_the_tunnel_lacks_for_ipv6_is_told_as_for_ipv4() -> None:
 
 def test_icmpv6_seen_between_pods_counts_as_icmp() -> None:
     first, second = six(1), six(2)
-    first = six(1, sightings=[sighting(first, second, "out", protocol=diagnosis.ICMPV6)])
+    first = six(1, sightings=[sighting(first, second, "out", protocol=diagnosis_path.ICMPV6)])
     assert code(path(first, second, ("icmp",))) == ("tunnel-lost", "node1")
 
 

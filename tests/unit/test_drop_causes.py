@@ -6,7 +6,11 @@ import string
 from typing import Any
 
 import pytest
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import drop_causes, path as diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
+    drop_causes,
+    explanation,
+    path as diagnosis_path,
+)
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.cause import Cause, End
 from ansible_collections.binary_cluster.networking.tests.unit.test_diagnosis import end, path, sighting
 
@@ -25,7 +29,7 @@ def dropping(number: int, *drops: dict[str, Any], **evidence: Any) -> End:
 
 
 def causes(source: End, target: End, failed: tuple[str, ...] = SMALL) -> dict[str, Cause]:
-    return diagnosis.of_probes(path(source, target, failed), failed)
+    return explanation.of_probes(path(source, target, failed), failed)
 
 
 def seen() -> list[dict[str, Any]]:
@@ -34,7 +38,7 @@ def seen() -> list[dict[str, Any]]:
     return [
         sighting(first, second, way, wrapping="", protocol=protocol)
         for way in ("in", "out")
-        for protocol in (diagnosis.ICMP, diagnosis.TCP, diagnosis.UDP)
+        for protocol in (diagnosis_path.ICMP, diagnosis_path.TCP, diagnosis_path.UDP)
     ]
 
 
@@ -97,7 +101,7 @@ def test_why_a_kernel_does_not_tell_is_said_where_nothing_explains_a_pair() -> N
 
 
 def test_what_fails_between_further_pods_alone_is_not_explained_by_the_first_ones() -> None:
-    told = diagnosis.of_probes(path(dropping(1, drop(1, 2)), end(2), ("icmp",)), ())
+    told = explanation.of_probes(path(dropping(1, drop(1, 2)), end(2), ("icmp",)), ())
     assert "dropped" not in {cause.code for cause in told.values()}
 
 

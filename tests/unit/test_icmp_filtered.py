@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe.underlay import ECHO
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import path as diagnosis
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import explanation
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.cause import End
 from ansible_collections.binary_cluster.networking.tests.unit.test_diagnosis import end, path, sighting
 
@@ -37,7 +37,7 @@ def lost_echo(how: str, *arrived: dict[str, Any]) -> tuple[End, End]:
 def codes(source: End, target: End, *failed: str, **more: Any) -> dict[str, str]:
     """Code of the cause of each failed probe."""
     passed = tuple(protocol for protocol in EVERY if protocol not in failed)
-    causes = diagnosis.of_probes(path(source, target, failed, **{"passed": passed, **more}), failed)
+    causes = explanation.of_probes(path(source, target, failed, **{"passed": passed, **more}), failed)
     return {protocol: cause.code for protocol, cause in causes.items()}
 
 
@@ -55,11 +55,11 @@ def test_a_node_that_answers_in_no_way_is_unreachable() -> None:
 def test_beside_a_tunnel_the_probe_of_the_node_alone_fails_for_filtered_icmp() -> None:
     first, second = seen_by(1, 2, TCP_22), seen_by(2, 1, TCP_22)
     assert codes(first, second, "node") == {"node": "icmp-filtered"}
-    told = diagnosis.of_probes(path(first, second, ("node",), passed=("icmp",)), ())["node"]
+    told = explanation.of_probes(path(first, second, ("node",), passed=("icmp",)), ())["node"]
     assert told.text.startswith(
         "node2 (192.0.2.2) answers no ICMP echo request from node1, and node2 answers at tcp/22"
     )
-    assert told == diagnosis.of_probes(path(second, first, ("node",), passed=("icmp",)), ())["node"]
+    assert told == explanation.of_probes(path(second, first, ("node",), passed=("icmp",)), ())["node"]
     # The tunnel's packets are not ICMP.
     broken = end(2, ip_forward="0", underlay={"node1": TCP_22})
     everything = codes(first, broken, *EVERY)
@@ -108,7 +108,7 @@ def test_a_rule_of_a_node_that_drops_icmp_is_named() -> None:
 def test_a_tunnel_that_gets_lost_is_told_with_what_proves_the_node() -> None:
     first, second = seen_by(1, 2, TCP_22), seen_by(2, 1, TCP_22)
     first = seen_by(1, 2, TCP_22, sightings=[sighting(first, second, "out")])
-    told = diagnosis.of_probes(path(first, second, EVERY), EVERY)
+    told = explanation.of_probes(path(first, second, EVERY), EVERY)
     assert (told["icmp"].code, told["node"].code) == ("tunnel-lost", "icmp-filtered")
     assert "though node2 answers at tcp/22 (and answers no ICMP echo request)" in told["icmp"].text
 

@@ -22,9 +22,8 @@ TO_SPLIT = {
     "modules/pod_probe.py probe": "goes with the program of the probes",
     "plugin_utils/_backends/calico_policies.py": "what policies let through, to be split from what they say",
     "plugin_utils/_backends/flannel.py flannel_subnets_suffice": "one check that is three",
-    "plugin_utils/_diagnosis/path.py": "the rules of a path, which are to be split by layer",
-    "plugin_utils/_diagnosis/path.py _tunnel_fault": "goes with the rules of a path",
-    "plugin_utils/_diagnosis/path.py packets_are_too_large": "goes with the rules of a path",
+    "plugin_utils/_diagnosis/tunnels.py _tunnel_fault": "one check after the other, which are to be functions",
+    "plugin_utils/_diagnosis/packets.py packets_are_too_large": "one check after the other, which are to be functions",
     "plugin_utils/_report/build.py _explain": "goes with the rules of a path",
 }
 EXCEPTIONS = {

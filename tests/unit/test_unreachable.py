@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     cause as diagnosis_cause,
-    path as diagnosis,
+    pods as diagnosis_pods,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import drift as report_drift
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run.absence import Absence, absence
@@ -18,7 +18,7 @@ SSH = (
 
 
 def cause(why: Absence) -> diagnosis_cause.Cause:
-    ((found, nodes),) = diagnosis.of_pods({}, {"node2": why})
+    ((found, nodes),) = diagnosis_pods.of_pods({}, {"node2": why})
     assert nodes == {"node2"}
     return found
 

@@ -7,7 +7,7 @@
 """What a node can say about why packets between two pods do not arrive.
 
 Facts only, gathered from the kernel, systemd and the file system; what follows from the facts of both
-nodes of a pair is decided on the controller (plugin_utils/_diagnosis/path.py).
+nodes of a pair is decided on the controller (plugin_utils/_diagnosis/explanation.py).
 """
 
 from __future__ import annotations

@@ -43,3 +43,14 @@ class End:
     pod_address: str
     subnet: str
     evidence: Mapping[str, Any]
+
+
+def rebuild_command(end: End) -> str:
+    """What makes a node's entries anew."""
+    if any(unit["name"] == "flanneld" for unit in end.evidence.get("units", ())):
+        return "systemctl restart flanneld"
+    return site_command(end.node)
+
+
+def site_command(node: str) -> str:
+    return f"ansible-playbook binary_cluster.networking.site --limit {node}"

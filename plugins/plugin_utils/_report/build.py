@@ -38,7 +38,9 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._plan im
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import engine
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     cause as diagnosis_cause,
-    path as diagnosis,
+    explanation,
+    path as diagnosis_path,
+    pods as diagnosis_pods,
 )
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._report import state as report_state
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._run import absence
@@ -68,7 +70,7 @@ def build(
     """
     # The first pod of a node stands for it.
     pods = {node: found[0] for node, found in every.items()}
-    views = diagnosis.by_family(pods)
+    views = diagnosis_pods.by_family(pods)
     pairs = list(_pairs(every, outcomes))
     names = [*pods, *(name for name in absent if name not in pods)]
     probed = {(pair["source"], pair["target"], pair["family"]) for pair in pairs}
@@ -157,7 +159,7 @@ def _explain(
         }
         for family, view in views.items()
     }
-    of_pods = {family: diagnosis.of_pods(pods, absent, family) for family in views}
+    of_pods = {family: diagnosis_pods.of_pods(pods, absent, family) for family in views}
     by_pair: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
     for pair in pairs:
         # What went wrong with a name, the server told.
@@ -167,7 +169,7 @@ def _explain(
     for pair in pairs:
         end = every.get(pair["family"], {}).get(pair["source"])
         if beyond(pair) == "outside" and not pair["ok"] and end and pair["source_seen"] == end.pod_address:
-            alone = diagnosis.not_masqueraded(end, pair["target"])
+            alone = diagnosis_pods.not_masqueraded(end, pair["target"])
             found[alone] = found.get(alone, 0) + 1
             pair["cause"] = str(alone)
     for (source, target, family), probes in by_pair.items():
@@ -177,12 +179,12 @@ def _explain(
         cause = next((one for one, nodes in of_pods[family] if nodes & {source, target}), None)
         seen = next((probe["source_seen"] for probe in failed if probe["source_seen"]), None)
         if not cause and seen:
-            cause = diagnosis.rewritten(ends[source], ends[target], seen)
+            cause = diagnosis_pods.rewritten(ends[source], ends[target], seen)
         by_protocol: dict[str, diagnosis_cause.Cause] = {}
         if cause:
             by_protocol = {probe["protocol"]: cause for probe in failed}
         elif evidence.get(source) and evidence.get(target):
-            path = diagnosis.Path(
+            path = diagnosis_path.Path(
                 ends[source],
                 ends[target],
                 tuple(probe["protocol"] for probe in failed),
@@ -192,7 +194,7 @@ def _explain(
             )
             # What fails between further pods alone, the packets between the first pods of two nodes say nothing of.
             alike = {probe["protocol"] for probe in failed if len(probe["failed_ways"]) in (0, probe["ways"])}
-            by_protocol = diagnosis.of_probes(path, alike)
+            by_protocol = explanation.of_probes(path, alike)
         for one in dict.fromkeys(by_protocol.values()):
             found[one] = found.get(one, 0) + 1
         for probe in failed:
