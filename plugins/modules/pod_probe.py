@@ -273,7 +273,7 @@ from ansible_collections.binary_cluster.networking.plugins.module_utils._cni imp
 )
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host import netns
 from ansible_collections.binary_cluster.networking.plugins.module_utils._host.module import HostModule
-from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import nft_trace
+from ansible_collections.binary_cluster.networking.plugins.module_utils._kernel import nft_trace, trace_instance
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe import engine
 from ansible_collections.binary_cluster.networking.plugins.module_utils._routing import egress_source
 
@@ -370,6 +370,7 @@ class Measurement:
         for pod in [*self.pods, *(Pod(self.module, name) for name in sorted(more - {pod.name for pod in self.pods}))]:
             pod.remove()
         nft_trace.sweep(self.module.run_command)
+        trace_instance.clean()
         engine.remove_responder()
 
     def probe(self) -> list[engine.Outcome]:

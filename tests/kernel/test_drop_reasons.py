@@ -37,8 +37,6 @@ class Fault:
     passed: tuple[str, ...] = ()
     # Other causes are right too, and have what was measured beside them.
     code: str = "dropped"
-    # The cause has a command that mends it, and not advice.
-    fixed: bool = False
 
 
 def nft(family: str, hook: str, rule: str, name: str = "f") -> tuple[str, str]:
@@ -112,7 +110,6 @@ ROUTED = (
         "sysctl -qw net.ipv4.conf.eth0.rp_filter=0; ip link del other; ip rule del fwmark 7 lookup 100;"
         " ip route flush table 100; nft delete table ip f",
         ("IP_RPFILTER",),
-        fixed=True,
     ),
     Fault(
         "a pod's gateway has another MAC for the pod",
@@ -263,10 +260,7 @@ def test_what_the_kernel_drops_explains_a_fault(faults: tuple[Fault, ...], netwo
             in_pod = told.code == "dropped" and told.text.startswith(f"{node.pod.name} of {node.name} drops ")
             assert in_pod is (fault.dropped or fault.on).endswith("pod"), f"{fault.name}: {told}"
             if told.code == "dropped":
-                assert told.fix.startswith("Advice: ") is not fault.fixed
-            if fault.fixed:
-                node.host.exec("sh", "-ec", told.fix)
-                assert pair[0].pod.exec("ping", "-c1", "-W2", pair[1].address)
+                assert told.fix.startswith("Advice: ")
     finally:
         for pair, fault in zip(network.pairs, faults):
             carry_out(pair, fault.on, fault.mend)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import string
 from typing import Any
 
 import pytest
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis import (
     drop_causes,
+    drops,
     explanation,
     path as diagnosis_path,
 )
@@ -116,12 +118,37 @@ def test_what_a_pod_drops_is_looked_for_in_the_pod() -> None:
     told = causes(end(1), dropping(2, inside), ("icmp",))["icmp"]
     assert told.text.startswith("probe-node2 of node2 drops pods' ICMP packets that come in on eth0: ")
     assert told.text.endswith("(measured: IP_RPFILTER)")
-    assert told.fix == "ip netns exec probe-node2 sysctl -w net/ipv4/conf/eth0/rp_filter=2"
+    assert told.fix == "Advice: in a pod of node2, sysctl -w net/ipv4/conf/eth0/rp_filter=2"
 
 
 @pytest.mark.parametrize("reason", sorted({*drop_causes.REASONS, "NOT_SPECIFIED", "unheard of"}))
 def test_a_meaning_has_words_for_every_place(reason: str) -> None:
     means = drop_causes.meaning(reason, "")
     fields = {name for text in (means.text, means.fix) for _before, name, *_more in string.Formatter().parse(text)}
-    assert fields - {None} <= {"interface", "neighbour", "within"}
-    assert means.fix.startswith(("Advice: ", "{within}sysctl -w "))
+    assert fields - {None} <= {"interface", "neighbour", "ip", "iptables"}
+    assert means.fix.startswith(("Advice: ", "sysctl -w "))
+
+
+@pytest.mark.parametrize("reason", sorted({*drop_causes.REASONS, "NOT_SPECIFIED", "unheard of"}))
+@pytest.mark.parametrize("number", [4, 6])
+def test_a_remedy_can_be_carried_out_where_nothing_more_is_known(reason: str, number: int) -> None:
+    seen = {**drop(1, 2, reason=reason, function="", in_pod=True), "interface": "", "neighbour": "", "way": ""}
+    seen["target"] = {4: seen["target"], 6: "2001:db8::2"}[number]
+    told = drops.cause(end(1), seen, frozenset({"icmp"}))
+    assert not re.search(r"  |its interface|[{}]|DEVICE|netns exec", f"{told.text} {told.fix}")
+    assert told.fix.startswith("Advice: in a pod of node1, ")
+    if number == 6:
+        assert not re.search(r"\bip (rule|route|neigh)|iptables", told.fix)
+
+
+def test_a_neighbour_that_is_known_is_named() -> None:
+    seen = {**drop(1, 2, reason="NEIGH_FAILED", function=""), "interface": "cni0", "neighbour": "10.244.2.2"}
+    told = drops.cause(end(2), seen, frozenset({"icmp"}))
+    assert "the neighbour 10.244.2.2 does not answer" in told.text
+    assert "behind cni0" in told.fix
+
+
+@pytest.mark.parametrize(("code", "reason"), [("forwarding-off", "IP_INADDRERRORS"), ("fdb-missing", "NO_TX_TARGET")])
+def test_what_such_a_fault_drops_proves_it(code: str, reason: str) -> None:
+    rule, kernel = Cause(code, "node2", "text", "fix"), Cause("dropped", "node2", "another", "fix")
+    assert drops.beside(rule, kernel, reason).full_text == f"text (measured: {reason})"

@@ -214,9 +214,18 @@ class KernelDrops:
             else:
                 seen = drop_trace.lost(drop_trace.events(text), self.here.underlay)
                 dropped = findings(seen, self.known, self.here)
+        # Where something waits for a neighbour is known better than where it came in before.
+        waiting = {(one["sources"][0], one["target"]): one for one in self._waiting(run, routes)}
+        dropped = [
+            one
+            for one in dropped
+            if not (
+                one["reason"].startswith("NEIGH_") and any((sent, one["target"]) in waiting for sent in one["sources"])
+            )
+        ]
         dropped += list(self._refused(dropped))
         explained = {(source, one["target"]) for one in dropped for source in one["sources"]}
-        dropped += [one for one in self._waiting(run, routes) if (one["sources"][0], one["target"]) not in explained]
+        dropped += [one for pair, one in waiting.items() if pair not in explained]
         return {"unavailable": self.unavailable, "found": dropped}
 
     def _refused(self, dropped: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.cause import Cause, End
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.drop_causes import meaning
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.drop_causes import (
+    NEIGHBOUR,
+    NEIGHBOUR_OF_NO_NAME,
+    meaning,
+)
 
 # As what the packets of a probe go. A drop without a kind is of all.
 KINDS = {
@@ -35,7 +39,9 @@ NAMES = {
     "tcp": "pods' TCP packets",
     "large": "pods' large packets",
 }
-ROUTES = frozenset({"IP_INNOROUTES", "IP_OUTNOROUTES", "NOT_SPECIFIED", "EINVAL", "EACCES", "ENETUNREACH"})
+ROUTES = frozenset(
+    {"IP_INNOROUTES", "IP_OUTNOROUTES", "IP_INADDRERRORS", "NOT_SPECIFIED", "EINVAL", "EACCES", "ENETUNREACH"}
+)
 FIREWALLS = frozenset({"NETFILTER_DROP"})
 # Reasons that prove a rule's cause, by its code.
 PROOF = {
@@ -50,6 +56,7 @@ PROOF = {
     "vni-mismatch": frozenset({"VXLAN_VNI_NOT_FOUND"}),
     **dict.fromkeys(("port-mismatch", "tunnel-missing"), frozenset({"NO_SOCKET", "VXLAN_VNI_NOT_FOUND"})),
     "vtep-mac-mismatch": frozenset({"OTHERHOST"}),
+    "fdb-missing": frozenset({"NO_TX_TARGET", "VXLAN_NO_REMOTE"}),
     **dict.fromkeys(("pod-detached", "neighbour-missing"), frozenset({"NEIGH_FAILED", "NO_TX_TARGET"})),
 }
 
@@ -94,11 +101,19 @@ def _explained(group: Iterable[tuple[End, Drop, frozenset[str]]]) -> frozenset[s
 def cause(end: End, drop: Drop, kinds: frozenset[str]) -> Cause:
     """A drop in words. It is the same for all pairs that it is about."""
     means = meaning(drop["reason"], drop["function"])
+    if means is NEIGHBOUR and not drop["neighbour"]:
+        means = NEIGHBOUR_OF_NO_NAME
+    newer = ":" in drop["target"]
     words = {
-        "interface": drop["interface"] or "its interface",
+        "interface": drop["interface"] or "eth0",
         "neighbour": drop["neighbour"],
-        "within": f"ip netns exec {end.pod} " if drop["in_pod"] else "",
+        "ip": "ip -6" if newer else "ip",
+        "iptables": "ip6tables" if newer else "iptables",
     }
+    fix = means.fix.format(**words)
+    if drop["in_pod"]:
+        # The pod that was probed is gone when this is read, and all pods of the node are made alike.
+        fix = f"Advice: in a pod of {end.node}, {fix.removeprefix('Advice: ')}"
     who = f"{end.pod} of {end.node}" if drop["in_pod"] else end.node
     what = NAMES.get(next(iter(kinds)), ALL) if len(kinds) == 1 else ALL
     if drop["way"]:
@@ -107,7 +122,7 @@ def cause(end: End, drop: Drop, kinds: frozenset[str]) -> Cause:
         what += " that it is about to send"
     by = f" in {drop['function']}" if drop["function"] else ""
     text = f"{who} drops {what}: {means.text.format(**words)} (measured: {drop['reason']}{by})"
-    return Cause("dropped", end.node, text, means.fix.format(**words))
+    return Cause("dropped", end.node, text, fix)
 
 
 def beside(rule: Cause, kernel: Cause, reason: str) -> Cause:

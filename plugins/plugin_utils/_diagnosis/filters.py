@@ -54,7 +54,8 @@ def forwarding_is_off(path: Path) -> Cause | None:
                 "forwarding-off",
                 end.node,
                 f"IPv4 forwarding is off on {off[0]} of {end.node}",
-                f"sysctl -w net.ipv4.conf.{off[0]}.forwarding=1",
+                # Names of interfaces may have a dot.
+                f"sysctl -w net/ipv4/conf/{off[0]}/forwarding=1",
             )
     return None
 
@@ -143,6 +144,6 @@ def path_filter_drops(path: Path) -> Cause | None:
                     end.node,
                     f"packets of {other.node}'s pods come in on {name} of {end.node}, the way back is {back}, and "
                     "strict reverse path filtering drops them",
-                    f"sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{name}.rp_filter=2",
+                    f"sysctl -w net/ipv4/conf/all/rp_filter=2 net/ipv4/conf/{name}/rp_filter=2",
                 )
     return None
