@@ -77,6 +77,14 @@ def test_what_a_run_that_was_killed_left_goes_with_the_next_one(root: Path) -> N
     assert left not in ours(root)
 
 
+def test_it_goes_with_the_next_verification_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ours(root)
+    run_and_kill()
+    monkeypatch.setattr(trace_instance, "LIFETIME", -1)
+    trace_instance.clean()
+    assert ours(root) - before == set()
+
+
 def test_what_is_in_use_or_somebody_elses_is_left(root: Path) -> None:
     foreign = [root / "somebody", root / f"{trace_instance.PREFIX}notes"]
     for one in foreign:
