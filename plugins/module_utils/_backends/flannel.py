@@ -86,9 +86,29 @@ class Flannel(HostBackend):
     name = "flannel"
 
     def expected_path(self, peer: Node) -> Optional[Path]:
+        if self.direct and self.near(peer.address):
+            return Path(next_hop=peer.address)
+        return self.tunnel(peer)
+
+    @property
+    def direct(self) -> bool:
+        """Whether there are plain routes beside those through the link."""
+        return bool(self.settings["Backend"].get("DirectRouting"))
+
+    def taken_path(self, peer: Node, route: Mapping[str, Any]) -> Optional[Path]:
+        """The path that a route takes, where flanneld makes such ones, and else the expected one.
+
+        flanneld replaces a plain route and one through its link by the other itself, without a gap, and knows better
+        which node is near: it asks all rules and tables.
+        """
+        plain = Path(next_hop=peer.address)
+        paths = [self.tunnel(peer), *([plain] if self.direct else [])]
+        return next((path for path in paths if path and path.has(route)), self.expected_path(peer))
+
+    def tunnel(self, peer: Node) -> Optional[Path]:
+        """The path through the link, or the only one."""
         kind, link = self.settings["Backend"]["Type"], device(self.settings)
-        plain = kind == "host-gw" or (self.settings["Backend"].get("DirectRouting") and self.near(peer.address))
-        if plain:
+        if kind == "host-gw":
             return Path(next_hop=peer.address)
         if kind == "vxlan":
             vtep = str(ipaddress.ip_network(peer.pod_cidr).network_address)
@@ -155,7 +175,7 @@ def stale_routes(
 
 def asks_for(backend: Flannel, lease: Lease, route: Mapping[str, Any]) -> bool:
     """Whether a backend routes a lease in this form. The udp backend routes nothing one by one."""
-    path = backend.expected_path(node(lease))
+    path = backend.taken_path(node(lease), route)
     return path is not None and path.encapsulation != "udp" and path.has(route)
 
 
@@ -198,7 +218,7 @@ def disagreements(
             continue
         route = by_target.get(lease.subnet, {})
         through = f"{route.get('gateway', 'none')} dev {route.get('dev', 'none')}" if route else "none"
-        path = backend.expected_path(node(lease))
+        path = backend.taken_path(node(lease), route)
         if path is None:
             continue
         compare(lease, "route", path.text(route.get("dev", "the underlay")), through)
