@@ -3,6 +3,7 @@ rules' order."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from ansible_collections.binary_cluster.networking.plugins.module_utils._probe.underlay import ECHO
@@ -113,7 +114,10 @@ def test_a_route_through_a_router_that_is_meant_to_lead_there_hides_no_other_cau
     routed = {"route_to": {"10.244.2.2": route}}
     assert code(path(end(1, **routed), end(2, ip_forward="0"))) == ("route-wrong", "node1")
     meant = end(1, **routed, routers=["192.0.2.254"])
-    assert code(path(meant, end(2, ip_forward="0"))) == ("forwarding-off", "node2")
+    far = dataclasses.replace(end(2, ip_forward="0"), address="198.51.100.2")
+    assert code(path(meant, far)) == ("forwarding-off", "node2")
+    # A node of the same network needs no router.
+    assert code(path(meant, end(2, ip_forward="0"))) == ("route-wrong", "node1")
 
 
 def test_a_missing_tunnel_explains_the_missing_routes_through_it() -> None:

@@ -74,3 +74,10 @@ def holds(end: End, address: str) -> bool:
 
 def has_address(link: Mapping[str, Any], address: str) -> bool:
     return any(held.partition("/")[0] == address for held in link.get("addresses", ()))
+
+
+def near(end: End, other: End) -> bool:
+    """Whether the other node is in a network of this one, so that no router is needed."""
+    address = ipaddress.ip_address(other.address)
+    held = (text for link in end.evidence.get("links", {}).values() for text in link.get("addresses", ()))
+    return any(address in ipaddress.ip_interface(text).network for text in held)

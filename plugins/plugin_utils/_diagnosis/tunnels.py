@@ -18,7 +18,7 @@ from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnos
     End,
     rebuild_command,
 )
-from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.path import holds
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._diagnosis.path import holds, near
 
 
 def tunnel_down(end: End) -> Cause | None:
@@ -42,7 +42,7 @@ def entry_fault(end: End, other: End, ends: Sequence[End]) -> Cause | None:
     if link.get("kind") == "vxlan":
         return _tunnel_fault(end, other, device, gateway or other.pod_address, ends)
     # BIRD takes the way to the node that the underlay has, which may lead through a router.
-    by_router = route.get("protocol") == "bird" or gateway in end.evidence.get("routers", ())
+    by_router = route.get("protocol") == "bird" or (gateway in end.evidence.get("routers", ()) and not near(end, other))
     foreign = gateway != other.address and not holds(other, gateway) and not by_router
     if gateway and foreign:
         text = f"{end.node} sends packets for {other.subnet} to {gateway}, which is not {other.node} ({other.address})"
