@@ -48,6 +48,7 @@ from typing import Any
 
 from ansible import context
 from ansible.errors import AnsibleFilterError
+from ansible_collections.binary_cluster.networking.plugins.plugin_utils._components import declarations
 
 REMEDY = "Nothing was changed. Run the playbook without it; what is done already is left as it is"
 
@@ -73,6 +74,8 @@ def left_out(options: Mapping[str, Any], checks: Sequence[str]) -> str:
 
 def whole_run(hosts: str, checks: Sequence[str] = ("always",)) -> str:
     """The hosts. Raises AnsibleFilterError where options of the run leave out what others rely on."""
+    # Hosts of a play are told before Ansible forks its workers: what is read here, none of them has to read again.
+    declarations.declared()
     if fault := left_out(context.CLIARGS, checks):
         raise AnsibleFilterError(fault)
     return hosts
