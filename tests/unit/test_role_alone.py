@@ -172,8 +172,11 @@ def test_every_role_takes_what_is_right_and_checks_nothing_after_preflight(tmp_p
     authority.issue(Request("client", "client", "client"), 90)
     pki = tmp_path / "theirs"
     files = {"ca": pki / "ca.crt", "certificate": pki / "client/client.crt", "key": pki / "client/client.key"}
-    given = {"cluster_etcd_client_files": {name: str(path) for name, path in files.items()}}
-    roles += [{"key": f"files_{role}", "role": role, "vars": given} for role in ("calico", "coredns", "flannel")]
+    given: dict[str, Any] = {"cluster_etcd_client_files": {name: str(path) for name, path in files.items()}}
+    # Role binaries checks its own where one of these installs what it needs.
+    given["cluster_etcd_endpoints"] = ["https://192.0.2.99:2379"]
+    clients = ("binaries", "calico", "coredns", "flannel")
+    roles += [{"key": f"files_{role}", "role": role, "vars": given} for role in clients]
     after = {"cluster_etcd_client_port": "2_379", "__preflight_hosts": {}}
     roles.append({"key": "after", "role": "etcd", "vars": after})
     found = run(tmp_path, roles, "--check")

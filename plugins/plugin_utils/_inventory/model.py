@@ -86,6 +86,11 @@ class Inventory:
         """Default of a variable of the cluster, from its declaration."""
         return self.specs.get(DECLARES_CLUSTER, {}).get(name, {}).get("default", default)
 
+    @property
+    def of_one_role(self) -> bool:
+        """Whether it is of a role that is used alone, and not of a run of site."""
+        return len(self.specs.keys() - {DECLARES_CLUSTER}) < 2
+
     def members(self, group: str) -> list[Host]:
         """Hosts of a group."""
         return [self.hosts[name] for name in self.groups.get(group, ()) if name in self.hosts]

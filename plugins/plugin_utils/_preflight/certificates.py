@@ -51,7 +51,7 @@ def hosts_trust_this_authority(inventory: Inventory) -> Iterator[Fault]:
 @ALWAYS
 def files_of_another_etcd_are_usable(inventory: Inventory) -> Iterator[Fault]:
     # A role that is used alone may be in an inventory whose group etcd is that of others.
-    own = "binaries" in inventory.specs and inventory.groups.get("etcd")
+    own = not inventory.of_one_role and inventory.groups.get("etcd")
     for host in inventory.hosts.values():
         for variable in (etcd_client.VARIABLE, "cluster_etcd_endpoints"):
             if host.variables.get(variable) and own:
