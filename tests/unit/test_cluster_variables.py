@@ -122,7 +122,7 @@ COMPONENTS = declarations.declared()
 
 
 def refused_alone(role: str, variable: str, value: Any) -> list[str]:
-    """What a role that is used alone is told of a value, as the action plugin does it for one host."""
+    """Faults of a value that a role used alone reports, as the action plugin checks them for one host."""
     networks = [name for name, component in COMPONENTS.items() if component.network]
     variables = {
         "cluster_pod_cidr": "10.244.0.0/16", "cluster_service_cidr": "10.0.0.0/24",

@@ -1,4 +1,4 @@
-"""What is told of a kernel's trace: which packets of a diagnosis were dropped on this node, and nothing else."""
+"""What a trace of the kernel shows: which packets of a diagnosis were dropped on this node, and nothing else."""
 
 from __future__ import annotations
 

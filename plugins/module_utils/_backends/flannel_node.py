@@ -218,7 +218,7 @@ def follow(node: Node) -> None:
     """Wait until the kernel is as the leases ask.
 
     A running flanneld mends nothing that was taken away, and now and then loses an entry itself while many
-    nodes start at once; a new one makes all anew.
+    nodes start at once; a new one makes all of them again.
     """
     params, told = node.params, ""
     for _look in Waiter(params["wait"]):

@@ -138,6 +138,6 @@ def instance() -> Iterator[Instance]:
             yield one
         finally:
             os.close(one.marker)
-            # Somebody may be reading it; then the next run removes it.
+            # It is busy while another process reads it; then the next run removes it.
             with contextlib.suppress(OSError):
                 os.rmdir(made)

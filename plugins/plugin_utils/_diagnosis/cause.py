@@ -46,7 +46,7 @@ class End:
 
 
 def rebuild_command(end: End) -> str:
-    """What makes a node's entries anew."""
+    """The command that makes the entries of a node again."""
     if any(unit["name"] == "flanneld" for unit in end.evidence.get("units", ())):
         return "systemctl restart flanneld"
     return site_command(end.node)
