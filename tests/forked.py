@@ -92,8 +92,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def call(request: Request, descriptors: Sequence[int]) -> int:
-    """Run a program in place of this process; its exit status."""
-    for wanted, descriptor in enumerate([os.open(os.devnull, os.O_RDONLY), *descriptors]):
+    """Run a program in place of this process, with its input, output and errors; its exit status."""
+    for wanted, descriptor in enumerate(descriptors):
         os.dup2(descriptor, wanted)
         os.close(descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -130,7 +130,7 @@ def run(request: Request, descriptors: Sequence[int], answers: socket.socket) ->
         status = 1
         try:
             answers.close()
-            status = call(request, descriptors)
+            status = call(request, [os.open(os.devnull, os.O_RDONLY), *descriptors])
         finally:
             os._exit(status)
     answers.sendall(f"{child}\n".encode())

@@ -54,7 +54,7 @@ class Scenario:
     alone: bool = False
     # Makes sure that this machine can run it; the last line of one that fails is the reason.
     needs: tuple[str, ...] = ()
-    # It has the built collection and the README, so any change reaches it.
+    # It has the built collection and the README, so any change reaches it, and runs Ansible's programs as users do.
     built: bool = False
     # It runs when it is asked for, and else not.
     on_request: bool = False
@@ -135,7 +135,9 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             # A step whose playbook is missing only warns, and would pass while it tests nothing. The
             # clean-up after a failure has none, and runs after a failure only.
             forbidden = r"(create|prepare|converge|side_effect|verify)\] Executed: Missing playbook|no tests found"
-            command = ("molecule", "test", "--scenario-name", scenario.folder)
+            command: tuple[str, ...] = ("molecule", "test", "--scenario-name", scenario.folder)
+            if not scenario.built:
+                command = (sys.executable, "tests/prepared.py", *command)
             yield Gate(
                 f"molecule-{name}",
                 command,

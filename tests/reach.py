@@ -22,7 +22,10 @@ import yaml
 CHECKOUT = Path(__file__).resolve().parents[1]
 # A change to one of these can change what any gate says.
 EVERYTHING = (
+    "tests/forked.py",
     "tests/gates.py",
+    "tests/prepared.py",
+    "tests/prepared_client.py",
     "tests/reach.py",
     "tests/run_ansible_test.py",
     "site.yml",
