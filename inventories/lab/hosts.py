@@ -10,6 +10,7 @@ LAB_HOSTS   names of its hosts, where they are not cp-1...   (groups then come f
 LAB_SUBNET  first three octets of its network                (default: 192.168.213)
 LAB_SUITE   Debian release: bullseye, bookworm or trixie     (default: bookworm)
 LAB_IPV6    1 for hosts whose kernel has IPv6 switched on    (default: as the engine has it, which is off)
+LAB_PYTHON  path of the hosts' Python   (default: Ansible looks for it in each run, as for that of a server)
 LAB_CACHE   directory where the hosts' Python keeps what it compiles of modules, for hosts that have processes for
             modules started (default: it keeps nothing, and sudo starts each, as on a server)
 
@@ -101,6 +102,8 @@ def inventory(defaults: Mapping[str, str]) -> dict[str, Any]:
             },
         },
     }
+    if os.environ.get("LAB_PYTHON"):
+        groups["lab"]["vars"]["ansible_python_interpreter"] = os.environ["LAB_PYTHON"]
     if not os.environ.get("LAB_HOSTS"):
         groups["nodes"] = {"hosts": names}
         groups["etcd"] = {"hosts": names[:3] if len(names) >= 3 else names[:1]}
