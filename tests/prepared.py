@@ -29,6 +29,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -46,13 +47,19 @@ PROGRAMS = {
 IMPORTED = (
     *PROGRAMS.values(),
     "ansible.executor.playbook_executor", "ansible.executor.process.worker", "ansible.executor.task_executor",
-    "ansible.playbook.handler_task_include", "ansible.playbook.role_include",
-    "ansible.plugins.become.sudo", "ansible.plugins.cache.memory", "ansible.plugins.callback.default",
-    "ansible.plugins.callback.minimal", "ansible.plugins.connection.local", "ansible.plugins.connection.ssh",
-    "ansible.plugins.inventory.auto", "ansible.plugins.inventory.script", "ansible.plugins.inventory.yaml",
-    "ansible.plugins.shell.sh", "ansible.plugins.strategy.linear", "ansible.plugins.vars.host_group_vars",
+    "ansible.playbook.handler_task_include", "ansible.playbook.role_include", "ansible.plugins.vars.host_group_vars",
     "multiprocessing.popen_fork", "multiprocessing.synchronize",
 )  # fmt: skip
+# Plugins whose options are read from their documentation, which is most of what a short run does.
+PLUGINS = {
+    "become": ("sudo",),
+    "cache": ("memory",),
+    "callback": ("default", "minimal"),
+    "connection": ("local", "ssh"),
+    "inventory": ("auto", "host_list", "script", "yaml"),
+    "shell": ("sh",),
+    "strategy": ("linear",),
+}
 # Names in the environment that differ from test to test and that neither Ansible nor Python reads while it is imported.
 UNREAD = ("BINARY_CLUSTER_", "LAB_", "MOLECULE_", "OLDPWD", "PWD", "PYTEST_", "SHLVL", "_=")
 # Those that were not asked for the longest end, so that tests with an environment of their own do not add up.
@@ -142,6 +149,15 @@ def prepare(asked: Asked) -> None:
     os.environ.update(asked.environment)
     for name in IMPORTED:
         importlib.import_module(name)
+    from ansible.plugins import loader
+
+    # As a run does first; none of the programs has an option that changes it.
+    loader.init_plugin_loader()
+    warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
+    importlib.import_module("ansible_collections.ansible.builtin")
+    for kind, names in PLUGINS.items():
+        for name in names:
+            getattr(loader, f"{kind}_loader").get(name, class_only=True)
     # What is not looked through for garbage is not copied.
     gc.collect()
     gc.freeze()

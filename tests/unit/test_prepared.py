@@ -73,23 +73,14 @@ def run(
         (["ansible-playbook", "play.yml"], {"ANSIBLE_DISPLAY_OK_HOSTS": "0", "ANSIBLE_FORCE_COLOR": "1"}),
         (["ansible-playbook", "--no-such-option"], {}),
         (["ansible-inventory", "--inventory", "one,", "--list"], {}),
-        (["ansible", "localhost", "--module-name", "ansible.builtin.command", "--args", "false"], {}),
     ],
-    ids=["fails", "configured", "refused", "inventory", "ad hoc"],
+    ids=["fails", "configured", "refused", "inventory"],
 )
 def test_a_prepared_run_says_and_ends_as_a_run_by_itself(
     prepared: Path, tmp_path: Path, words: list[str], environment: dict[str, str]
 ) -> None:
     (tmp_path / "play.yml").write_text(PLAY)
     assert run(prepared, words, tmp_path, environment) == run(REAL, words, tmp_path, environment)
-
-
-def test_a_configuration_is_read_by_those_runs_that_it_is_for(prepared: Path, tmp_path: Path) -> None:
-    (tmp_path / "own.cfg").write_text("[defaults]\nmodule_name = ansible.builtin.debug\n")
-    configured = {"ANSIBLE_CONFIG": str(tmp_path / "own.cfg")}
-    for environment, said in ({}, "pong"), (configured, "Hello world!"), ({}, "pong"):
-        words = ["ansible", "localhost", *([] if environment else ["--module-name", "ansible.builtin.ping"])]
-        assert said in run(prepared, words, tmp_path, environment)[1]
 
 
 def test_a_run_is_prepared_while_somebody_answers_and_starts_by_itself_else(tmp_path: Path) -> None:
