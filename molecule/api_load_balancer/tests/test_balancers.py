@@ -49,7 +49,7 @@ def test_a_second_holder_is_seen_from_both_balancers() -> None:
 
 
 def test_answers_come_from_every_backend() -> None:
-    out = lab.shell("client", f"python3 /opt/prober/prober.py {VIP} 6443 /opt/prober/ca.crt 1 0.05 2")
+    out = lab.inside("client", f"python3 /opt/prober/prober.py {VIP} 6443 /opt/prober/ca.crt 1 0.05 2")
     told = json.loads(out)
     assert {name for _started, name in told} == set(failover.BACKENDS)
 

@@ -50,15 +50,15 @@ def load(host: str, rate: int, result: dict[str, Any], expected: dict[str, str])
     """Questions at a steady rate from a host, while something is done; what they met is in the result."""
     for path in LOAD:
         text = base64.b64encode(path.read_bytes()).decode()
-        lab.shell(host, f"echo {text} | base64 -d >/root/{path.name}")
+        lab.inside(host, f"echo {text} | base64 -d >/root/{path.name}")
     words = " ".join(f"{name}={value}" for name, value in expected.items())
     run = "systemd-run --collect --unit=load --property=WorkingDirectory=/root --setenv=PYTHONDONTWRITEBYTECODE=1"
-    lab.shell(host, f"{run} python3 load.py load.json {names.SERVER} {rate} {words}; sleep 1")
+    lab.inside(host, f"{run} python3 load.py load.json {names.SERVER} {rate} {words}; sleep 1")
     try:
         yield
     finally:
-        lab.shell(host, "systemctl stop load")
-        result.update(json.loads(lab.shell(host, "cd /root; cat load.json; rm load.json load.py messages.py")))
+        lab.inside(host, "systemctl stop load")
+        result.update(json.loads(lab.inside(host, "cd /root; cat load.json; rm load.json load.py messages.py")))
 
 
 def failed_pairs(*arguments: str) -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ def failed_pairs(*arguments: str) -> list[dict[str, Any]]:
 def test_no_answer_fails_while_the_configuration_changes_under_500_queries_a_second() -> None:
     identity = "systemctl show coredns --property=MainPID,NRestarts,InvocationID"
     found: dict[str, Any] = {}
-    before = lab.shell("worker-2.lab.example", identity)
+    before = lab.inside("worker-2.lab.example", identity)
     records = lab.inventory()["_meta"]["hostvars"]["worker-2.lab.example"]["coredns_records"]
     # Added, and taken away again.
     changes = {"NOERROR": [*records, {"name": "added.cluster.local", "value": "192.0.2.100"}], "NXDOMAIN": records}
@@ -83,16 +83,16 @@ def test_no_answer_fails_while_the_configuration_changes_under_500_queries_a_sec
     print(f"reloads: {found}")
     assert found["udp"]["failed"] == found["tcp"]["failed"] == 0, found
     assert found["udp"]["asked"] > 500 * found["seconds"] * 0.8, found
-    assert lab.shell("worker-2.lab.example", identity) == before, "it was restarted, not reloaded"
+    assert lab.inside("worker-2.lab.example", identity) == before, "it was restarted, not reloaded"
 
 
 def test_a_configuration_that_coredns_refuses_is_not_put_in_place() -> None:
-    held = lab.shell("worker-2.lab.example", "cat /etc/coredns/Corefile")
+    held = lab.inside("worker-2.lab.example", "cat /etc/coredns/Corefile")
     told = json.dumps({"coredns_blocks": "broken.lab:53 {\n  bind 10.0.0.2\n  forward\n}\n"})
     done = lab.playbook("site", "--tags", "dns", "--extra-vars", told)
     assert done.returncode != 0
     assert "refused by /usr/local/bin/coredns" in done.stdout + done.stderr
-    assert lab.shell("worker-2.lab.example", "cat /etc/coredns/Corefile") == held
+    assert lab.inside("worker-2.lab.example", "cat /etc/coredns/Corefile") == held
     assert (
         names.answers("worker-2.lab.example", "worker-2.lab.example.cluster.local A")[
             "worker-2.lab.example.cluster.local A"
@@ -104,7 +104,7 @@ def test_a_configuration_that_coredns_refuses_is_not_put_in_place() -> None:
 def test_a_killed_coredns_answers_again_in_less_than_two_seconds() -> None:
     found: dict[str, Any] = {}
     with load("worker-2.lab.example", 100, found, {"kubernetes.default.svc.cluster.local": "10.0.0.1"}):
-        lab.shell("worker-2.lab.example", "sleep 1; systemctl kill --signal=KILL coredns; sleep 4")
+        lab.inside("worker-2.lab.example", "sleep 1; systemctl kill --signal=KILL coredns; sleep 4")
     print(f"killed: {found}")
     assert found["udp"]["failed"] > 0, "it was not killed under load"
     assert found["udp"]["longest_gap_s"] < 2, found
@@ -112,7 +112,7 @@ def test_a_killed_coredns_answers_again_in_less_than_two_seconds() -> None:
 
 def test_names_are_answered_after_the_link_is_lost() -> None:
     # As after a boot: the link is nobody's but the unit's.
-    lab.shell(
+    lab.inside(
         "worker-3.lab.example", "systemctl stop coredns; ip link delete coredns0; systemctl start coredns; sleep 1"
     )
     assert names.answers("worker-3.lab.example", "worker-2.lab.example.cluster.local A") == {
@@ -121,7 +121,7 @@ def test_names_are_answered_after_the_link_is_lost() -> None:
 
 
 def test_records_of_etcd_are_answered_and_can_be_put_while_a_member_is_down() -> None:
-    lab.shell("cp-1", "systemctl stop etcd")
+    lab.inside("cp-1", "systemctl stop etcd")
     try:
         for host in lab.names("coredns"):
             told = names.answers(host, "moved.cluster.local A", "moved.cluster.local AAAA")
@@ -131,14 +131,14 @@ def test_records_of_etcd_are_answered_and_can_be_put_while_a_member_is_down() ->
         assert done["changed"] and not done["failed"], done
         for host in lab.names("coredns"):
             # CoreDNS, started while the member is down, has not met it before.
-            lab.shell(host, "systemctl restart coredns; sleep 1")
+            lab.inside(host, "systemctl restart coredns; sleep 1")
             assert names.answers(host, "later.cluster.local A")["later.cluster.local A"] == ["NOERROR", "192.0.2.42"]
     finally:
-        lab.shell("cp-1", "systemctl start etcd")
+        lab.inside("cp-1", "systemctl start etcd")
 
 
 def test_cluster_names_do_not_suffer_while_the_upstream_is_down_and_verify_tells_why() -> None:
-    lab.shell("outside", "systemctl stop outside")
+    lab.inside("outside", "systemctl stop outside")
     try:
         inside = [name for name in STEADY if not name.endswith("example.org")]
         for host in lab.names("coredns"):
@@ -152,7 +152,7 @@ def test_cluster_names_do_not_suffer_while_the_upstream_is_down_and_verify_tells
         }  # fmt: skip
         assert all("SERVFAIL: plugin/errors: 2 fresh.example.org. A" in pair["cause"] for pair in failed), failed
     finally:
-        lab.shell("outside", "systemd-run --unit=outside --property=WorkingDirectory=/root coredns -conf Corefile")
+        lab.inside("outside", "systemd-run --unit=outside --property=WorkingDirectory=/root coredns -conf Corefile")
     until = time.monotonic() + 15
     while names.answers("worker-3.lab.example", "fresh.example.org A")["fresh.example.org A"] != [
         "NOERROR",
@@ -162,11 +162,11 @@ def test_cluster_names_do_not_suffer_while_the_upstream_is_down_and_verify_tells
 
 
 def test_verify_tells_which_node_has_no_server() -> None:
-    lab.shell("worker-2.lab.example", "systemctl stop coredns")
+    lab.inside("worker-2.lab.example", "systemctl stop coredns")
     try:
         failed = failed_pairs()
     finally:
-        lab.shell("worker-2.lab.example", "systemctl start coredns")
+        lab.inside("worker-2.lab.example", "systemctl start coredns")
     assert {pair["source"] for pair in failed} == {"worker-2.lab.example"}
     assert {pair["protocol"] for pair in failed} == {"dns", "dns-tcp"}
     assert all(pair["cause"].endswith("from 10.0.0.2") for pair in failed), failed

@@ -31,12 +31,12 @@ def test_services_have_names_beside_those_of_the_other_sources(host: str) -> Non
 
 
 def test_the_key_for_the_api_can_be_read_by_the_daemon_alone() -> None:
-    told = lab.shell("cp-1", "stat -c '%U:%G %a' /etc/coredns/kubernetes/key.pem")
+    told = lab.inside("cp-1", "stat -c '%U:%G %a' /etc/coredns/kubernetes/key.pem")
     assert told.strip() == "root:coredns 640"
 
 
 def test_services_that_come_and_go_are_followed_without_a_reload() -> None:
-    lab.shell("outside", "systemctl kill --signal=USR1 recorded-api")
+    lab.inside("outside", "systemctl kill --signal=USR1 recorded-api")
     expected = {
         "late.default.svc.cluster.local A": ["NOERROR", "10.0.0.81"],
         "web.default.svc.cluster.local A": ["NXDOMAIN"],

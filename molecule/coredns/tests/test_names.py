@@ -127,28 +127,30 @@ def test_health_ready_and_metrics_answer(host: Host) -> None:
 
 
 def test_hosts_resolve_as_they_were_told() -> None:
-    said = lab.shell("cp-1", "resolvectl query kubernetes.default.svc.cluster.local; resolvectl default-route coredns0")
+    said = lab.inside(
+        "cp-1", "resolvectl query kubernetes.default.svc.cluster.local; resolvectl default-route coredns0"
+    )
     assert "10.0.0.1" in said and "no" in said.splitlines()[-1]
-    assert "kubernetes.default.svc" in lab.shell("cp-1", "resolvectl query 10.0.0.1")
-    found = lab.shell(
+    assert "kubernetes.default.svc" in lab.inside("cp-1", "resolvectl query 10.0.0.1")
+    found = lab.inside(
         "worker-2.lab.example", "getent hosts worker-3.lab.example.cluster.local worker-3.lab.example www.example.org"
     )
     assert "192.168.221.13" in found and "192.0.2.180" in found
     before = "nameserver 127.0.0.11\n"
-    resolver = lab.shell("worker-2.lab.example", "cat /etc/resolv.conf")
+    resolver = lab.inside("worker-2.lab.example", "cat /etc/resolv.conf")
     assert resolver.index("nameserver 10.0.0.2") < resolver.index(before)
-    assert "10.0.0.2" not in lab.shell("worker-3.lab.example", "cat /etc/resolv.conf")
+    assert "10.0.0.2" not in lab.inside("worker-3.lab.example", "cat /etc/resolv.conf")
 
 
 def test_only_the_hosts_own_names_are_asked_of_coredns_by_resolved() -> None:
     # Names of the world outside still go where they went: to the servers of resolv.conf.
-    status = lab.shell("cp-1", "resolvectl status")
+    status = lab.inside("cp-1", "resolvectl status")
     assert "DNS Servers: 127.0.0.11" in status or "DNS Servers 127.0.0.11" in status
 
 
 def test_the_version_tells_which_configuration_runs(host: Host) -> None:
     corefile = host.file("/etc/coredns/Corefile").content_string
-    assert f"chaos {lab.shell(host.backend.get_hostname(), VERSION).strip()}" in corefile
+    assert f"chaos {lab.inside(host.backend.get_hostname(), VERSION).strip()}" in corefile
 
 
 VERSION = (
@@ -261,12 +263,12 @@ def test_a_single_fault_is_refused(bad: dict[str, object], line: str) -> None:
 
 def test_a_port_that_another_server_holds_is_refused_with_its_name() -> None:
     program = "import socket,time; s=socket.socket(type=socket.SOCK_DGRAM); s.bind((str(),53)); time.sleep(60)"
-    lab.shell("worker-3.lab.example", "cp -f /usr/bin/python3 /usr/local/bin/dnsmasq; systemctl stop coredns")
+    lab.inside("worker-3.lab.example", "cp -f /usr/bin/python3 /usr/local/bin/dnsmasq; systemctl stop coredns")
     try:
-        lab.shell("worker-3.lab.example", f"systemd-run --unit=foreign-dns dnsmasq -c '{program}'; sleep 0.5")
+        lab.inside("worker-3.lab.example", f"systemd-run --unit=foreign-dns dnsmasq -c '{program}'; sleep 0.5")
         done = lab.playbook("site", "--tags", "preflight")
         assert "cluster_service_cidr: 10.0.0.2: udp/53 is taken by dnsmasq; stop that" in done.stdout + done.stderr
     finally:
-        lab.shell(
+        lab.inside(
             "worker-3.lab.example", "systemctl stop foreign-dns; rm /usr/local/bin/dnsmasq; systemctl start coredns"
         )

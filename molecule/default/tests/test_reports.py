@@ -32,11 +32,11 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     earlier.write_text(json.dumps(lab.connectivity()))
     given = [f"verify_report_directory={directory}", f"verify_compare={earlier}"]
     given.append(f"verify_prometheus_file={directory}/pods.prom")
-    lab.shell("worker-2.lab.example", BREAK)
+    lab.inside("worker-2.lab.example", BREAK)
     try:
         done = lab.playbook("verify", *(part for one in given for part in ("--extra-vars", one)))
     finally:
-        lab.shell("worker-2.lab.example", MEND)
+        lab.inside("worker-2.lab.example", MEND)
     return directory, done.stdout
 
 

@@ -79,14 +79,14 @@ def test_a_nodes_certificate_opens_its_own_keys_and_no_others() -> None:
         f"etcdctl --endpoints {lab.etcd_endpoints()[0]} --cacert {pki}/ca.crt --cert {pki}/client.crt"
         f" --key {pki}/client.key"
     )
-    assert "Network" in lab.shell(node, f"{etcdctl} get /coreos.com/network/config")
+    assert "Network" in lab.inside(node, f"{etcdctl} get /coreos.com/network/config")
     refused = (
         "get /registry/secrets", "get --prefix /", "put /registry/secrets x", "del /registry/secrets",
         "snapshot save /run/stolen", "user list", "role grant-permission flannel readwrite /registry/secrets",
         "member add stranger --peer-urls https://192.0.2.1:2380", "auth disable",
     )  # fmt: skip
     asked = "; ".join(f"{etcdctl} {one} 2>&1 | tail --lines 1" for one in refused)
-    answers = lab.shell(node, f"{asked}; rm -f /run/stolen*").splitlines()
+    answers = lab.inside(node, f"{asked}; rm -f /run/stolen*").splitlines()
     assert len(answers) == len(refused)
     assert all("permission denied" in answer for answer in answers), answers
     program = (
@@ -94,7 +94,7 @@ def test_a_nodes_certificate_opens_its_own_keys_and_no_others() -> None:
         f"c.load_cert_chain('{pki}/client.crt', '{pki}/client.key'); "
         f"r.urlopen('https://{lab.address(node)}:2380/members', context=c, timeout=5)"
     )
-    assert "Error" in lab.shell(node, f'python3 -c "{program}" 2>&1 || true')
+    assert "Error" in lab.inside(node, f'python3 -c "{program}" 2>&1 || true')
 
 
 def test_the_kernel_follows_the_leases(host: Host) -> None:

@@ -15,20 +15,20 @@ LOCK = "/run/binary-cluster-etcd.lock"
 def sick() -> Iterator[str]:
     """A member that is down."""
     member = lab.names("etcd")[2]
-    lab.shell(member, "systemctl stop etcd")
+    lab.inside(member, "systemctl stop etcd")
     yield member
-    lab.shell(member, "systemctl start etcd")
+    lab.inside(member, "systemctl start etcd")
 
 
 def started(member: str) -> str:
     """When a member's process was started."""
-    return lab.shell(member, "systemctl show etcd --property=ExecMainStartTimestampMonotonic")
+    return lab.inside(member, "systemctl show etcd --property=ExecMainStartTimestampMonotonic")
 
 
 def test_nobody_is_restarted_while_a_member_cannot_come_back(sick: str) -> None:
     # The run starts a member that is merely stopped. One that cannot start is sick.
-    lab.shell(sick, "mv /etc/etcd/pki/ca.crt /etc/etcd/pki/ca.crt.away")
-    lab.shell(sick, "mv /var/lib/etcd/member /var/lib/etcd/member.away")
+    lab.inside(sick, "mv /etc/etcd/pki/ca.crt /etc/etcd/pki/ca.crt.away")
+    lab.inside(sick, "mv /var/lib/etcd/member /var/lib/etcd/member.away")
     others = [member for member in lab.names("etcd") if member != sick]
     before = {member: started(member) for member in others}
     try:
@@ -41,8 +41,8 @@ def test_nobody_is_restarted_while_a_member_cannot_come_back(sick: str) -> None:
         assert {member: started(member) for member in others} == before
         assert lab.inside(lab.names("etcd")[0], f"ls {LOCK} 2>/dev/null || true") == "", "its lock is left"
     finally:
-        lab.shell(sick, "mv /etc/etcd/pki/ca.crt.away /etc/etcd/pki/ca.crt")
-        lab.shell(sick, "mv /var/lib/etcd/member.away /var/lib/etcd/member")
+        lab.inside(sick, "mv /etc/etcd/pki/ca.crt.away /etc/etcd/pki/ca.crt")
+        lab.inside(sick, "mv /var/lib/etcd/member.away /var/lib/etcd/member")
 
 
 def test_a_second_run_fails_early_and_says_who_changes_the_members() -> None:

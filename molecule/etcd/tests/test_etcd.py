@@ -51,7 +51,7 @@ def answer_of_peer_port(certificate: str) -> str:
         f"c.load_cert_chain('{certificate}.crt', '{certificate}.key'); "
         f"print(r.urlopen('https://{lab.address(member)}:2380/members', timeout=5, context=c).read())"
     )
-    return lab.shell(member, f'cd /etc/etcd/pki && python3 -c "{ask}" 2>&1 || true')
+    return lab.inside(member, f'cd /etc/etcd/pki && python3 -c "{ask}" 2>&1 || true')
 
 
 def test_the_peer_port_is_closed_to_clients_of_the_same_authority() -> None:

@@ -55,11 +55,11 @@ def test_a_pod_leaves_the_cluster_with_the_nodes_address() -> None:
         "import socket as s; l = s.socket(s.AF_INET, s.SOCK_DGRAM); l.bind((str(), 18098)); "
         "open('/run/asked-by', 'w').write(l.recvfrom(9)[1][0])"
     )
-    lab.shell("worker-4.lab.example", f'systemd-run --quiet --unit=asked python3 -c "{listen}" && sleep 1')
+    lab.inside("worker-4.lab.example", f'systemd-run --quiet --unit=asked python3 -c "{listen}" && sleep 1')
     lab.module("cp-1", "cni_attachment", netns="demo")
-    lab.shell("cp-1", f"ip netns exec demo bash -c 'echo > /dev/udp/{lab.address('worker-4.lab.example')}/18098'")
+    lab.inside("cp-1", f"ip netns exec demo bash -c 'echo > /dev/udp/{lab.address('worker-4.lab.example')}/18098'")
     lab.module("cp-1", "cni_attachment", netns="demo", state="absent")
-    assert lab.shell("worker-4.lab.example", "sleep 1; cat /run/asked-by").strip() == lab.address("cp-1")
+    assert lab.inside("worker-4.lab.example", "sleep 1; cat /run/asked-by").strip() == lab.address("cp-1")
 
 
 @pytest.mark.parametrize(

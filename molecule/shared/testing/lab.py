@@ -153,7 +153,7 @@ def modules(
 
 
 def shell(host: str, command: str) -> str:
-    """Output of a shell command on a host; fails where the command does."""
+    """Output of a shell command on a host by way of Ansible; fails where the command does."""
     done = subprocess.run(
         ["ansible", "-i", str(INVENTORY), host, "-m", "ansible.builtin.shell", "-a", command],
         capture_output=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 import json
 from typing import Any
@@ -32,8 +31,7 @@ def answers(
     """What the server says, by question such as ``www.example.org A``: the response code, then the sorted values."""
     asked = [tuple(question.split()) for question in questions]
     program = inspect.getsource(dns_messages) + PROGRAM.format(questions=asked, server=server, timeout=timeout)
-    encoded = base64.b64encode(program.encode()).decode()
     prefix = f"ip netns exec {namespace} " if namespace else ""
-    said = lab.shell(host, f"echo {encoded} | base64 -d >/root/ask.py; {prefix}python3 /root/ask.py; rm /root/ask.py")
+    said = lab.inside(host, f"{prefix}python3 -", program)
     found: dict[str, Any] = json.loads(said)
     return {question: [told[0], *sorted(told[1:])] for question, told in found.items()}
