@@ -220,18 +220,20 @@ class Prepared:
     def hand_over(self, connection: socket.socket) -> None:
         """Give a client to the process that runs what it asks for. It starts the program itself where none answers."""
         descriptors: list[int] = []
+        place: tuple[str, ...] = ()
         try:
             message, descriptors = receive(connection)
+            connection.setblocking(True)
             asked = Asked(*marshal.loads(message))
             place = asked.place()
             # The newest is the last one.
             process = self.processes.pop(place, None) or self.start(asked, [*descriptors, connection.fileno()])
             self.processes[place] = process
             socket.send_fds(process[1], [message], [*descriptors, connection.fileno()])
-        except BrokenPipeError:
-            self.end(place)
         except (OSError, struct.error) as problem:
             print(f"not run by {__file__}: {problem}", file=sys.stderr)
+            if place in self.processes:
+                self.end(place)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

@@ -83,15 +83,19 @@ def test_a_prepared_run_says_and_ends_as_a_run_by_itself(
     assert run(prepared, words, tmp_path, environment) == run(REAL, words, tmp_path, environment)
 
 
-def test_a_run_is_prepared_while_somebody_answers_and_starts_by_itself_else(tmp_path: Path) -> None:
+def test_a_run_starts_by_itself_where_what_was_prepared_is_gone(tmp_path: Path) -> None:
     words = ["localhost", "-m", "ansible.builtin.debug", "-a", "msg={{ lookup('file', '/proc/self/cmdline') }}"]
-    seen = f"ansible {shlex.join(words)} </dev/null >prepared; cp $(command -v ansible) .; exit 7"
+    asked = f"ansible {shlex.join(words)} </dev/null"
+    # The processes that are prepared, beside the shell itself.
+    killed = "kill -KILL $(ps -o pid= --ppid $PPID | grep -vw $$)"
+    seen = f"{asked} >first; {killed}; {asked} >second; {asked} >third; cp $(command -v ansible) .; exit 7"
     ended = subprocess.run([*PREPARED, "sh", "-c", seen], cwd=tmp_path, timeout=60, check=False)
     assert ended.returncode == 7
-    assert "prepared.py" in (tmp_path / "prepared").read_text()
-    status, said, _errors = run(tmp_path, ["ansible", *words], tmp_path)
+    status, last, _errors = run(tmp_path, ["ansible", *words], tmp_path)
     assert status == 0
-    assert "bin/ansible" in said and "prepared.py" not in said
+    said = [*((tmp_path / name).read_text() for name in ("first", "second", "third")), last]
+    assert ["prepared.py" in one for one in said] == [True, False, True, False]
+    assert all("SUCCESS" in one for one in said)
 
 
 def test_a_module_is_put_together_once_and_removed_with_the_command(tmp_path: Path) -> None:
