@@ -5,8 +5,8 @@ usage: serve.py SOCKETS DIRECTORY
 Starting Python and importing what every module imports takes most of the processor time of a scenario. Here it is
 done once: what is sent to a host runs in a copy of this process, as `sudo python3` would run it there. DIRECTORY holds
 the controller's package `ansible`. A client connects to the socket in SOCKETS that has an address of this host for its
-name, and sends three descriptors, its standard input with
-the program, its output and its errors; it is sent the exit status in one byte, and nothing where a signal ended it.
+name, is sent a byte, and sends three descriptors, its standard input with the program, its output and its errors; it is
+sent the exit status in one byte, and nothing where a signal ended it.
 """
 
 import array
@@ -40,6 +40,7 @@ IMPORTED = ("ansible.module_utils.basic", "concurrent.futures", "ipaddress", "su
 
 def run(client: socket.socket) -> None:
     """The program that a client sends, in place of this process."""
+    client.send(b".")
     _data, received, _flags, _address = client.recvmsg(1, socket.CMSG_SPACE(3 * array.array("i").itemsize))
     descriptors = array.array("i", received[0][2])
     for wanted, descriptor in enumerate(descriptors):

@@ -7,7 +7,7 @@ most of what it costs.
 
 import os
 import sys
-from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
+from _socket import AF_UNIX, SCM_RIGHTS, SO_RCVTIMEO, SOCK_STREAM, SOL_SOCKET, socket
 from _struct import pack
 
 # How Ansible has sudo start a module, up to and after a word that is another one each time, and Python's version.
@@ -17,15 +17,22 @@ STARTS, PYTHON, ENDS = (
     """'"'"''""",
 )
 
+# In which a server begins with its client; ssh has a time of its own after it.
+SECONDS = 5
+
 
 def run(host: str, word: str) -> None:
-    """Have the host's server run what is at the standard input; returns where nobody serves."""
+    """Have the host's server run what is at the standard input; returns where nobody serves, or the host is frozen."""
     server = socket(AF_UNIX, SOCK_STREAM)
     # Not by its whole path: that of a socket has 107 bytes at most.
     here = os.open(".", os.O_RDONLY)
     try:
         os.chdir(os.environ["LAB_SOCKETS"])
         server.connect(host)
+        server.setsockopt(SOL_SOCKET, SO_RCVTIMEO, pack("ll", SECONDS, 0))
+        if not server.recv(1):
+            raise OSError
+        server.setsockopt(SOL_SOCKET, SO_RCVTIMEO, pack("ll", 0, 0))
     except OSError:
         os.fchdir(here)
         return
