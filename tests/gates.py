@@ -36,6 +36,8 @@ COMPILED = CHECKOUT / ".cache" / "python"
 AT_A_TIME = min(2, os.cpu_count() or 1)
 # The names of the gates that failed the last time, a line each.
 FAILED = LOGS / "failed"
+# In front of a command: Ansible's programs in it are copies of a process that has imported them.
+PREPARED = (sys.executable, "tests/prepared.py")
 # Only what is otherwise unused. A session is scheduled as one (sched(7), autogroup), and containers as another, so it
 # is the session whose share is made the smallest.
 IDLE = ("setsid", "--wait", "sh", "-c", '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 "$@"', "sh")
@@ -126,7 +128,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             yield Gate("kernel", ("pytest", "tests/kernel"), 480, parts=kernel)
             yield Gate("browser", ("pytest", "tests/browser"), 90, idle=True, parts=browser)
             yield Gate("readers", ("pytest", "tests/readers"), 90)
-            yield Gate("examples", ("pytest", "tests/examples"), 240)
+            yield Gate("examples", (*PREPARED, "pytest", "tests/examples"), 240)
             yield Gate("readme", ("pytest", "tests/readme"), 100)
     if fast:
         return
@@ -137,7 +139,7 @@ def gates(fast: bool, scenarios: Collection[str]) -> Iterator[Gate]:
             forbidden = r"(create|prepare|converge|side_effect|verify)\] Executed: Missing playbook|no tests found"
             command: tuple[str, ...] = ("molecule", "test", "--scenario-name", scenario.folder)
             if not scenario.built:
-                command = (sys.executable, "tests/prepared.py", *command)
+                command = (*PREPARED, *command)
             yield Gate(
                 f"molecule-{name}",
                 command,
